@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use rdl_model::{Nanos, TimeRange};
 use serde::{Deserialize, Serialize};
@@ -72,6 +74,12 @@ pub struct ChunkDescriptor {
 }
 
 impl ChunkDescriptor {
+    /// The ids of all channels that the chunk uses or records.
+    pub fn channel_ids(&self) -> BTreeSet<u16> {
+        let used = self.channels.iter().map(|used| used.id);
+        used.chain(self.channel_records.iter().copied()).collect()
+    }
+
     /// The size of the chunk record and of its message indexes together, in bytes.
     pub fn stored_bytes(&self) -> u64 {
         self.record_bytes + self.index_bytes

@@ -1,12 +1,49 @@
 //! MCAP without I/O: bytes in, events out. Scan, verify, number, re-chunk, write.
 //!
 //! No async, no files, no network. The flow of a streamed source: bytes -> [`Scanner`] (frames
-//! records, opens and verifies chunks) -> [`Rechunker`] (canonical ids, order, good sizes) ->
+//! records, opens and verifies chunks) -> [`Intake`] (canonical ids, order, good sizes) ->
 //! [`StoredChunk`]s, each with the [`ChunkDescriptor`] that everything later is planned from.
 //! A response goes the other way: stored chunks and messages -> [`OutputWriter`] -> bytes.
 
+mod build;
+mod canonical;
 mod channel;
 mod chunk;
+mod codec;
+mod describe;
+mod fields;
+mod index;
+mod file;
+mod intake;
+mod limits;
+mod open;
+mod records;
+mod scan;
+mod output;
+mod part;
+mod rechunk;
+#[cfg(test)]
+mod sample;
+mod summary;
+mod verify;
+mod walk;
+mod write;
 
+pub use build::ChunkBuilder;
+pub use canonical::{CanonicalIds, IdsExhausted};
 pub use channel::{ChannelDef, ChannelRecord, SchemaDef};
 pub use chunk::{ChannelUse, ChunkDescriptor, Compression, MessageView, StoredChunk};
+pub use codec::ChunkError;
+pub use index::{Index, IndexedAttachment, IndexedChunk, Position};
+pub use intake::{Intake, IntakeError, IntakeEvent, IntakeOptions};
+pub use limits::Limits;
+pub use open::{MessageEntry, OpenChunk, open_chunk_bound_bytes};
+pub use records::{AttachmentRecord, MetadataRecord, RecordError};
+pub use output::{OutputError, OutputOptions, OutputWriter};
+pub use part::PartWriter;
+pub use scan::{ScanError, ScanEvent, ScannedChunk, ScannedMessage, Scanner};
+pub use summary::{
+    Summary, SummaryAttachment, SummaryChunk, SummaryError, SummaryMetadata, SummaryStatistics,
+    SummaryStep, Unfit, read_header, read_summary,
+};
+pub use verify::{VerifiedChunk, verify_chunk};

@@ -1,0 +1,538 @@
+//! A streamed source, from the bytes of its body to chunks that can be kept.
+//!
+//! The interface of this crate to a load: [`Scanner`] finds the records, [`Definitions`] gives
+//! their ids a meaning, [`Continuity`] watches over restarts, and the rechunker makes chunks of
+//! the messages. Push bytes, then drain the events.
+//!
+//! Invariants: what was given out is never taken back or given out again, however often the body
+//! breaks off and starts anew. Bad data ends in an event or in an error, never in silence. Memory:
+//! one chunk of the input and what the rechunker holds, whatever the input says.
+
+mod continuity;
+mod definitions;
+mod error;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rdl_model::{Nanos, Problem, ProblemCode, TimeRange};
+use twox_hash::xxhash3_128::Hasher;
+
+use self::continuity::{Continuity, Once};
+use self::definitions::{Defined, Definitions};
+pub use self::error::IntakeError;
+use crate::rechunk::{RechunkOptions, Rechunked, Rechunker, WellFormed};
+use crate::scan::damaged_chunk;
+use crate::walk::{ChunkItem, ChunkItems, ParsedChannel, parse_channel, parse_schema};
+use crate::{
+    AttachmentRecord, ChannelRecord, ChunkError, Limits, MessageView, MetadataRecord, ScanError,
+    ScanEvent, ScannedChunk, Scanner, SchemaDef, StoredChunk, SummaryStatistics,
+};
+
+/// The uncompressed sizes between which a chunk may be kept as it came.
+const KEPT_BYTES: std::ops::RangeInclusive<usize> = (256 << 10)..=(8 << 20);
+
+/// How a body is taken in.
+#[derive(Clone, Debug)]
+pub struct IntakeOptions {
+    /// What is the most that is accepted.
+    pub limits: Limits,
+    /// How many bytes of messages may wait to be sorted.
+    pub sort_buffer_bytes: usize,
+    /// How large a new chunk is, uncompressed, in bytes. A single larger message gets its own.
+    pub chunk_target_bytes: usize,
+    /// How far behind the newest message [`Intake::flush_early`] lets go.
+    pub sort_window: Duration,
+}
+
+impl Default for IntakeOptions {
+    fn default() -> IntakeOptions {
+        IntakeOptions {
+            limits: Limits::default(),
+            sort_buffer_bytes: 4 << 20,
+            chunk_target_bytes: 2 << 20,
+            sort_window: Duration::from_secs(1),
+        }
+    }
+}
+
+/// What an intake gives out, in order.
+#[derive(Clone, Debug)]
+pub enum IntakeEvent {
+    /// The profile in the header; empty when it has none.
+    Profile(String),
+    /// A channel under its canonical id, before the first chunk that uses it.
+    Channel(Arc<ChannelRecord>),
+    /// A chunk to keep.
+    Chunk(StoredChunk),
+    /// A metadata record.
+    Metadata(MetadataRecord),
+    /// An attachment.
+    Attachment(AttachmentRecord),
+    /// Something is wrong with the data; the source is left open.
+    Problem(Problem),
+}
+
+/// Takes in one streamed source.
+pub struct Intake {
+    limits: Limits,
+    body: Body,
+    profile_given: bool,
+    definitions: Definitions,
+    continuity: Continuity,
+    rechunker: Rechunker,
+    problems_given: Once<(ProblemCode, Option<String>)>,
+    metadata_given: Once<MetadataRecord>,
+    /// Told apart by what they say and a hash of their data.
+    attachments_given: Once<((String, String, Nanos, Nanos), u128)>,
+    events: VecDeque<IntakeEvent>,
+}
+
+/// What starts anew with every body.
+struct Body {
+    scanner: Scanner,
+    chunks: u64,
+    messages: u64,
+    times: Option<TimeRange>,
+    attachments: u64,
+    metadata: u64,
+    /// Whether something was left out, so that the statistics cannot be compared.
+    incomplete: bool,
+    /// Once it has failed it stays so.
+    failed: Option<IntakeError>,
+}
+
+impl Body {
+    fn new(limits: &Limits) -> Body {
+        Body {
+            scanner: Scanner::new(limits.clone()),
+            chunks: 0,
+            messages: 0,
+            times: None,
+            attachments: 0,
+            metadata: 0,
+            incomplete: false,
+            failed: None,
+        }
+    }
+}
+
+impl Intake {
+    /// An intake at the first byte of a body.
+    pub fn new(options: IntakeOptions) -> Intake {
+        let IntakeOptions { limits, sort_buffer_bytes, chunk_target_bytes, sort_window } = options;
+        Intake {
+            body: Body::new(&limits),
+            profile_given: false,
+            definitions: Definitions::new(limits.max_definitions_bytes),
+            continuity: Continuity::new(),
+            problems_given: Once::new(),
+            metadata_given: Once::new(),
+            attachments_given: Once::new(),
+            events: VecDeque::new(),
+            rechunker: Rechunker::new(RechunkOptions {
+                limits: limits.clone(),
+                sort_buffer_bytes,
+                chunk_target_bytes,
+                sort_window,
+            }),
+            limits,
+        }
+    }
+
+    /// Takes the next bytes of the body. After an error only [`Intake::restart`] helps.
+    pub fn push(&mut self, bytes: Bytes) -> Result<(), IntakeError> {
+        self.body.scanner.push(bytes);
+        self.guarded(Self::scan)
+    }
+
+    /// The next event. Drain them after every other call.
+    pub fn next_event(&mut self) -> Option<IntakeEvent> {
+        self.events.pop_front()
+    }
+
+    /// Gives out as chunks what lies at least the sort window of log time behind the newest
+    /// message. An error is kept and comes with the next call that can return one.
+    pub fn flush_early(&mut self) {
+        if self.body.failed.is_none() {
+            // Kept in `failed`.
+            let _ = self.guarded(|intake| intake.rechunker.flush_early());
+        }
+    }
+
+    /// Ends the body: [`IntakeError::Truncated`] unless its end magic was met; otherwise gives out
+    /// everything that is left.
+    pub fn finish(&mut self) -> Result<(), IntakeError> {
+        self.guarded(|intake| {
+            intake.body.scanner.finish()?;
+            intake.continuity.finish()?;
+            intake.rechunker.finish()
+        })
+    }
+
+    /// Ends a body that is known to be truncated: gives out what is intact of it, with a problem.
+    pub fn finish_truncated(&mut self) -> Result<(), IntakeError> {
+        self.body.failed.take_if(|error| error.is_retryable());
+        let truncated = self.body.scanner.finish();
+        self.guarded(|intake| {
+            if let Err(error) = truncated {
+                let ScanError::Truncated { position } = error else { return Err(error.into()) };
+                let what = format!(
+                    "the file ends at byte {position} without its footer; what came before is served, and what was to follow is lost"
+                );
+                intake.problem(Problem::new(ProblemCode::TruncatedFile, what));
+            }
+            intake.continuity.finish()?;
+            intake.rechunker.finish()
+        })
+    }
+
+    /// The body broke off and comes again from its first byte. What was taken before is skipped,
+    /// and must be the same.
+    pub fn restart(&mut self) {
+        self.body = Body::new(&self.limits);
+        self.definitions.restart();
+        self.continuity.restart();
+        self.problems_given.restart();
+        self.metadata_given.restart();
+        self.attachments_given.restart();
+    }
+
+    /// No chunk that is still to come has a message before this time, but for those that a
+    /// late-messages problem counts. `None` before the first message.
+    pub fn frontier(&self) -> Option<Nanos> {
+        self.rechunker.frontier()
+    }
+
+    /// How many messages were taken, at the furthest point that any body reached.
+    pub fn messages_taken(&self) -> u64 {
+        self.continuity.messages_taken()
+    }
+
+    /// Whether the end magic was met.
+    pub fn is_complete(&self) -> bool {
+        self.body.failed.is_none() && self.body.scanner.is_complete()
+    }
+
+    /// Runs `action` unless the body has failed; keeps its error, gives out what it made, and
+    /// promises the frontier.
+    fn guarded(
+        &mut self,
+        action: impl FnOnce(&mut Self) -> Result<(), IntakeError>,
+    ) -> Result<(), IntakeError> {
+        if let Some(error) = &self.body.failed {
+            return Err(error.clone());
+        }
+        let result = action(self);
+        if let Err(error) = &result {
+            self.body.failed = Some(error.clone());
+        }
+        self.give_chunks();
+        self.rechunker.promise();
+        result
+    }
+
+    fn scan(&mut self) -> Result<(), IntakeError> {
+        while let Some(event) = self.body.scanner.next_event()? {
+            self.take(event)?;
+            self.give_chunks();
+        }
+        Ok(())
+    }
+
+    fn give_chunks(&mut self) {
+        while let Some(made) = self.rechunker.next() {
+            self.events.push_back(match made {
+                Rechunked::Chunk(chunk) => IntakeEvent::Chunk(chunk),
+                Rechunked::Problem(problem) => IntakeEvent::Problem(problem),
+            });
+        }
+    }
+
+    fn take(&mut self, event: ScanEvent) -> Result<(), IntakeError> {
+        match event {
+            ScanEvent::Header { profile, library: _ } => {
+                if !std::mem::replace(&mut self.profile_given, true) {
+                    self.events.push_back(IntakeEvent::Profile(profile));
+                }
+            }
+            ScanEvent::Schema { id, def } => {
+                self.define_schema(id, def)?;
+            }
+            ScanEvent::Channel { id, schema_id, def } => {
+                self.define_channel(ParsedChannel { id, schema_id, def })?;
+            }
+            ScanEvent::Message(message) => {
+                self.message(&MessageView {
+                    channel: message.channel,
+                    sequence: message.sequence,
+                    log_time: message.log_time,
+                    publish_time: message.publish_time,
+                    data: &message.data,
+                })?;
+            }
+            ScanEvent::Chunk(chunk) => {
+                self.body.chunks += 1;
+                self.chunk(chunk)?;
+            }
+            ScanEvent::LeftOut { problem, record } => {
+                self.body.chunks += u64::from(problem.code == ProblemCode::DamagedChunk);
+                self.leave_out(problem, &record)?;
+            }
+            ScanEvent::Metadata(metadata) => {
+                self.body.metadata += 1;
+                self.metadata(metadata)?;
+            }
+            ScanEvent::Attachment(attachment) => {
+                self.body.attachments += 1;
+                self.attachment(attachment)?;
+            }
+            ScanEvent::AttachmentLeftOut => self.body.attachments += 1,
+            ScanEvent::Statistics(statistics) => self.compare(&statistics),
+            ScanEvent::Problem(problem) => {
+                self.body.incomplete |= problem.code == ProblemCode::MalformedRecord;
+                self.problem(problem);
+            }
+            ScanEvent::End => self.continuity.finish()?,
+        }
+        Ok(())
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        if self.problems_given.is_new((problem.code, problem.topic.clone())) {
+            self.events.push_back(IntakeEvent::Problem(problem));
+        }
+    }
+
+    fn leave_out(&mut self, problem: Problem, record: &[u8]) -> Result<(), IntakeError> {
+        self.body.incomplete = true;
+        self.continuity.left_out(record)?;
+        self.problem(problem);
+        Ok(())
+    }
+
+    fn metadata(&mut self, metadata: MetadataRecord) -> Result<(), IntakeError> {
+        if self.metadata_given.is_new(metadata.clone()) {
+            let entries = metadata.metadata.iter().map(|(key, value)| key.len() + value.len() + 64);
+            self.definitions.spend((metadata.name.len() + 64 + entries.sum::<usize>()) as u64)?;
+            self.events.push_back(IntakeEvent::Metadata(metadata));
+        }
+        Ok(())
+    }
+
+    fn attachment(&mut self, attachment: AttachmentRecord) -> Result<(), IntakeError> {
+        let AttachmentRecord { name, media_type, log_time, create_time, data } = &attachment;
+        let fields = (name.clone(), media_type.clone(), *log_time, *create_time);
+        if self.attachments_given.is_new((fields, Hasher::oneshot(data))) {
+            let kept_bytes = attachment.name.len() + attachment.media_type.len() + 64;
+            self.definitions.spend(kept_bytes as u64)?;
+            self.events.push_back(IntakeEvent::Attachment(attachment));
+        }
+        Ok(())
+    }
+
+    /// Whether the ids in the record are canonical.
+    fn define_schema(&mut self, id: u16, def: SchemaDef) -> Result<bool, IntakeError> {
+        let defined = self.definitions.schema(id, def)?;
+        Ok(self.defined(defined))
+    }
+
+    /// Whether the ids in the record are canonical.
+    fn define_channel(&mut self, parsed: ParsedChannel) -> Result<bool, IntakeError> {
+        let defined = self.definitions.channel(parsed)?;
+        Ok(self.defined(defined))
+    }
+
+    fn defined(&mut self, defined: Defined) -> bool {
+        self.events.extend(defined.new.map(IntakeEvent::Channel));
+        if let Some(problem) = defined.problem {
+            self.problem(problem);
+        }
+        defined.canonical
+    }
+
+    /// Counts a message and checks it against what was taken before. Its canonical channel when it
+    /// is new; `None` when it was taken before or is left out.
+    fn count_message(&mut self, message: &MessageView<'_>) -> Result<Option<u16>, IntakeError> {
+        let time = TimeRange { start: message.log_time, end: message.log_time };
+        self.body.times = Some(self.body.times.map_or(time, |times| times.union(time)));
+        self.body.messages += 1;
+        let Some(channel) = self.definitions.get(message.channel) else {
+            let what = format!(
+                "a message at {} names channel {}, which is not defined; it is left out",
+                message.log_time, message.channel
+            );
+            self.leave_out(Problem::new(ProblemCode::MessageWithoutChannel, what), message.data)?;
+            return Ok(None);
+        };
+        channel.messages += 1;
+        let new = self.continuity.message(channel.identity, message)?;
+        Ok(new.then_some(channel.record.id))
+    }
+
+    fn message(&mut self, message: &MessageView<'_>) -> Result<(), IntakeError> {
+        match self.count_message(message)? {
+            Some(channel) => self.rechunker.message(&MessageView { channel, ..*message }),
+            None => Ok(()),
+        }
+    }
+
+    fn chunk(&mut self, chunk: ScannedChunk) -> Result<(), IntakeError> {
+        let look = match look_through(&chunk.records, &self.limits) {
+            Ok(look) => look,
+            Err(ChunkError::TooLarge { what, bytes, limit_bytes }) => {
+                let position = chunk.position;
+                return Err(ScanError::TooLarge { position, what, bytes, limit_bytes }.into());
+            }
+            Err(error) => {
+                let problem = damaged_chunk(chunk.ordinal, chunk.position, &error.to_string());
+                return self.leave_out(problem, &chunk.record);
+            }
+        };
+        let claimed = TimeRange { start: chunk.header.start, end: chunk.header.end };
+        let truthful = look.times.is_none_or(|times| times == claimed);
+        if !truthful {
+            let what = format!(
+                "the header of chunk {} at byte {} claims other times than its messages have",
+                chunk.ordinal, chunk.position
+            );
+            self.problem(Problem::new(ProblemCode::ChunkHeaderMismatch, what));
+        }
+        let fit = truthful
+            && look.in_order
+            && KEPT_BYTES.contains(&chunk.records.len())
+            && !self.continuity.is_skipping();
+        let canonical = self.chunk_messages(&chunk.records, fit)?;
+        match look.times {
+            Some(times) if canonical => {
+                let ScannedChunk { record, header, .. } = chunk;
+                self.rechunker.chunk(WellFormed { record, header, times })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the records of a chunk. When it is `fit` to be kept as it came, its messages are held
+    /// back as long as its ids turn out to be canonical. Whether they all were.
+    fn chunk_messages(&mut self, records: &Bytes, fit: bool) -> Result<bool, IntakeError> {
+        let mut canonical = fit;
+        let mut held_back = 0;
+        for item in ChunkItems::new(records, &self.limits.clone()) {
+            // Looked through before; nothing is wrong with any item.
+            let Ok((_, item)) = item else { break };
+            let mut as_it_came = true;
+            let mut taken = None;
+            match item {
+                ChunkItem::Schema(body) => {
+                    if let Ok((id, def)) = parse_schema(body) {
+                        as_it_came = self.define_schema(id, def)?;
+                    }
+                }
+                ChunkItem::Channel(body) => {
+                    if let Ok(parsed) = parse_channel(body) {
+                        as_it_came = self.define_channel(parsed)?;
+                    }
+                }
+                ChunkItem::Message(message) => {
+                    let channel = self.count_message(&message)?;
+                    as_it_came = channel == Some(message.channel);
+                    taken = channel.map(|channel| MessageView { channel, ..message });
+                }
+            }
+            if canonical && !as_it_came {
+                canonical = false;
+                self.let_go(records, held_back)?;
+            }
+            match taken {
+                Some(_) if canonical => held_back += 1,
+                Some(message) => {
+                    self.rechunker.message(&message)?;
+                    self.give_chunks();
+                }
+                None => {}
+            }
+        }
+        Ok(canonical)
+    }
+
+    /// Takes the first `count` messages of a chunk, whose ids are canonical.
+    fn let_go(&mut self, records: &Bytes, count: usize) -> Result<(), IntakeError> {
+        let messages = ChunkItems::new(records, &self.limits).filter_map(|item| match item {
+            Ok((_, ChunkItem::Message(message))) => Some(message),
+            _ => None,
+        });
+        for message in messages.take(count) {
+            self.rechunker.message(&message)?;
+        }
+        Ok(())
+    }
+
+    /// Holds the statistics in the summary against what this body was found to have.
+    fn compare(&mut self, claimed: &SummaryStatistics) {
+        if self.body.incomplete {
+            return;
+        }
+        let body = &self.body;
+        let times = body.times.unwrap_or(TimeRange { start: Nanos(0), end: Nanos(0) });
+        let counts = &claimed.channel_message_counts;
+        let counted = |id: u16| counts.get(&id).copied().unwrap_or(0);
+        let pairs = [
+            ("messages", claimed.message_count, body.messages),
+            ("chunks", u64::from(claimed.chunk_count), body.chunks),
+            ("attachments", u64::from(claimed.attachment_count), body.attachments),
+            ("metadata records", u64::from(claimed.metadata_count), body.metadata),
+            ("as least log time", claimed.start.0, times.start.0),
+            ("as greatest log time", claimed.end.0, times.end.0),
+        ];
+        let wrong = pairs.iter().find(|(_, claimed, found)| claimed != found);
+        let what = match wrong {
+            Some((what, claimed, found)) => {
+                format!("the summary claims {claimed} {what}, and there are {found}")
+            }
+            None if !counts.is_empty()
+                && self.definitions.counts().any(|(id, found)| counted(id) != found) =>
+            {
+                "the summary claims other numbers of messages by channel than there are".to_owned()
+            }
+            None => return,
+        };
+        self.problem(Problem::new(ProblemCode::SummaryMismatch, what));
+    }
+}
+
+/// What must be known of a chunk before any of it is taken.
+struct Look {
+    times: Option<TimeRange>,
+    in_order: bool,
+}
+
+/// Reads every record of a chunk, so that it is taken whole or not at all.
+fn look_through(records: &[u8], limits: &Limits) -> Result<Look, ChunkError> {
+    let mut look = Look { times: None, in_order: true };
+    let mut last = Nanos::MIN;
+    for item in ChunkItems::new(records, limits) {
+        let malformed = |what: &str, error: crate::fields::FieldError| {
+            ChunkError::Damaged(format!("{what} in it is malformed: {error}"))
+        };
+        match item?.1 {
+            ChunkItem::Schema(body) => {
+                parse_schema(body).map_err(|error| malformed("a schema", error))?;
+            }
+            ChunkItem::Channel(body) => {
+                parse_channel(body).map_err(|error| malformed("a channel", error))?;
+            }
+            ChunkItem::Message(message) => {
+                let time = TimeRange { start: message.log_time, end: message.log_time };
+                look.times = Some(look.times.map_or(time, |times| times.union(time)));
+                look.in_order &= last <= message.log_time;
+                last = message.log_time;
+            }
+        }
+    }
+    Ok(look)
+}
+
+#[cfg(test)]
+mod tests;

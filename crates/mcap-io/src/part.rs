@@ -1,0 +1,60 @@
+//! Parts: runs of chunks of one source, each a valid indexed MCAP file.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rdl_model::ByteRange;
+
+use crate::file::FileWriter;
+use crate::output::LIBRARY;
+use crate::{AttachmentRecord, ChannelRecord, MetadataRecord, OutputError, StoredChunk};
+
+/// Writes one part. Nothing may follow [`PartWriter::finish`].
+pub struct PartWriter {
+    file: FileWriter,
+}
+
+impl PartWriter {
+    /// A part of a source with this profile; its header is written.
+    pub fn new(profile: &str) -> PartWriter {
+        PartWriter { file: FileWriter::new(profile, LIBRARY) }
+    }
+
+    /// Writes a chunk, and before it those of `channels`, which are all that it uses or records,
+    /// that are new to the part. Says where in the part the stored bytes lie.
+    pub fn chunk(
+        &mut self,
+        chunk: &StoredChunk,
+        channels: &[Arc<ChannelRecord>],
+    ) -> Result<ByteRange, OutputError> {
+        for channel in channels {
+            self.file.define(channel)?;
+        }
+        self.file.chunk(chunk)
+    }
+
+    /// Writes an attachment, and says where in the part its record lies.
+    pub fn attachment(&mut self, attachment: &AttachmentRecord) -> ByteRange {
+        self.file.attachment(attachment)
+    }
+
+    /// Writes a metadata record.
+    pub fn metadata(&mut self, metadata: &MetadataRecord) {
+        self.file.metadata(metadata);
+    }
+
+    /// Writes the summary and the end of the part. A second call does nothing.
+    pub fn finish(&mut self) {
+        self.file.finish();
+    }
+
+    /// Takes what was written since the last call, in order; chunks are not copied.
+    pub fn take_output(&mut self) -> Vec<Bytes> {
+        self.file.take_output()
+    }
+
+    /// What was written at all, in bytes.
+    pub fn bytes_written(&self) -> u64 {
+        self.file.bytes_written()
+    }
+}

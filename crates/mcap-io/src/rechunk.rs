@@ -1,0 +1,255 @@
+//! Messages under canonical ids in, chunks of a good size in a good order out.
+//!
+//! Stands between the intake, which knows what a body says, and the disk store. Messages wait in a
+//! bounded sort buffer; the oldest leave it as LZ4 chunks that hold Message records only. A chunk
+//! that is already as it should be is held back until what follows shows that nothing earlier
+//! comes, and then leaves as it came.
+//!
+//! Invariants: the chunks in the order in which they leave, stably merged by log time, are the
+//! stable sort of the messages in the order in which they came. What was promised by
+//! [`Rechunker::promise`] holds: whatever leaves later lies at or after that time, but for the
+//! chunks that a late-messages problem counts. Memory: the sort buffer, as much again for late
+//! messages, and one chunk.
+
+mod sort_buffer;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rdl_model::{Nanos, Problem, ProblemCode, TimeRange};
+
+use self::sort_buffer::SortBuffer;
+use crate::describe::describe;
+use crate::walk::{ChunkHeader, ChunkItem, ChunkItems, RECORD_HEADER_BYTES};
+use crate::{ChunkBuilder, ChunkError, Compression, IntakeError, Limits, MessageView, StoredChunk};
+
+/// How the rechunker sorts and cuts.
+#[derive(Clone, Debug)]
+pub(crate) struct RechunkOptions {
+    pub(crate) limits: Limits,
+    pub(crate) sort_buffer_bytes: usize,
+    pub(crate) chunk_target_bytes: usize,
+    pub(crate) sort_window: Duration,
+}
+
+/// What leaves the rechunker.
+pub(crate) enum Rechunked {
+    Chunk(StoredChunk),
+    Problem(Problem),
+}
+
+/// A chunk of the input whose ids are canonical, whose messages are in order and whose header
+/// tells the truth.
+pub(crate) struct WellFormed {
+    /// The whole record.
+    pub(crate) record: Bytes,
+    pub(crate) header: ChunkHeader,
+    pub(crate) times: TimeRange,
+}
+
+pub(crate) struct Rechunker {
+    options: RechunkOptions,
+    buffer: SortBuffer,
+    late: SortBuffer,
+    held: Option<WellFormed>,
+    builder: ChunkBuilder,
+    promised: Option<Nanos>,
+    /// The greatest time that has left, or that [`Rechunker::flush_early`] let go of.
+    settled: Option<Nanos>,
+    newest: Option<Nanos>,
+    out: VecDeque<Rechunked>,
+}
+
+impl Rechunker {
+    pub(crate) fn new(options: RechunkOptions) -> Rechunker {
+        Rechunker {
+            options,
+            buffer: SortBuffer::default(),
+            late: SortBuffer::default(),
+            held: None,
+            builder: ChunkBuilder::new(Compression::Lz4),
+            promised: None,
+            settled: None,
+            newest: None,
+            out: VecDeque::new(),
+        }
+    }
+
+    /// How far what has left reaches. Not the least time that waits to be sorted: an earlier
+    /// message may still come, and would be in its place as long as nothing later has left.
+    pub(crate) fn frontier(&self) -> Option<Nanos> {
+        self.settled
+    }
+
+    /// The frontier is about to be seen: what comes below it from now on is late.
+    pub(crate) fn promise(&mut self) {
+        self.promised = self.promised.max(self.frontier());
+    }
+
+    /// What has left, in order.
+    pub(crate) fn next(&mut self) -> Option<Rechunked> {
+        self.out.pop_front()
+    }
+
+    /// Takes a message whose channel id is canonical.
+    pub(crate) fn message(&mut self, message: &MessageView<'_>) -> Result<(), IntakeError> {
+        self.newest = self.newest.max(Some(message.log_time));
+        if self.is_late(message.log_time) {
+            self.late.push(message);
+            if self.late.bytes() > self.options.chunk_target_bytes {
+                self.emit_late()?;
+            }
+            return Ok(());
+        }
+        self.settle_held(message.log_time)?;
+        self.buffer(message)
+    }
+
+    /// Takes a well-formed chunk of messages that all come after everything taken so far in the
+    /// order of the body.
+    pub(crate) fn chunk(&mut self, chunk: WellFormed) -> Result<(), IntakeError> {
+        if self.is_late(chunk.times.start) {
+            return self.take_apart(&chunk, Self::message);
+        }
+        self.newest = self.newest.max(Some(chunk.times.end));
+        self.settle_held(chunk.times.start)?;
+        if self.buffer.newest().is_some_and(|newest| newest > chunk.times.start) {
+            return self.take_apart(&chunk, Self::buffer);
+        }
+        self.held = Some(chunk);
+        Ok(())
+    }
+
+    /// Lets go of what lies at least the sort window behind the newest message.
+    pub(crate) fn flush_early(&mut self) -> Result<(), IntakeError> {
+        self.emit_late()?;
+        let window = u64::try_from(self.options.sort_window.as_nanos()).unwrap_or(u64::MAX);
+        let Some(until) = self.newest.and_then(|newest| newest.0.checked_sub(window)) else {
+            return Ok(());
+        };
+        let until = Nanos(until);
+        if self.held.as_ref().is_some_and(|held| held.times.end <= until) {
+            self.emit_held()?;
+        } else {
+            self.emit_until(until)?;
+        }
+        // A chunk held back that reaches beyond still leaves whole.
+        let held = self.held.as_ref().map_or(until, |held| until.min(held.times.start));
+        self.settled = self.settled.max(Some(held));
+        Ok(())
+    }
+
+    /// Lets go of everything.
+    pub(crate) fn finish(&mut self) -> Result<(), IntakeError> {
+        self.emit_late()?;
+        self.emit_held()?;
+        self.emit_until(Nanos::MAX)
+    }
+
+    fn is_late(&self, time: Nanos) -> bool {
+        self.promised.is_some_and(|promised| time < promised)
+    }
+
+    fn buffer(&mut self, message: &MessageView<'_>) -> Result<(), IntakeError> {
+        self.buffer.push(message);
+        while self.buffer.bytes() > self.options.sort_buffer_bytes {
+            self.emit_one(Nanos::MAX)?;
+        }
+        Ok(())
+    }
+
+    /// Decides what becomes of the chunk held back, now that `next` follows it.
+    fn settle_held(&mut self, next: Nanos) -> Result<(), IntakeError> {
+        if self.held.as_ref().is_none_or(|held| held.times.end <= next) {
+            return self.emit_held();
+        }
+        match self.held.take() {
+            Some(held) => self.take_apart(&held, Self::buffer),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets go of the chunk held back, and before it of everything that is older.
+    fn emit_held(&mut self) -> Result<(), IntakeError> {
+        let Some(held) = self.held.take() else { return Ok(()) };
+        self.emit_until(Nanos::MAX)?;
+        let limits = &self.options.limits;
+        let (body, records) = open(&held, limits).map_err(verified_before)?;
+        let described = describe(&held.header, held.record.len() as u64, &records, limits);
+        let stored = described.map_err(verified_before)?.into_stored(&held.header, &body);
+        self.settled = self.settled.max(Some(held.times.end));
+        self.out.extend(stored.map(|(chunk, _)| Rechunked::Chunk(chunk)));
+        Ok(())
+    }
+
+    fn take_apart(
+        &mut self,
+        chunk: &WellFormed,
+        take: impl Fn(&mut Self, &MessageView<'_>) -> Result<(), IntakeError>,
+    ) -> Result<(), IntakeError> {
+        let limits = self.options.limits.clone();
+        let (_, records) = open(chunk, &limits).map_err(verified_before)?;
+        for item in ChunkItems::new(&records, &limits) {
+            if let (_, ChunkItem::Message(message)) = item.map_err(verified_before)? {
+                take(self, &message)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn emit_until(&mut self, until: Nanos) -> Result<(), IntakeError> {
+        while self.buffer.oldest().is_some_and(|oldest| oldest <= until) {
+            self.emit_one(until)?;
+        }
+        Ok(())
+    }
+
+    fn emit_one(&mut self, until: Nanos) -> Result<(), IntakeError> {
+        self.buffer.move_oldest(&mut self.builder, self.options.chunk_target_bytes, until);
+        self.settled = self.settled.max(self.builder.times().map(|times| times.end));
+        self.emit_built()
+    }
+
+    fn emit_late(&mut self) -> Result<(), IntakeError> {
+        let count = self.late.len();
+        if count == 0 {
+            return Ok(());
+        }
+        while !self.late.is_empty() {
+            let target_bytes = self.options.chunk_target_bytes;
+            self.late.move_oldest(&mut self.builder, target_bytes, Nanos::MAX);
+            self.emit_built()?;
+        }
+        let what = "messages came later than the sort buffer can mend; a response that was past \
+                    their time lacks them, and later ones have them in their place";
+        let problem = Problem::new(ProblemCode::LateMessages, what);
+        self.out.push_back(Rechunked::Problem(Problem { count: count as u64, ..problem }));
+        Ok(())
+    }
+
+    fn emit_built(&mut self) -> Result<(), IntakeError> {
+        let built = self.builder.build();
+        let chunk = built.map_err(|error| IntakeError::Compress(error.to_string()))?;
+        let usual_bytes = self.options.chunk_target_bytes.saturating_mul(2) as u64;
+        if chunk.as_ref().is_some_and(|chunk| chunk.descriptor.uncompressed_bytes > usual_bytes) {
+            // One huge message must not leave huge buffers behind.
+            self.builder = ChunkBuilder::new(Compression::Lz4);
+        }
+        self.out.extend(chunk.map(Rechunked::Chunk));
+        Ok(())
+    }
+}
+
+/// The body and the decompressed records of a chunk. It is decompressed anew, so that holding it
+/// back takes no more than its record.
+fn open(chunk: &WellFormed, limits: &Limits) -> Result<(Bytes, Bytes), ChunkError> {
+    let body = chunk.record.slice(RECORD_HEADER_BYTES..);
+    let records = chunk.header.decompress(&body, limits)?;
+    Ok((body, records))
+}
+
+/// The same bytes were opened before without an error.
+fn verified_before(error: ChunkError) -> IntakeError {
+    IntakeError::Compress(error.to_string())
+}

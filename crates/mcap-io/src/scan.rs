@@ -1,0 +1,537 @@
+//! Bytes in, records out: the top-level records of an MCAP body, however it is split.
+//!
+//! The first room of a streamed source. [`Scanner`] frames records, checks magic, lengths and
+//! checksums, and opens chunks; what the records mean for each other is [`crate::Intake`]'s
+//! business.
+//!
+//! Invariants: any split of the input gives the same events. Every length is held against its
+//! limit before the bytes are waited for. What is not needed (indexes, unknown opcodes, attachments
+//! that are too large) is skipped as it arrives and takes no memory. [`ScanEvent::End`] comes only
+//! after the footer and the end magic.
+
+mod framing;
+
+use bytes::Bytes;
+use mcap::records::op;
+use rdl_model::{Nanos, Problem, ProblemCode};
+
+use self::framing::Framer;
+use crate::fields::{FieldError, Fields};
+use crate::summary::parse_statistics;
+use crate::walk::{
+    ChunkHeader, MESSAGE_HEADER_BYTES, ParsedChannel, RECORD_HEADER_BYTES, parse_channel,
+    parse_message, parse_schema,
+};
+use crate::{
+    AttachmentRecord, ChannelDef, ChunkError, Limits, MetadataRecord, RecordError, SchemaDef,
+    SummaryStatistics,
+};
+
+/// Comes first and last in every file.
+const MAGIC: &[u8; 8] = b"\x89MCAP0\r\n";
+/// The bytes of the footer that the summary's checksum covers: all but that checksum.
+const FOOTER_COVERED_BYTES: usize = RECORD_HEADER_BYTES + 16;
+
+/// No attachment is that large; such a length is forged.
+const MAX_SKIPPED_ATTACHMENT_BYTES: u64 = 1 << 40;
+
+/// Why a body cannot be scanned any further.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScanError {
+    /// It ended before its footer and end magic.
+    #[error("the body ends at byte {position}, before its end magic")]
+    Truncated {
+        /// How many bytes there were.
+        position: u64,
+    },
+    /// It is not MCAP.
+    #[error("{what} at byte {position}")]
+    Malformed {
+        /// Where the record starts.
+        position: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// Something in it is over a limit.
+    #[error("{what} at byte {position} takes {bytes} bytes; the limit is {limit_bytes}")]
+    TooLarge {
+        /// Where the record starts.
+        position: u64,
+        /// What is too large.
+        what: &'static str,
+        /// How large it says it is.
+        bytes: u64,
+        /// How large it may be.
+        limit_bytes: u64,
+    },
+    /// A chunk is compressed in a way that MCAP does not define.
+    #[error("the chunk at byte {position} has compression {name:?}, which is neither lz4 nor zstd")]
+    UnknownCompression {
+        /// Where the chunk starts.
+        position: u64,
+        /// What the chunk calls its compression.
+        name: String,
+    },
+}
+
+/// What a scanner meets, in the order of the body.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ScanEvent {
+    /// The header; always first.
+    Header {
+        /// The profile, such as `ros2`; empty when there is none.
+        profile: String,
+        /// What wrote the file.
+        library: String,
+    },
+    /// A schema outside chunks.
+    Schema {
+        /// Its id.
+        id: u16,
+        /// What it is.
+        def: SchemaDef,
+    },
+    /// A channel outside chunks.
+    Channel {
+        /// Its id.
+        id: u16,
+        /// The id of its schema; 0 when it has none.
+        schema_id: u16,
+        /// What it is; its schema is not looked up, and `None`.
+        def: ChannelDef,
+    },
+    /// A message outside chunks.
+    Message(ScannedMessage),
+    /// A chunk whose checksum is right.
+    Chunk(ScannedChunk),
+    /// A record that belongs to the data and cannot be read.
+    LeftOut {
+        /// What is wrong with it.
+        problem: Problem,
+        /// The whole record.
+        record: Bytes,
+    },
+    /// A metadata record.
+    Metadata(MetadataRecord),
+    /// An attachment.
+    Attachment(AttachmentRecord),
+    /// An attachment that is left out; the problem follows.
+    AttachmentLeftOut,
+    /// What the summary says of the whole file.
+    Statistics(SummaryStatistics),
+    /// Something is wrong that leaves out no message.
+    Problem(Problem),
+    /// The end magic was met.
+    End,
+}
+
+/// A message outside chunks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScannedMessage {
+    /// The id of its channel.
+    pub channel: u16,
+    /// Its sequence number.
+    pub sequence: u32,
+    /// When it was logged.
+    pub log_time: Nanos,
+    /// When it was published.
+    pub publish_time: Nanos,
+    /// Its content.
+    pub data: Bytes,
+}
+
+/// A chunk that was decompressed and whose checksum, if it has one, is right. Its records were not
+/// looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScannedChunk {
+    /// The how manieth chunk of the body it is, from 1.
+    pub ordinal: u64,
+    /// Where it starts in the body, in bytes.
+    pub position: u64,
+    /// The whole record.
+    pub record: Bytes,
+    /// Its records, decompressed.
+    pub records: Bytes,
+    pub(crate) header: ChunkHeader,
+}
+
+enum Section {
+    Start,
+    Data,
+    Summary { start: u64 },
+    EndMagic,
+    Done,
+}
+
+/// What is skipped as it arrives.
+struct Skipping {
+    left_bytes: u64,
+    /// Comes when all of it has passed.
+    then: Option<ScanEvent>,
+}
+
+/// Reads the records of one MCAP body. Push bytes, then take events until there is none.
+pub struct Scanner {
+    limits: Limits,
+    framer: Framer,
+    section: Section,
+    skipping: Option<Skipping>,
+    header_seen: bool,
+    chunks: u64,
+    /// A problem that comes after the event that was given last.
+    queued: Option<ScanEvent>,
+    /// Once it has failed it stays so.
+    failed: Option<ScanError>,
+}
+
+impl Scanner {
+    /// A scanner at the first byte of a body.
+    pub fn new(limits: Limits) -> Scanner {
+        Scanner {
+            limits,
+            framer: Framer::default(),
+            section: Section::Start,
+            skipping: None,
+            header_seen: false,
+            chunks: 0,
+            queued: None,
+            failed: None,
+        }
+    }
+
+    /// Gives it the next bytes.
+    pub fn push(&mut self, bytes: Bytes) {
+        self.framer.push(bytes);
+    }
+
+    /// The next event; `None` when it needs more bytes, or the end was reached.
+    pub fn next_event(&mut self) -> Result<Option<ScanEvent>, ScanError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let event = self.advance();
+        if let Err(error) = &event {
+            self.failed = Some(error.clone());
+        }
+        event
+    }
+
+    /// Whether the end magic was met.
+    pub fn is_complete(&self) -> bool {
+        matches!(self.section, Section::Done)
+    }
+
+    /// Ends the body; [`ScanError::Truncated`] unless it is complete.
+    pub fn finish(&mut self) -> Result<(), ScanError> {
+        match &self.failed {
+            Some(error) => Err(error.clone()),
+            None if self.is_complete() => Ok(()),
+            None => Err(ScanError::Truncated { position: self.framer.arrived_bytes() }),
+        }
+    }
+
+    fn advance(&mut self) -> Result<Option<ScanEvent>, ScanError> {
+        loop {
+            if let Some(event) = self.queued.take() {
+                return Ok(Some(event));
+            }
+            if let Some(skipping) = &mut self.skipping {
+                skipping.left_bytes -= self.framer.skip(skipping.left_bytes);
+                if skipping.left_bytes > 0 {
+                    return Ok(None);
+                }
+                self.queued = self.skipping.take().and_then(|skipping| skipping.then);
+                continue;
+            }
+            match self.section {
+                Section::Start => {
+                    let Some(magic) = self.framer.take(MAGIC.len()) else { return Ok(None) };
+                    if magic != MAGIC[..] {
+                        return Err(malformed(0, "there is no MCAP magic"));
+                    }
+                    self.section = Section::Data;
+                }
+                Section::Data | Section::Summary { .. } => match self.record()? {
+                    Step::Event(event) => return Ok(Some(event)),
+                    Step::Nothing => {}
+                    Step::NeedsBytes => return Ok(None),
+                },
+                Section::EndMagic => {
+                    let position = self.framer.position();
+                    let Some(magic) = self.framer.take(MAGIC.len()) else { return Ok(None) };
+                    if magic != MAGIC[..] {
+                        return Err(malformed(position, "there is no end magic after the footer"));
+                    }
+                    self.section = Section::Done;
+                    return Ok(Some(ScanEvent::End));
+                }
+                Section::Done if self.framer.is_empty() => return Ok(None),
+                Section::Done => {
+                    let position = self.framer.position();
+                    return Err(malformed(position, "there is something after the end magic"));
+                }
+            }
+        }
+    }
+
+    /// Takes one record, or starts to skip it.
+    fn record(&mut self) -> Result<Step, ScanError> {
+        let position = self.framer.position();
+        let Some(head) = self.framer.peek::<RECORD_HEADER_BYTES>() else {
+            return Ok(Step::NeedsBytes);
+        };
+        let [opcode, len @ ..] = head;
+        let len = u64::from_le_bytes(len);
+        if !self.header_seen && opcode != op::HEADER {
+            return Err(malformed(position, "the first record is not a header"));
+        }
+        let in_summary = match self.section {
+            Section::Summary { start } => {
+                let bytes = (position - start).saturating_add(len);
+                let limit_bytes = self.limits.max_summary_bytes;
+                check(position, "the summary section", bytes, limit_bytes)?;
+                true
+            }
+            _ => false,
+        };
+        let wanted = match (opcode, in_summary) {
+            (0, _) => return Err(malformed(position, "opcode 0, which no record has,")),
+            (op::FOOTER | op::STATISTICS, _) => true,
+            (op::MESSAGE | op::CHUNK | op::ATTACHMENT | op::METADATA | op::DATA_END, true) => {
+                let what =
+                    format!("a record of the data section (opcode {opcode:#04x}) after its end");
+                return Err(malformed(position, what));
+            }
+            (op::ATTACHMENT, false) if len > self.limits.max_attachment_bytes => {
+                check(position, "the attachment", len, MAX_SKIPPED_ATTACHMENT_BYTES)?;
+                self.queued = Some(ScanEvent::AttachmentLeftOut);
+                let what = format!(
+                    "the attachment at byte {position} has {len} bytes, more than the {} that are kept; it is left out",
+                    self.limits.max_attachment_bytes
+                );
+                let problem = Problem::new(ProblemCode::AttachmentTooLarge, what);
+                self.skip(len, Some(ScanEvent::Problem(problem)));
+                return Ok(Step::Nothing);
+            }
+            (
+                op::HEADER
+                | op::SCHEMA
+                | op::CHANNEL
+                | op::MESSAGE
+                | op::CHUNK
+                | op::ATTACHMENT
+                | op::METADATA
+                | op::DATA_END,
+                false,
+            ) => true,
+            _ => false,
+        };
+        let (what, limit_bytes) = match opcode {
+            op::CHUNK => ("the chunk", self.limits.max_chunk_bytes),
+            op::ATTACHMENT => ("the attachment", self.limits.max_attachment_bytes),
+            op::MESSAGE => {
+                let limit_bytes = self.limits.max_message_bytes;
+                ("the message", limit_bytes.saturating_add(MESSAGE_HEADER_BYTES as u64))
+            }
+            _ if wanted => ("the record", self.limits.max_message_bytes),
+            _ => ("the record", self.limits.max_chunk_bytes),
+        };
+        check(position, what, len, limit_bytes)?;
+        if !wanted {
+            self.skip(len, None);
+            return Ok(Step::Nothing);
+        }
+        let too_large = |_| ScanError::TooLarge { position, what, bytes: len, limit_bytes };
+        let record_bytes = usize::try_from(len).map_err(too_large)? + RECORD_HEADER_BYTES;
+        let crc = match opcode {
+            op::DATA_END | op::FOOTER => Some(self.framer.crc()),
+            _ => None,
+        };
+        let Some(record) = self.framer.take(record_bytes) else { return Ok(Step::NeedsBytes) };
+        match (opcode, crc) {
+            (op::DATA_END, Some(crc)) => Ok(self.data_end(&record, crc)),
+            (op::FOOTER, Some(crc)) => self.footer(position, &record, crc),
+            _ => self.parsed(position, opcode, record).map(Step::Event),
+        }
+    }
+
+    /// Skips a record whose body is `len` long.
+    fn skip(&mut self, len: u64, then: Option<ScanEvent>) {
+        let left_bytes = len.saturating_add(RECORD_HEADER_BYTES as u64);
+        self.skipping = Some(Skipping { left_bytes, then });
+    }
+
+    fn parsed(&mut self, position: u64, opcode: u8, record: Bytes) -> Result<ScanEvent, ScanError> {
+        let body = record.slice(RECORD_HEADER_BYTES..);
+        let event = match opcode {
+            op::CHUNK => return self.chunk(position, record, &body),
+            op::HEADER => {
+                let first = !std::mem::replace(&mut self.header_seen, true);
+                header(&body, first)
+            }
+            op::SCHEMA => parse_schema(&body).map(|(id, def)| ScanEvent::Schema { id, def }),
+            op::CHANNEL => parse_channel(&body).map(|ParsedChannel { id, schema_id, def }| {
+                ScanEvent::Channel { id, schema_id, def }
+            }),
+            op::MESSAGE => match parse_message(&body) {
+                Ok(message) => {
+                    let data = body.slice_ref(message.data);
+                    return Ok(ScanEvent::Message(ScannedMessage {
+                        channel: message.channel,
+                        sequence: message.sequence,
+                        log_time: message.log_time,
+                        publish_time: message.publish_time,
+                        data,
+                    }));
+                }
+                Err(error) => {
+                    let problem = malformed_record("a message", position, &error);
+                    return Ok(ScanEvent::LeftOut { problem, record });
+                }
+            },
+            op::METADATA => match MetadataRecord::parse(&body) {
+                Ok(metadata) => return Ok(ScanEvent::Metadata(metadata)),
+                Err(error) => return Ok(ScanEvent::Problem(record_problem(position, &error))),
+            },
+            op::ATTACHMENT => match AttachmentRecord::from_record_bytes(&record) {
+                Ok(attachment) => return Ok(ScanEvent::Attachment(attachment)),
+                Err(error) => {
+                    self.queued = Some(ScanEvent::Problem(record_problem(position, &error)));
+                    return Ok(ScanEvent::AttachmentLeftOut);
+                }
+            },
+            _ => parse_statistics(&body).map(ScanEvent::Statistics),
+        };
+        Ok(event.unwrap_or_else(|error| {
+            ScanEvent::Problem(malformed_record(&format!("opcode {opcode:#04x}"), position, &error))
+        }))
+    }
+
+    fn chunk(
+        &mut self,
+        position: u64,
+        record: Bytes,
+        body: &Bytes,
+    ) -> Result<ScanEvent, ScanError> {
+        self.chunks += 1;
+        let ordinal = self.chunks;
+        let opened = ChunkHeader::parse(body)
+            .and_then(|header| Ok((header.decompress(body, &self.limits)?, header)));
+        match opened {
+            Ok((records, header)) => {
+                Ok(ScanEvent::Chunk(ScannedChunk { ordinal, position, record, records, header }))
+            }
+            Err(ChunkError::Damaged(why) | ChunkError::Lies(why)) => {
+                Ok(ScanEvent::LeftOut { problem: damaged_chunk(ordinal, position, &why), record })
+            }
+            Err(ChunkError::TooLarge { what, bytes, limit_bytes }) => {
+                Err(ScanError::TooLarge { position, what, bytes, limit_bytes })
+            }
+            Err(ChunkError::UnknownCompression(name)) => {
+                Err(ScanError::UnknownCompression { position, name })
+            }
+        }
+    }
+
+    fn data_end(&mut self, record: &[u8], computed: crc32fast::Hasher) -> Step {
+        self.framer.restart_crc();
+        self.section = Section::Summary { start: self.framer.position() };
+        let computed = computed.finalize();
+        match Fields::new(&record[RECORD_HEADER_BYTES..]).u32() {
+            // 0 means that the writer computed none (MCAP specification, "Data End").
+            Ok(crc) if crc == 0 || crc == computed => Step::Nothing,
+            Ok(crc) => problem(
+                ProblemCode::DataSectionCrc,
+                format!("the data section has checksum {computed:08x}, and its end says {crc:08x}"),
+            ),
+            Err(error) => problem(
+                ProblemCode::DataSectionCrc,
+                format!("the end of the data section has no checksum: {error}"),
+            ),
+        }
+    }
+
+    fn footer(
+        &mut self,
+        position: u64,
+        record: &[u8],
+        mut crc: crc32fast::Hasher,
+    ) -> Result<Step, ScanError> {
+        let mut fields = Fields::new(&record[RECORD_HEADER_BYTES..]);
+        let (Ok(summary_start), Ok(_), Ok(stated)) = (fields.u64(), fields.u64(), fields.u32())
+        else {
+            return Err(malformed(position, "the footer is cut off"));
+        };
+        let section = std::mem::replace(&mut self.section, Section::EndMagic);
+        let Section::Summary { start } = section else {
+            return Ok(problem(
+                ProblemCode::SummaryMismatch,
+                format!("the footer at byte {position} comes without an end of the data section"),
+            ));
+        };
+        if summary_start != 0 && summary_start != start {
+            return Ok(problem(
+                ProblemCode::SummaryMismatch,
+                format!("the footer puts the summary at byte {summary_start}; it is at {start}"),
+            ));
+        }
+        crc.update(&record[..FOOTER_COVERED_BYTES]);
+        let computed = crc.finalize();
+        if stated == 0 || stated == computed {
+            return Ok(Step::Nothing);
+        }
+        Ok(problem(
+            ProblemCode::SummaryCrc,
+            format!("the summary has checksum {computed:08x}, and the footer says {stated:08x}"),
+        ))
+    }
+}
+
+enum Step {
+    Event(ScanEvent),
+    Nothing,
+    NeedsBytes,
+}
+
+/// The problem of a chunk that is left out whole.
+pub(crate) fn damaged_chunk(ordinal: u64, position: u64, why: &str) -> Problem {
+    let what = format!("chunk {ordinal} at byte {position} is left out: {why}");
+    Problem::new(ProblemCode::DamagedChunk, what)
+}
+
+fn header(body: &[u8], first: bool) -> Result<ScanEvent, FieldError> {
+    if !first {
+        let what = "there is a second header; it is left out";
+        return Ok(ScanEvent::Problem(Problem::new(ProblemCode::MalformedRecord, what)));
+    }
+    let mut fields = Fields::new(body);
+    Ok(ScanEvent::Header { profile: fields.text()?.to_owned(), library: fields.text()?.to_owned() })
+}
+
+fn problem(code: ProblemCode, message: String) -> Step {
+    Step::Event(ScanEvent::Problem(Problem::new(code, message)))
+}
+
+fn malformed_record(what: &str, position: u64, error: &FieldError) -> Problem {
+    let what = format!("{what} at byte {position} is left out: {error}");
+    Problem::new(ProblemCode::MalformedRecord, what)
+}
+
+fn record_problem(position: u64, error: &RecordError) -> Problem {
+    let code = match error {
+        RecordError::Malformed(_) => ProblemCode::MalformedRecord,
+        RecordError::WrongChecksum { .. } => ProblemCode::DamagedAttachment,
+    };
+    Problem::new(code, format!("the record at byte {position} is left out: {error}"))
+}
+
+fn malformed(position: u64, what: impl Into<String>) -> ScanError {
+    ScanError::Malformed { position, what: what.into() }
+}
+
+fn check(position: u64, what: &'static str, bytes: u64, limit_bytes: u64) -> Result<(), ScanError> {
+    if bytes > limit_bytes {
+        return Err(ScanError::TooLarge { position, what, bytes, limit_bytes });
+    }
+    Ok(())
+}

@@ -1,1 +1,22 @@
-//! placeholder
+//! Which chunk or message a response sends next.
+//!
+//! Pure: queries, descriptors and open chunks in, steps out; no I/O and no async. The engine tells
+//! the [`MergeHeap`] what its sources reveal, does what each [`Step`] says (read, open, verify,
+//! write, wait) and asks again. A [`Lookback`] finds what is sent before the range, and
+//! [`next_to_load`] which source has to be loaded for that.
+//!
+//! One order holds everywhere: log time, then the source's place in the manifest, then the
+//! original order in the source, which is the order of its chunks and, within a chunk, the stable
+//! order of its messages by time.
+
+#[cfg(test)]
+mod generator;
+mod heap;
+mod key;
+mod lookback;
+mod query;
+mod selection;
+
+pub use heap::{MergeHeap, SourceState, Step};
+pub use lookback::{DeclaredSource, Lookback, LookbackMessage, LookbackStep, next_to_load};
+pub use query::{Query, ReplayPolicy};

@@ -1,5 +1,33 @@
 //! Ties the rooms together: a recording, its sources, their loads, and the bytes of a response.
+//!
+//! An [`Engine`] lives as long as the process. [`Engine::recording`] asks the manifest endpoint
+//! with the caller's own token and gives a [`Recording`]; [`Recording::stream`] answers a query
+//! with a [`ResponseStream`]. Every source is one [`source::Source`], shared by all who may see it
+//! and loaded once ([`load`]) or read by ranges ([`ranged`]).
+//!
+//! Nothing here writes to a socket or parses a request. CPU work and file access run on blocking
+//! threads ([`cpu`]); the tasks only wait.
 
+mod config;
+mod cpu;
+mod engine;
+mod error;
 mod info;
+mod load;
+mod ranged;
+mod recording;
+mod response;
+mod shared;
+mod source;
+mod viewers;
 
+pub use config::EngineConfig;
+pub use engine::Engine;
+pub use error::EngineError;
 pub use info::{RecordingInfo, SourceInfo, SourceKind, SourceStatus, TopicInfo};
+pub use rdl_fetch::{FetchConfig, ManifestParams, Token};
+pub use rdl_mcap_io::Compression;
+pub use rdl_merge::{Query, ReplayPolicy};
+pub use rdl_store::StoreConfig;
+pub use recording::Recording;
+pub use response::ResponseStream;

@@ -1,0 +1,156 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rdl_fetch::{Access, HttpClient, ManifestClient, ManifestParams, Token};
+use rdl_model::{Nanos, SourceKey};
+use rdl_store::DiskStore;
+use rdl_wire::Source as DeclaredSource;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cpu::Cpu;
+use crate::load::{self, LoadMode};
+use crate::recording::{Recording, RecordedSource};
+use crate::shared::Shared;
+use crate::source::{Source, Start};
+use crate::viewers::{Grant, Interest};
+use crate::{EngineConfig, EngineError, SourceKind, ranged};
+
+/// How long [`Engine::shutdown`] waits for what runs.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The data plane of one process: every recording that anyone asks it for, each source of them
+/// loaded once and shared by all.
+pub struct Engine {
+    shared: Arc<Shared>,
+    manifests: Arc<ManifestClient>,
+    sources: Mutex<HashMap<SourceKey, Arc<Source>>>,
+}
+
+impl Engine {
+    /// Opens the disk store and gets ready to be asked. The data backend is not asked anything.
+    pub async fn start(config: EngineConfig) -> Result<Arc<Engine>, EngineError> {
+        let store_config = config.store.clone();
+        let store = tokio::task::spawn_blocking(move || DiskStore::open(&store_config))
+            .await
+            .map_err(|_| EngineError::TaskDied)??;
+        let fetch = Arc::new(config.fetch.clone());
+        let http = HttpClient::new(fetch.clone())
+            .map_err(|error| EngineError::Manifest(Arc::new(error)))?;
+        let manifests = Arc::new(ManifestClient::new(fetch, http.clone()));
+        Ok(Arc::new(Engine {
+            shared: Arc::new(Shared {
+                config,
+                http,
+                store: Arc::new(store),
+                cpu: Cpu::new(),
+                tasks: TaskTracker::new(),
+                loads: AtomicUsize::new(0),
+                stopping: CancellationToken::new(),
+            }),
+            manifests,
+            sources: Mutex::default(),
+        }))
+    }
+
+    /// Asks the manifest endpoint for a recording, with the caller's own token.
+    pub async fn recording(
+        self: &Arc<Self>,
+        params: &ManifestParams,
+        token: Option<Token>,
+    ) -> Result<Recording, EngineError> {
+        if self.shared.stopping.is_cancelled() {
+            return Err(EngineError::ShuttingDown);
+        }
+        let manifest = self
+            .manifests
+            .fetch(params, token.as_ref())
+            .await
+            .map_err(|error| EngineError::Manifest(Arc::new(error)))?;
+        let endpoint = self.shared.config.fetch.manifest_endpoint.clone();
+        let sources = manifest
+            .sources
+            .iter()
+            .map(|declared| RecordedSource {
+                source: self.source(declared),
+                access: Access { url: declared.url().clone(), token: token.clone() },
+            })
+            .collect();
+        let grant = Arc::new(Grant {
+            manifests: self.manifests.clone(),
+            endpoint,
+            params: params.clone(),
+            token,
+        });
+        Ok(Recording::new(self.shared.clone(), manifest, grant, sources))
+    }
+
+    /// Whether requests can be answered now; otherwise why not, in one sentence.
+    pub fn readiness(&self) -> Result<(), String> {
+        if self.shared.stopping.is_cancelled() {
+            return Err("the loader is shutting down".into());
+        }
+        Ok(())
+    }
+
+    /// Stops every load and waits for what runs; what is not complete is discarded.
+    pub async fn shutdown(&self) {
+        self.shared.stopping.cancel();
+        self.shared.tasks.close();
+        if tokio::time::timeout(SHUTDOWN_PATIENCE, self.shared.tasks.wait()).await.is_err() {
+            tracing::warn!("some work did not stop in time and is cut off");
+        }
+        self.sources.lock().clear();
+    }
+
+    fn source(&self, declared: &DeclaredSource) -> Arc<Source> {
+        let key = declared.key(&self.shared.config.fetch.manifest_endpoint);
+        let kind = match declared {
+            DeclaredSource::Streamed(_) => SourceKind::Streamed,
+            DeclaredSource::Static(_) => SourceKind::Static,
+        };
+        let mut sources = self.sources.lock();
+        let source = sources
+            .entry(key)
+            .or_insert_with(|| Arc::new(Source::new(key, &declared.name(), kind)));
+        source.clone()
+    }
+}
+
+impl Shared {
+    /// Registers somebody who waits for `source`, and starts the load or the indexing unless it
+    /// runs or is done.
+    pub(crate) fn want(
+        self: &Arc<Self>,
+        source: &Arc<Source>,
+        access: Access,
+        grant: Arc<Grant>,
+        declared_start: Nanos,
+    ) -> Interest {
+        let interest = source.viewers.join(access, grant);
+        let Some(Start { generation, before }) =
+            source.claim_start(declared_start, self.config.static_revalidate)
+        else {
+            return interest;
+        };
+        let (shared, source) = (self.clone(), source.clone());
+        match source.kind {
+            SourceKind::Streamed => {
+                let mode = LoadMode {
+                    truncated_is_final: false,
+                    key: source.key,
+                    keep: true,
+                    start: declared_start,
+                };
+                self.tasks.spawn(load::run(shared, source, generation, mode));
+            }
+            SourceKind::Static => {
+                self.tasks.spawn(ranged::index(shared, source, generation, before));
+            }
+        }
+        interest
+    }
+}

@@ -1,0 +1,133 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdl_fetch::FetchError;
+use rdl_mcap_io::{IntakeError, OutputError};
+use rdl_model::ErrorKind;
+use rdl_store::StoreError;
+
+/// Why a request cannot be answered, or not to its end. Cheap to clone: everyone who waits for a
+/// source is told the same.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The manifest could not be had.
+    #[error("{0}")]
+    Manifest(Arc<FetchError>),
+    /// A source could not be fetched.
+    #[error("source {source_name}: {error}")]
+    Fetch {
+        /// Which source.
+        source_name: Arc<str>,
+        /// Why.
+        error: Arc<FetchError>,
+    },
+    /// A source's body is not what it should be.
+    #[error("source {source_name}: {error}")]
+    Data {
+        /// Which source.
+        source_name: Arc<str>,
+        /// Why.
+        error: Arc<IntakeError>,
+    },
+    /// A source's connection broke at the same place until its time was up.
+    #[error("source {source_name}: the connection keeps breaking, last: {last}")]
+    KeepsBreaking {
+        /// Which source.
+        source_name: Arc<str>,
+        /// The last break.
+        last: Arc<str>,
+    },
+    /// A source's body differed from try to try.
+    #[error(
+        "source {source_name}: the data endpoint answered {tries} times with different data \
+         (source-not-repeatable); answer the same request with the same messages"
+    )]
+    NotRepeatable {
+        /// Which source.
+        source_name: Arc<str>,
+        /// How many different bodies.
+        tries: u32,
+    },
+    /// A source became another while it was served.
+    #[error("source {source_name}: its data changed while it was being served; ask again")]
+    Changed {
+        /// Which source.
+        source_name: Arc<str>,
+    },
+    /// A stored chunk of a source cannot be read any more.
+    #[error("source {source_name}: a stored chunk is damaged: {what}; ask again")]
+    StoredChunk {
+        /// Which source.
+        source_name: Arc<str>,
+        /// What is wrong with it.
+        what: Arc<str>,
+    },
+    /// The disk store failed.
+    #[error("the disk store failed: {0}")]
+    Store(Arc<StoreError>),
+    /// The response cannot be written.
+    #[error("{0}")]
+    Output(Arc<OutputError>),
+    /// The loader is shutting down.
+    #[error("the loader is shutting down; ask another one")]
+    ShuttingDown,
+    /// A bug: a task died.
+    #[error("an internal task died; this is a bug of the loader")]
+    TaskDied,
+}
+
+impl EngineError {
+    /// What it means to whoever asked.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Manifest(error) => error.kind(),
+            // A refusal of a source belongs to the caller's token and goes back to the caller;
+            // any other fault of a source is the backend's.
+            Self::Fetch { error, .. } => match error.kind() {
+                kind @ (ErrorKind::Unauthorized
+                | ErrorKind::Forbidden
+                | ErrorKind::GatewayTimeout
+                | ErrorKind::TooLarge) => kind,
+                _ => ErrorKind::BadGateway,
+            },
+            Self::Data { .. } | Self::KeepsBreaking { .. } | Self::NotRepeatable { .. } => {
+                ErrorKind::BadGateway
+            }
+            Self::Changed { .. } | Self::StoredChunk { .. } | Self::ShuttingDown => {
+                ErrorKind::Unavailable
+            }
+            Self::Output(error) => error.kind(),
+            Self::Store(_) | Self::TaskDied => ErrorKind::Internal,
+        }
+    }
+
+    /// What the data backend says to the user in `x-foxglove-error-message`.
+    pub fn user_message(&self) -> Option<&str> {
+        match self {
+            Self::Manifest(error) | Self::Fetch { error, .. } => error.user_message(),
+            _ => None,
+        }
+    }
+
+    /// Whether it belongs to the token that was used, and to nobody else.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Fetch { error, .. } if error.is_refusal())
+    }
+
+    /// When asking again may help.
+    pub fn retry_after(&self) -> Option<Duration> {
+        (self.kind() == ErrorKind::Unavailable).then_some(Duration::from_secs(1))
+    }
+}
+
+impl From<StoreError> for EngineError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+impl From<OutputError> for EngineError {
+    fn from(error: OutputError) -> Self {
+        Self::Output(Arc::new(error))
+    }
+}

@@ -1,0 +1,205 @@
+//! Loading a source: one download, verified, re-chunked and stored, however many wait for it.
+//!
+//! [`run`] owns the download from its first request to the last byte, over every broken
+//! connection. [`work::LoadWork`] is the part that burns CPU and writes files; it is handed to a
+//! blocking thread with the bytes that came in and handed back. The load outlives its last viewer
+//! by the linger time.
+//!
+//! Invariants: the generation is complete only after the last byte was verified and stored; what
+//! was published is never taken back within a generation; a body that differs gets a new one.
+
+mod connection;
+mod work;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rdl_model::{Nanos, SourceKey};
+use tokio::time::Instant;
+
+use self::connection::{Connection, Ended};
+use self::work::LoadWork;
+use crate::EngineError;
+use crate::shared::Shared;
+use crate::source::{Generation, Phase, Source};
+
+/// After this many bodies that differ from each other a source has failed.
+const DIFFERENT_BODIES: u32 = 3;
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// How a body is loaded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LoadMode {
+    /// A static file: what ends early is a truncated file, whose intact part counts. A streamed
+    /// body that ends early is a broken connection.
+    pub(crate) truncated_is_final: bool,
+    /// What the result is stored under.
+    pub(crate) key: SourceKey,
+    /// Whether the result may outlive the process.
+    pub(crate) keep: bool,
+    /// The declared start: nothing is expected before it.
+    pub(crate) start: Nanos,
+}
+
+/// Loads `source` into `generation`, which the caller has marked as loading. Ends when the source
+/// is complete, has failed, or nobody wants it any more.
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    source: Arc<Source>,
+    generation: Arc<Generation>,
+    mode: LoadMode,
+) {
+    let stopping = shared.stopping.clone();
+    let _counted = Counted::new(&shared);
+    let load = Load { shared, source: source.clone(), generation, mode };
+    tokio::select! {
+        () = load.run() => {}
+        () = stopping.cancelled() => {
+            let current = source.current();
+            source.supersede(&current, EngineError::ShuttingDown);
+        }
+    }
+}
+
+/// Counts a running load.
+struct Counted(Arc<Shared>);
+
+impl Counted {
+    fn new(shared: &Arc<Shared>) -> Counted {
+        shared.loads.fetch_add(1, Ordering::Relaxed);
+        Counted(shared.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.loads.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct Load {
+    shared: Arc<Shared>,
+    source: Arc<Source>,
+    generation: Arc<Generation>,
+    mode: LoadMode,
+}
+
+impl Load {
+    async fn run(mut self) {
+        match self.from_bucket().await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => return self.generation.fail(error),
+        }
+        let mut bodies = 1;
+        loop {
+            match self.one_body().await {
+                Ok(BodyEnded::Complete) => return,
+                Ok(BodyEnded::Unwanted) => {
+                    tracing::info!(source = %self.source.name, "nobody waits for this source any more; its load stops");
+                    self.start_anew();
+                    return;
+                }
+                Ok(BodyEnded::Refused) => {
+                    self.start_anew();
+                    return;
+                }
+                Ok(BodyEnded::Differs) if bodies < DIFFERENT_BODIES => {
+                    bodies += 1;
+                    tracing::warn!(source = %self.source.name, "the data endpoint gave different data this time; starting over");
+                    self.generation = self.start_anew();
+                    self.generation
+                        .change(|state| state.phase = Phase::Loading { frontier: self.mode.start });
+                }
+                Ok(BodyEnded::Differs) => {
+                    let source_name = self.source.name.clone();
+                    let error = EngineError::NotRepeatable { source_name, tries: bodies };
+                    return self.fail(error);
+                }
+                Err(error) => return self.fail(error),
+            }
+        }
+    }
+
+    /// Leaves an empty generation behind; whoever has read of the old one cannot go on.
+    fn start_anew(&self) -> Arc<Generation> {
+        let changed = EngineError::Changed { source_name: self.source.name.clone() };
+        self.source.supersede(&self.generation, changed)
+    }
+
+    fn fail(&self, error: EngineError) {
+        tracing::warn!(source = %self.source.name, %error, "a source failed");
+        self.generation.fail(error);
+    }
+
+    /// Whether an earlier load left the source complete.
+    async fn from_bucket(&self) -> Result<bool, EngineError> {
+        if !self.mode.keep {
+            return Ok(false);
+        }
+        let key = self.mode.key;
+        let found = self.shared.store(move |store| store.find(&key)).await?;
+        let Some(found) = found else { return Ok(false) };
+        self.generation.fill(found.index, found.files);
+        Ok(true)
+    }
+
+    /// Takes one body to its end, over broken connections.
+    async fn one_body(&self) -> Result<BodyEnded, EngineError> {
+        let mut work = Some(LoadWork::begin(&self.shared, &self.source, &self.generation, self.mode).await?);
+        let mut connection = Connection::new(&self.shared, &self.source, self.mode);
+        let mut backoff = FIRST_BACKOFF;
+        let mut last_progress = Instant::now();
+        loop {
+            let Some(viewer) = self.source.viewers.pick() else {
+                // Everyone was refused, or nobody is left: wait for somebody new, or give up.
+                if *self.source.viewers.count().borrow() > 0 {
+                    return Ok(BodyEnded::Refused);
+                }
+                if connection.nobody_comes().await {
+                    return Ok(BodyEnded::Unwanted);
+                }
+                continue;
+            };
+            let furthest = connection.furthest_bytes();
+            let ended = connection.run(&viewer.access(), &mut work).await?;
+            if connection.furthest_bytes() > furthest {
+                last_progress = Instant::now();
+                backoff = FIRST_BACKOFF;
+            }
+            match ended {
+                Ended::Complete => return Ok(BodyEnded::Complete),
+                Ended::Unwanted => return Ok(BodyEnded::Unwanted),
+                Ended::Differs => return Ok(BodyEnded::Differs),
+                Ended::Failed(error) => return Err(error),
+                Ended::Refused(error) => {
+                    viewer.renew(&self.source.key, &error).await;
+                }
+                Ended::Broken(last) => {
+                    if last_progress.elapsed() >= self.shared.config.source_silence {
+                        let source_name = self.source.name.clone();
+                        return Err(EngineError::KeepsBreaking { source_name, last });
+                    }
+                    tracing::debug!(source = %self.source.name, %last, "the connection broke; asking again");
+                    tokio::time::sleep(backoff).await;
+                    backoff = (backoff * 2).min(LONGEST_BACKOFF);
+                }
+            }
+            if let Some(work) = &mut work {
+                work.restart();
+            }
+        }
+    }
+}
+
+enum BodyEnded {
+    Complete,
+    /// Nobody waits for it any more.
+    Unwanted,
+    /// Every viewer's own token was refused; each of them knows.
+    Refused,
+    /// This body is not the one that was begun.
+    Differs,
+}

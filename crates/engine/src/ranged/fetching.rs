@@ -1,0 +1,225 @@
+//! Fetching chunks of a static source, and verifying them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt as _;
+use rdl_mcap_io::{ChunkError, StoredChunk, verify_chunk};
+use rdl_model::{ByteRange, Problem, ProblemCode};
+
+use super::Ranged;
+use crate::EngineError;
+use crate::shared::Shared;
+use crate::source::{Generation, Place};
+use crate::viewers::Viewer;
+
+/// Chunks with less than this between them are fetched with one request …
+const COALESCE_GAP_BYTES: u64 = 256 << 10;
+/// … of at most this size, unless one chunk alone is larger.
+const COALESCE_BYTES: u64 = 8 << 20;
+
+impl Ranged {
+    /// Fetches and verifies `chunks[0]`, and those of the others that lie near it. Returns when
+    /// `chunks[0]` is no longer merely claimed. A dropped future does not stop the fetch, which
+    /// others may share.
+    pub(crate) async fn verify(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        generation: &Arc<Generation>,
+        viewer: &Arc<Viewer>,
+        chunks: &[u32],
+    ) -> Result<(), EngineError> {
+        let Some(&needed) = chunks.first() else { return Ok(()) };
+        loop {
+            let Some((fetch, ours)) = self.join_fetch(shared, generation, viewer, chunks) else {
+                return Ok(());
+            };
+            match fetch.await {
+                Ok(()) => {}
+                // Somebody else's token may be refused where ours is not.
+                Err(error) if ours || !error.is_refusal() => return Err(error),
+                Err(_) => {}
+            }
+            if !matches!(place(generation, needed), Some(Place::Claimed(_))) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The fetch that covers the needed chunk, started if there is none; and whether it is ours.
+    fn join_fetch(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        generation: &Arc<Generation>,
+        viewer: &Arc<Viewer>,
+        chunks: &[u32],
+    ) -> Option<(super::Fetch, bool)> {
+        let mut fetches = self.fetches.lock();
+        if let Some(fetch) = fetches.get(&chunks[0]) {
+            return Some((fetch.clone(), false));
+        }
+        let group = {
+            let state = generation.state();
+            let claimed = |chunk: &u32| match state.chunks.get(*chunk as usize)?.place {
+                Place::Claimed(range) => Some((*chunk, range)),
+                _ => None,
+            };
+            claimed(&chunks[0])?;
+            let others = chunks.iter().filter(|chunk| !fetches.contains_key(chunk));
+            coalesce(&others.filter_map(claimed).collect::<Vec<_>>())
+        };
+        let members: Vec<u32> = group.iter().map(|(chunk, _)| *chunk).collect();
+        let task = shared.tasks.spawn({
+            let (ranged, shared) = (self.clone(), shared.clone());
+            let (generation, viewer) = (generation.clone(), viewer.clone());
+            async move {
+                let fetched = ranged.fetch_group(&shared, &generation, &viewer, &group).await;
+                let mut fetches = ranged.fetches.lock();
+                for (chunk, _) in &group {
+                    fetches.remove(chunk);
+                }
+                fetched
+            }
+        });
+        let fetch: super::Fetch =
+            async move { task.await.unwrap_or(Err(EngineError::TaskDied)) }.boxed().shared();
+        for chunk in members {
+            fetches.insert(chunk, fetch.clone());
+        }
+        Some((fetch, true))
+    }
+
+    async fn fetch_group(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        generation: &Arc<Generation>,
+        viewer: &Viewer,
+        group: &[(u32, ByteRange)],
+    ) -> Result<(), EngineError> {
+        let start = group.iter().map(|(_, range)| range.start).min().unwrap_or(0);
+        let end = group.iter().map(|(_, range)| range.end).max().unwrap_or(0);
+        let bytes = self.read(viewer, ByteRange { start, end }).await?;
+        for &(chunk, range) in group {
+            let offset = |at: u64| usize::try_from(at - start).unwrap_or(usize::MAX);
+            let record = bytes.slice(offset(range.start)..offset(range.end));
+            let (ranged, generation) = (self.clone(), generation.clone());
+            shared.cpu.run(move || ranged.keep_verified(&generation, chunk, range, record)).await??;
+        }
+        Ok(())
+    }
+
+    /// Verifies one chunk and puts it in the place of the claim.
+    fn keep_verified(
+        &self,
+        generation: &Arc<Generation>,
+        chunk: u32,
+        range: ByteRange,
+        record: Bytes,
+    ) -> Result<(), EngineError> {
+        let channels = generation.state().channels.clone();
+        let verified = verify_chunk(record, &|id| channels.get(&id).cloned(), &self.limits);
+        let mut definitions = Vec::new();
+        let (found, problem) = match verified {
+            Ok(Some(verified)) => {
+                definitions = verified.definitions;
+                (Some(verified.chunk), None)
+            }
+            Ok(None) => (None, None),
+            Err(ChunkError::Damaged(why)) => {
+                let message = format!("chunk {chunk} at byte {} is damaged and left out: {why}", range.start);
+                let problem = Problem::new(ProblemCode::DamagedChunk, message);
+                (None, Some(problem.of_source(&*self.source.name)))
+            }
+            Err(lie) => return Err(self.summary_lies(generation, chunk, &lie)),
+        };
+        let place = match (&found, &problem) {
+            (Some(StoredChunk { bytes, .. }), _) => Place::Scratch(self.scratch.append(bytes)?),
+            (None, Some(_)) => Place::Damaged,
+            (None, None) => Place::Empty,
+        };
+        generation.change(|state| {
+            if let Some(problem) = problem {
+                problem.add_to(&mut state.problems);
+            }
+            for channel in definitions {
+                state.channels.entry(channel.id).or_insert_with(|| Arc::new(channel));
+            }
+            if let Some(entry) = state.chunks.get_mut(chunk as usize) {
+                entry.place = place;
+                if let Some(found) = found {
+                    entry.descriptor = Arc::new(found.descriptor);
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// The summary is not to be believed: from now on the file is loaded like a streamed source.
+    fn summary_lies(
+        &self,
+        generation: &Arc<Generation>,
+        chunk: u32,
+        lie: &ChunkError,
+    ) -> EngineError {
+        let why = format!("its summary contradicts its data at chunk {chunk}: {lie}");
+        tracing::warn!(source = %self.source.name, why, "a static source's summary lies");
+        let changed = EngineError::Changed { source_name: self.source.name.clone() };
+        if let Some(identity) = generation.state().identity.clone() {
+            self.source.distrust(identity, why);
+        }
+        self.source.supersede(generation, changed.clone());
+        changed
+    }
+}
+
+fn place(generation: &Generation, chunk: u32) -> Option<Place> {
+    generation.state().chunks.get(chunk as usize).map(|chunk| chunk.place)
+}
+
+/// The first chunk and those that one request may fetch with it, by position in the file.
+fn coalesce(chunks: &[(u32, ByteRange)]) -> Vec<(u32, ByteRange)> {
+    let Some(&needed) = chunks.first() else { return Vec::new() };
+    let mut sorted = chunks.to_vec();
+    sorted.sort_by_key(|(_, range)| range.start);
+    let at = sorted.iter().position(|chunk| *chunk == needed).unwrap_or(0);
+    let (mut first, mut last) = (at, at);
+    let joins = |front: ByteRange, back: ByteRange, first: ByteRange, last: ByteRange| {
+        back.start.saturating_sub(front.end) <= COALESCE_GAP_BYTES
+            && last.end.saturating_sub(first.start) <= COALESCE_BYTES
+    };
+    while last + 1 < sorted.len()
+        && joins(sorted[last].1, sorted[last + 1].1, sorted[first].1, sorted[last + 1].1)
+    {
+        last += 1;
+    }
+    while first > 0 && joins(sorted[first - 1].1, sorted[first].1, sorted[first - 1].1, sorted[last].1)
+    {
+        first -= 1;
+    }
+    sorted[first..=last].to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(chunk: u32, start: u64, len: u64) -> (u32, ByteRange) {
+        (chunk, ByteRange::at(start, len))
+    }
+
+    #[test]
+    fn near_chunks_share_a_request() {
+        let near = [at(1, 1000, 500), at(2, 1500, 500), at(0, 0, 900)];
+        assert_eq!(coalesce(&near), [near[2], near[0], near[1]]);
+        let far = [at(1, 0, 500), at(2, 600 << 10, 500)];
+        assert_eq!(coalesce(&far), [far[0]]);
+    }
+
+    #[test]
+    fn a_request_stays_within_its_size() {
+        let large = [at(0, 0, 5 << 20), at(1, 5 << 20, 5 << 20), at(2, 10 << 20, 1)];
+        assert_eq!(coalesce(&large), [large[0]]);
+        assert_eq!(coalesce(&[at(0, 0, 20 << 20)]).len(), 1);
+        assert_eq!(coalesce(&[]), []);
+    }
+}

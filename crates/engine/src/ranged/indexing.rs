@@ -1,0 +1,283 @@
+//! Learning what a static source holds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use rdl_fetch::{Opening, RangeReader};
+use rdl_mcap_io::{
+    ChannelUse, ChunkDescriptor, Compression, Limits, MetadataRecord, Summary, SummaryChunk,
+    SummaryStep, read_header, read_summary,
+};
+use rdl_model::{ByteRange, Problem, ProblemCode, SourceKey, SourceKeyHasher};
+use tokio::time::Instant;
+
+use super::Ranged;
+use crate::EngineError;
+use crate::load::{self, LoadMode};
+use crate::shared::Shared;
+use crate::source::{
+    Attachment, AttachmentPlace, Chunk, FileIdentity, Generation, Phase, Place, Source,
+};
+use crate::viewers::Viewer;
+
+/// What the first request asks for: usually the whole summary.
+const TAIL_BYTES: u64 = 256 << 10;
+/// Enough for the header record of any file seen in the wild.
+const HEADER_BYTES: u64 = 512;
+/// Metadata records beyond this are left unread, with a problem.
+const MAX_METADATA_BYTES: u64 = 4 << 20;
+
+/// Indexes `source` into `generation`, which the caller has marked as loading; `before` is the
+/// generation that it replaces if the file changed since.
+pub(crate) async fn index(
+    shared: Arc<Shared>,
+    source: Arc<Source>,
+    generation: Arc<Generation>,
+    before: Option<Arc<Generation>>,
+) {
+    let indexing = Indexing { shared, source, generation };
+    match indexing.run(before).await {
+        Ok(Outcome::Indexed) => {}
+        Ok(Outcome::LoadWhole { why, identity }) => indexing.load_whole(&why, identity).await,
+        Ok(Outcome::Refused) => {
+            let source_name = indexing.source.name.clone();
+            let changed = EngineError::Changed { source_name };
+            indexing.source.supersede(&indexing.generation, changed);
+        }
+        Err(error) => {
+            tracing::warn!(source = %indexing.source.name, %error, "a static source cannot be indexed");
+            indexing.generation.fail(error);
+        }
+    }
+}
+
+enum Outcome {
+    Indexed,
+    /// It has to be loaded like a streamed source.
+    LoadWhole { why: String, identity: FileIdentity },
+    /// Every viewer's own token was refused; each of them knows.
+    Refused,
+}
+
+struct Indexing {
+    shared: Arc<Shared>,
+    source: Arc<Source>,
+    generation: Arc<Generation>,
+}
+
+impl Indexing {
+    async fn run(&self, before: Option<Arc<Generation>>) -> Result<Outcome, EngineError> {
+        let (viewer, opening) = loop {
+            let Some(viewer) = self.source.viewers.pick() else { return Ok(Outcome::Refused) };
+            match RangeReader::open(&self.shared.http, &viewer.access(), TAIL_BYTES).await {
+                Ok(opening) => break (viewer, opening),
+                Err(error) => {
+                    let refused = error.is_refusal();
+                    let source_name = self.source.name.clone();
+                    let error = EngineError::Fetch { source_name, error: Arc::new(error) };
+                    if !refused {
+                        return Err(error);
+                    }
+                    viewer.renew(&self.source.key, &error).await;
+                }
+            }
+        };
+        let opened = match opening {
+            Opening::Ranged(opened) => opened,
+            Opening::Unsupported(_) => {
+                return Ok(Outcome::LoadWhole {
+                    why: "its server ignores Range".into(),
+                    identity: FileIdentity { bytes: None, validator: None },
+                });
+            }
+        };
+        let identity = FileIdentity {
+            bytes: Some(opened.total_bytes),
+            validator: opened.reader.validator().cloned(),
+        };
+        if let Some(before) = before.filter(|before| before.state().is_file(&identity)) {
+            before.change(|state| state.validated = Some(Instant::now()));
+            self.source.put_back(&self.generation, before);
+            return Ok(Outcome::Indexed);
+        }
+        if let Some(why) = self.source.distrusted(&identity) {
+            return Ok(Outcome::LoadWhole { why, identity });
+        }
+        let file = File {
+            source: &self.source,
+            viewer: &viewer,
+            reader: &opened.reader,
+            bytes: opened.total_bytes,
+            tail: opened.tail,
+        };
+        let limits = Limits {
+            max_chunk_bytes: self.shared.config.max_chunk_bytes,
+            max_message_bytes: self.shared.config.max_message_bytes,
+            ..Limits::default()
+        };
+        let summary = match file.summary(&limits).await? {
+            Ok(summary) => summary,
+            Err(why) => return Ok(Outcome::LoadWhole { why, identity }),
+        };
+        let header = file.read(ByteRange { start: 0, end: HEADER_BYTES.min(file.bytes) }).await?;
+        let Ok(profile) = read_header(&header) else {
+            let why = "it does not start like an MCAP file".to_owned();
+            return Ok(Outcome::LoadWhole { why, identity });
+        };
+        let (metadata, problems) = file.metadata(&summary).await?;
+        let scratch = self.shared.store(rdl_store::DiskStore::scratch).await??;
+        self.generation.change(|state| {
+            state.profile = profile;
+            state.channels.clone_from(&summary.channels);
+            state.chunks = summary.chunks.iter().map(claimed).collect();
+            state.metadata = metadata;
+            state.attachments = summary
+                .attachments
+                .iter()
+                .map(|found| Attachment { place: AttachmentPlace::File(found.record) })
+                .collect();
+            state.problems = problems;
+            state.validated = Some(Instant::now());
+            state.identity = Some(identity);
+            state.ranged = Some(Arc::new(Ranged {
+                source: self.source.clone(),
+                reader: opened.reader,
+                scratch,
+                limits,
+                fetches: Mutex::new(HashMap::new()),
+            }));
+            state.phase = Phase::Complete;
+        });
+        Ok(Outcome::Indexed)
+    }
+
+    async fn load_whole(&self, why: &str, identity: FileIdentity) {
+        let name = &self.source.name;
+        tracing::info!(source = %name, why, "a static source is loaded like a streamed one");
+        let message = format!("{name} is loaded like a streamed source: {why}");
+        let problem =
+            Problem::new(ProblemCode::LoadedAsStreamed, message).of_source(&**name);
+        // Without a validator nobody can tell whether a later answer is the same file.
+        let keep = identity.validator.is_some();
+        let mode = LoadMode {
+            truncated_is_final: true,
+            keep,
+            key: key_of_file(&self.source.key, &identity),
+            start: rdl_model::Nanos::MIN,
+        };
+        self.generation.change(|state| {
+            state.loaded_whole = Some(problem);
+            state.validated = Some(Instant::now());
+            state.identity = Some(identity);
+        });
+        load::run(self.shared.clone(), self.source.clone(), self.generation.clone(), mode).await;
+    }
+}
+
+/// The key of a static source has its validator in it.
+fn key_of_file(source: &SourceKey, identity: &FileIdentity) -> SourceKey {
+    let bytes = identity.bytes.map_or_else(String::new, |bytes| bytes.to_string());
+    let validator = identity.validator.as_ref().map_or_else(String::new, ToString::to_string);
+    SourceKeyHasher::new().field(source.0).field(bytes).field(validator).finish()
+}
+
+/// A chunk as the summary describes it; what it claims prunes and orders until it is verified.
+fn claimed(chunk: &SummaryChunk) -> Chunk {
+    let channels = chunk
+        .channels
+        .iter()
+        .map(|id| ChannelUse { id: *id, count: 0, times: chunk.times })
+        .collect();
+    let descriptor = ChunkDescriptor {
+        times: chunk.times,
+        in_order: false,
+        message_count: 0,
+        channels,
+        channel_records: Vec::new(),
+        schema_records: Vec::new(),
+        compression: Compression::from_mcap_name(&chunk.compression).unwrap_or_default(),
+        uncompressed_bytes: chunk.uncompressed_bytes,
+        crc: 0,
+        record_bytes: chunk.record.len(),
+        index_bytes: 0,
+    };
+    Chunk { descriptor: Arc::new(descriptor), place: Place::Claimed(chunk.record) }
+}
+
+/// A file of which the tail is known.
+struct File<'a> {
+    source: &'a Source,
+    viewer: &'a Viewer,
+    reader: &'a RangeReader,
+    bytes: u64,
+    tail: Bytes,
+}
+
+impl File<'_> {
+    async fn read(&self, range: ByteRange) -> Result<Bytes, EngineError> {
+        let tail_start = self.bytes - self.tail.len() as u64;
+        if range.start >= tail_start && range.end <= self.bytes {
+            let from = usize::try_from(range.start - tail_start).unwrap_or(usize::MAX);
+            let to = usize::try_from(range.end - tail_start).unwrap_or(usize::MAX);
+            return Ok(self.tail.slice(from..to));
+        }
+        self.reader.read(&self.viewer.access(), range).await.map_err(|error| EngineError::Fetch {
+            source_name: self.source.name.clone(),
+            error: Arc::new(error),
+        })
+    }
+
+    /// The summary, or why the file cannot be read by ranges.
+    async fn summary(&self, limits: &Limits) -> Result<Result<Summary, String>, EngineError> {
+        let mut tail = self.tail.clone();
+        loop {
+            match read_summary(self.bytes, &tail, limits) {
+                Err(error) => return Ok(Err(error.to_string())),
+                Ok(SummaryStep::Done(None)) => return Ok(Err("it has no summary".into())),
+                Ok(SummaryStep::Done(Some(summary))) => {
+                    return Ok(match summary.unfit() {
+                        Some(reason) => Err(reason.to_string()),
+                        None => Ok(summary),
+                    });
+                }
+                Ok(SummaryStep::NeedBytes(range)) => {
+                    let front = self.read(range).await?;
+                    if front.is_empty() {
+                        return Ok(Err("its summary cannot be read".into()));
+                    }
+                    tail = [front, tail].concat().into();
+                }
+            }
+        }
+    }
+
+    async fn metadata(
+        &self,
+        summary: &Summary,
+    ) -> Result<(Vec<MetadataRecord>, Vec<Problem>), EngineError> {
+        let mut records = Vec::new();
+        let mut problems = Vec::new();
+        let mut bytes = 0;
+        for found in &summary.metadata {
+            bytes += found.record.len();
+            let record = if bytes > MAX_METADATA_BYTES {
+                Err("there is too much metadata".to_owned())
+            } else {
+                let record = self.read(found.record).await?;
+                MetadataRecord::from_record_bytes(&record).map_err(|error| error.to_string())
+            };
+            match record {
+                Ok(record) => records.push(record),
+                Err(why) => {
+                    let message = format!("the metadata record {:?} is left out: {why}", found.name);
+                    Problem::new(ProblemCode::MalformedRecord, message)
+                        .of_source(&*self.source.name)
+                        .add_to(&mut problems);
+                }
+            }
+        }
+        Ok((records, problems))
+    }
+}

@@ -1,0 +1,153 @@
+//! A resolved manifest and its sources, as one caller may see them.
+
+mod describe;
+mod watching;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdl_fetch::Access;
+use rdl_merge::Query;
+use rdl_model::Nanos;
+use rdl_wire::{Manifest, Source as DeclaredSource};
+
+use crate::response::{self, ResponseStream};
+use crate::shared::Shared;
+use crate::source::{Phase, Source};
+use crate::viewers::{Grant, Interest};
+use crate::{EngineError, RecordingInfo, SourceKind};
+
+/// How long [`Recording::describe`] waits for static sources.
+const DESCRIBE_PATIENCE: Duration = Duration::from_secs(5);
+/// How often a response may begin again, before its first message, when a source changed.
+const FRESH_STARTS: u32 = 3;
+
+/// A recording that the manifest endpoint granted to one caller. Cheap to clone.
+#[derive(Clone)]
+pub struct Recording(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) manifest: Arc<Manifest>,
+    pub(crate) grant: Arc<Grant>,
+    pub(crate) sources: Vec<RecordedSource>,
+}
+
+/// A source of a recording; at the same place as in the manifest.
+pub(crate) struct RecordedSource {
+    pub(crate) source: Arc<Source>,
+    pub(crate) access: Access,
+}
+
+impl Inner {
+    pub(crate) fn declared(&self, at: usize) -> &DeclaredSource {
+        &self.manifest.sources[at]
+    }
+
+    /// The declared start; the least time where none is known.
+    pub(crate) fn declared_start(&self, at: usize) -> Nanos {
+        match self.declared(at) {
+            DeclaredSource::Streamed(source) => source.start.unwrap_or(Nanos::MIN),
+            DeclaredSource::Static(_) => Nanos::MIN,
+        }
+    }
+
+    /// Waits for the source on this caller's behalf for as long as the answer lives.
+    pub(crate) fn want(&self, at: usize) -> Interest {
+        let RecordedSource { source, access } = &self.sources[at];
+        self.shared.want(source, access.clone(), self.grant.clone(), self.declared_start(at))
+    }
+}
+
+impl Recording {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        manifest: Arc<Manifest>,
+        grant: Arc<Grant>,
+        sources: Vec<RecordedSource>,
+    ) -> Recording {
+        Recording(Arc::new(Inner { shared, manifest, grant, sources }))
+    }
+
+    /// What is known of the recording. Starts no load, but indexes the static sources side by
+    /// side and looks for sources that are stored whole; what is not known after 5 s stays
+    /// pending.
+    pub async fn describe(&self) -> RecordingInfo {
+        let known = async {
+            self.find_stored().await;
+            self.index_static().await;
+        };
+        // What is under way goes on without us; only the waiting ends.
+        let _ = tokio::time::timeout(DESCRIBE_PATIENCE, known).await;
+        self.snapshot()
+    }
+
+    /// What is known now, without waiting.
+    pub fn snapshot(&self) -> RecordingInfo {
+        describe::describe(&self.0)
+    }
+
+    /// Loads and indexes everything in the background, a bounded number of sources at a time.
+    pub fn prefetch(&self) {
+        watching::prefetch(self.0.clone());
+    }
+
+    /// Resolves when [`Recording::snapshot`] may have changed.
+    pub async fn changed(&self) {
+        watching::changed(&self.0).await;
+    }
+
+    /// Whether nothing is being loaded or indexed.
+    pub fn is_settled(&self) -> bool {
+        let loading = |source: &RecordedSource| {
+            matches!(source.source.current().state().phase, Phase::Loading { .. })
+        };
+        !self.0.sources.iter().any(loading)
+    }
+
+    /// Answers a query with one MCAP stream. Resolves when the first message, or its absence, is
+    /// known; what fails before that is an error here, what fails after it an error item of the
+    /// stream. Dropping the stream stops the work.
+    pub async fn stream(&self, query: Query) -> Result<ResponseStream, EngineError> {
+        let query = Arc::new(query);
+        let mut started = 0;
+        loop {
+            started += 1;
+            match response::start(self.0.clone(), query.clone()).await {
+                // Nothing has left yet: the changed data can be served from its beginning.
+                Err(EngineError::Changed { .. }) if started < FRESH_STARTS => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Sources that an earlier load left whole are known without asking anyone.
+    async fn find_stored(&self) {
+        let pending: Vec<Arc<Source>> = self
+            .0
+            .sources
+            .iter()
+            .map(|recorded| recorded.source.clone())
+            .filter(|source| source.kind == SourceKind::Streamed)
+            .filter(|source| matches!(source.current().state().phase, Phase::Pending))
+            .collect();
+        let find = move |store: &rdl_store::DiskStore| {
+            for source in pending {
+                let generation = source.current();
+                if let Some(found) = store.find(&source.key) {
+                    generation.fill_if_pending(found.index, found.files);
+                }
+            }
+        };
+        if let Err(error) = self.0.shared.store(find).await {
+            tracing::warn!(%error, "cannot look for stored sources");
+        }
+    }
+
+    async fn index_static(&self) {
+        let indexings = (0..self.0.sources.len())
+            .filter(|at| matches!(self.0.declared(*at), DeclaredSource::Static(_)))
+            .map(|at| watching::settled(&self.0, at));
+        futures::future::join_all(indexings).await;
+    }
+}

@@ -1,0 +1,128 @@
+//! Finding what is sent before the range: the async side of [`rdl_merge::Lookback`].
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use rdl_mcap_io::OpenChunk;
+use rdl_merge::{DeclaredSource, Lookback, LookbackStep, next_to_load};
+use rdl_model::{ChunkRef, TimeRange};
+
+use super::work::Latched;
+use super::{Response, participant_of};
+use crate::EngineError;
+
+/// How many open chunks the search keeps at a time; what is dropped is opened again at the end.
+const KEPT_CHUNKS: usize = 16;
+
+/// Searches for the newest message of each channel, as the query's replay policy asks.
+pub(super) async fn search(response: &mut Response) -> Result<Latched, EngineError> {
+    let mut lookback = Lookback::new(response.query.clone());
+    let Some(times) = lookback.times() else { return Ok(Latched::default()) };
+    let topics: Vec<BTreeSet<String>> =
+        response.participants.iter().map(|participant| participant.declared_topics()).collect();
+    let mut chunks = HashMap::new();
+    loop {
+        look_at_sources(response, &mut lookback, times).await?;
+        match lookback.next() {
+            LookbackStep::Read(at) => match open(response, at).await? {
+                Some(chunk) => {
+                    lookback.offer(at, &chunk);
+                    if chunks.len() >= KEPT_CHUNKS {
+                        chunks.clear();
+                    }
+                    chunks.insert(at, chunk);
+                }
+                None => lookback.skip(at),
+            },
+            LookbackStep::Done => {
+                let declared: Vec<DeclaredSource<'_>> = response
+                    .participants
+                    .iter()
+                    .zip(&topics)
+                    .filter(|(participant, _)| participant.is_streamed())
+                    .map(|(participant, topics)| DeclaredSource {
+                        source: participant.at,
+                        times: participant.declared_times(),
+                        topics,
+                        is_loaded: participant.is_loaded_until(times.end),
+                    })
+                    .collect();
+                let newest_found = |topic: &str| lookback.newest_found(topic);
+                let Some(source) = next_to_load(&response.query, &declared, &newest_found) else {
+                    break;
+                };
+                load(response, source, times).await?;
+            }
+        }
+    }
+    let messages = lookback.finish();
+    chunks.retain(|at, _| messages.iter().any(|message| message.at == *at));
+    for message in &messages {
+        if !chunks.contains_key(&message.at)
+            && let Some(chunk) = open(response, message.at).await?
+        {
+            chunks.insert(message.at, chunk);
+        }
+    }
+    Ok(Latched { messages, chunks })
+}
+
+/// Hands what the sources reveal to the search. Static sources are waited for until they are
+/// indexed; streamed ones count as far as they are there.
+async fn look_at_sources(
+    response: &mut Response,
+    lookback: &mut Lookback,
+    times: TimeRange,
+) -> Result<(), EngineError> {
+    let sources: Vec<u32> =
+        response.participants.iter().map(|participant| participant.at).collect();
+    for source in sources {
+        if !participant_of(&mut response.participants, source)?.is_streamed() {
+            // All of them start to be indexed before the first is waited for.
+            participant_of(&mut response.participants, source)?.open(&response.recording);
+        }
+    }
+    for at in 0..response.participants.len() {
+        let source = response.participants[at].at;
+        if !response.participants[at].is_streamed() {
+            load(response, source, times).await?;
+        }
+        let work = response.work.as_mut().ok_or(EngineError::TaskDied)?;
+        response.participants[at].reveal(work, lookback);
+    }
+    Ok(())
+}
+
+/// Opens the source and waits until it is there as far as the search reaches.
+async fn load(response: &mut Response, source: u32, times: TimeRange) -> Result<(), EngineError> {
+    loop {
+        let work = response.work.as_mut().ok_or(EngineError::TaskDied)?;
+        let participant = participant_of(&mut response.participants, source)?;
+        if participant.has_left() {
+            return Ok(());
+        }
+        match participant.look(&response.recording, work) {
+            Ok(()) if participant.is_loaded_until(times.end) => return Ok(()),
+            Ok(()) => participant.changed().await,
+            Err(error) => return response.source_failed(source, error),
+        }
+    }
+}
+
+/// Opens a chunk, fetched and verified where it is only claimed; `None` if it has nothing.
+async fn open(
+    response: &mut Response,
+    at: ChunkRef,
+) -> Result<Option<Arc<OpenChunk>>, EngineError> {
+    let participant = participant_of(&mut response.participants, at.source)?;
+    if participant.has_left() {
+        return Ok(None);
+    }
+    if participant.is_claimed(at.chunk) {
+        response.verify(at.source, &[at.chunk]).await?;
+    }
+    if !participant_of(&mut response.participants, at.source)?.is_there(at.chunk) {
+        return Ok(None);
+    }
+    response.with_work(move |work| work.open(at)).await.map(|chunk| Some(Arc::new(chunk)))
+}

@@ -1,0 +1,387 @@
+//! One source as one response sees it: pinned to a generation, and followed while that grows.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use rdl_mcap_io::{AttachmentRecord, ChannelRecord};
+use rdl_merge::{Lookback, Query, SourceState};
+use rdl_model::{ChunkRef, Nanos, TimeRange};
+use rdl_wire::Source as Declared;
+use tokio::sync::watch;
+
+use super::work::{Work, WorkSource};
+use crate::{EngineError, SourceKind};
+use crate::recording::Inner;
+use crate::shared::Shared;
+use crate::source::{AttachmentPlace, Generation, Phase, Place, Source, State};
+use crate::viewers::Interest;
+
+/// A source that a response may need.
+pub(super) struct Participant {
+    /// Its position in the manifest.
+    pub(super) at: u32,
+    source: Arc<Source>,
+    /// The times that count before the real ones are known.
+    declared: TimeRange,
+    /// The topics that count before the real ones are known; empty for a static source.
+    topics: BTreeSet<String>,
+    /// There once the response reached it.
+    interest: Option<Interest>,
+    pinned: Option<Pinned>,
+    /// It failed, and the response goes on without it.
+    left: bool,
+}
+
+/// The generation that a response reads.
+struct Pinned {
+    generation: Arc<Generation>,
+    introduced: bool,
+    watch: watch::Receiver<u64>,
+    channels: Arc<BTreeMap<u16, Arc<ChannelRecord>>>,
+    /// How many chunks the merge knows.
+    chunks: u32,
+    /// How many chunks the lookback knows.
+    revealed: u32,
+    claimed: BTreeSet<u32>,
+    state: Option<SourceState>,
+}
+
+/// Whether looking at a source again told anything new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Synced {
+    /// It did.
+    Changed,
+    /// It did not: wait for it.
+    Unchanged,
+}
+
+impl Participant {
+    /// The source at this position of the manifest, unless the query wants none of its topics as
+    /// far as is known: those that the manifest declares, until the real ones are known.
+    pub(super) fn plan(recording: &Inner, query: &Query, at: usize) -> Option<Participant> {
+        let source = recording.sources[at].source.clone();
+        let complete = matches!(source.current().state().phase, Phase::Complete);
+        let (mut declared, mut topics) = (TimeRange::ALL, BTreeSet::new());
+        if let Declared::Streamed(streamed) = recording.declared(at) {
+            topics = streamed.topics.iter().map(|topic| topic.name.clone()).collect();
+            if !complete {
+                if query.topics.is_some() && !topics.iter().any(|topic| query.wants_topic(topic)) {
+                    return None;
+                }
+                declared.start = streamed.start.unwrap_or(Nanos::MIN);
+                declared.end = streamed.end.unwrap_or(Nanos::MAX);
+            }
+        }
+        let at = u32::try_from(at).ok()?;
+        let (interest, pinned, left) = (None, None, false);
+        Some(Participant { at, source, declared, topics, interest, pinned, left })
+    }
+
+    pub(super) fn is_streamed(&self) -> bool {
+        self.source.kind == SourceKind::Streamed
+    }
+
+    pub(super) fn has_left(&self) -> bool {
+        self.left
+    }
+
+    pub(super) fn declared_times(&self) -> TimeRange {
+        self.declared
+    }
+
+    pub(super) fn declared_topics(&self) -> BTreeSet<String> {
+        self.topics.clone()
+    }
+
+    /// Whether every message up to `end` is there, or none will come.
+    pub(super) fn is_loaded_until(&self, end: Nanos) -> bool {
+        if self.left {
+            return true;
+        }
+        let generation = match &self.pinned {
+            Some(pinned) => pinned.generation.clone(),
+            None => self.source.current(),
+        };
+        let state = generation.state();
+        match state.phase {
+            Phase::Complete => true,
+            Phase::Loading { frontier } => self.is_streamed() && frontier > end,
+            Phase::Pending | Phase::Failed { .. } | Phase::Superseded(_) => false,
+        }
+    }
+
+    /// Whether all of it is known already.
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self.source.current().state().phase, Phase::Complete)
+    }
+
+    pub(super) fn is_claimed(&self, chunk: u32) -> bool {
+        matches!(self.place(chunk), Some(Place::Claimed(_)))
+    }
+
+    /// Whether the chunk can be read.
+    pub(super) fn is_there(&self, chunk: u32) -> bool {
+        matches!(self.place(chunk), Some(Place::Stored(_) | Place::Scratch(_)))
+    }
+
+    fn place(&self, chunk: u32) -> Option<Place> {
+        let state = self.pinned.as_ref()?.generation.state();
+        state.chunks.get(chunk as usize).map(|chunk| chunk.place)
+    }
+
+    pub(super) fn name(&self) -> Arc<str> {
+        self.source.name.clone()
+    }
+
+    pub(super) fn generation(&self) -> Option<&Arc<Generation>> {
+        self.pinned.as_ref().map(|pinned| &pinned.generation)
+    }
+
+    /// Takes its place in the merge, unless no message of it is expected there.
+    pub(super) fn enter(&self, times: TimeRange, work: &mut Work) {
+        if self.declared.overlaps(times) && !self.left {
+            work.set_state(self.at, SourceState::Unopened { start: self.declared.start });
+        }
+    }
+
+    /// Starts to wait for the source, which starts its load or its indexing.
+    pub(super) fn open(&mut self, recording: &Inner) {
+        if self.interest.is_none() {
+            self.interest = Some(recording.want(self.at as usize));
+        }
+    }
+
+    /// Takes over what the source has new into the merge. A source that was not open is opened.
+    pub(super) fn sync(
+        &mut self,
+        recording: &Inner,
+        work: &mut Work,
+    ) -> Result<Synced, EngineError> {
+        self.look(recording, work)?;
+        let Some(pinned) = &mut self.pinned else { return Ok(Synced::Unchanged) };
+        let generation = pinned.generation.clone();
+        let state = generation.state();
+        let reached = match &state.phase {
+            Phase::Loading { frontier } => SourceState::Loading { frontier: *frontier },
+            Phase::Complete => SourceState::Complete,
+            // The next look tells what to do about it.
+            Phase::Pending | Phase::Failed { .. } | Phase::Superseded(_) => {
+                return Ok(Synced::Unchanged);
+            }
+        };
+        let more = pinned.take(self.at, &state, work);
+        if pinned.state == Some(reached) && !more {
+            return Ok(Synced::Unchanged);
+        }
+        pinned.state = Some(reached);
+        work.set_state(self.at, reached);
+        Ok(Synced::Changed)
+    }
+
+    /// Opens the source and pins what there is of it; fails when it failed, and when what was
+    /// used of it is gone. From here on [`Participant::changed`] tells of what is new.
+    pub(super) fn look(&mut self, recording: &Inner, work: &mut Work) -> Result<(), EngineError> {
+        self.open(recording);
+        if self.pinned.is_none() {
+            self.pinned = Some(Pinned::new(self.source.current()));
+        }
+        let Some(pinned) = &mut self.pinned else { return Ok(()) };
+        pinned.watch.mark_unchanged();
+        let generation = pinned.generation.clone();
+        let state = generation.state();
+        match &state.phase {
+            Phase::Loading { .. } | Phase::Complete => {}
+            Phase::Failed { error, .. } => return Err(error.clone()),
+            Phase::Pending => {
+                drop(state);
+                let source_name = self.name();
+                return self.start_again(recording, EngineError::Changed { source_name });
+            }
+            Phase::Superseded(why) => {
+                let why = why.clone();
+                drop(state);
+                return self.start_again(recording, why);
+            }
+        }
+        pinned.introduce(self.at, &self.source, &state, work);
+        Ok(())
+    }
+
+    /// Hands new channels and chunks to a lookback. A source that nobody opened reveals what is
+    /// known of it all the same.
+    pub(super) fn reveal(&mut self, work: &mut Work, lookback: &mut Lookback) {
+        if self.left {
+            return;
+        }
+        if self.pinned.is_none() {
+            let generation = self.source.current();
+            if !matches!(generation.state().phase, Phase::Complete) {
+                return;
+            }
+            self.pinned = Some(Pinned::new(generation));
+        }
+        let Some(pinned) = &mut self.pinned else { return };
+        let generation = pinned.generation.clone();
+        let state = generation.state();
+        pinned.introduce(self.at, &self.source, &state, work);
+        lookback.add_channels(self.at, &pinned.channels);
+        let known = pinned.revealed as usize;
+        for (chunk, entry) in (pinned.revealed..).zip(&state.chunks[known..]) {
+            let claimed = match entry.place {
+                Place::Empty | Place::Damaged => continue,
+                Place::Claimed(_) => true,
+                Place::Stored(_) | Place::Scratch(_) => false,
+            };
+            let at = ChunkRef { source: self.at, chunk };
+            lookback.add_chunk(at, entry.descriptor.clone(), claimed);
+        }
+        pinned.revealed = u32::try_from(state.chunks.len()).unwrap_or(u32::MAX);
+    }
+
+    /// Resolves when the source has something new.
+    pub(super) async fn changed(&mut self) {
+        match &mut self.pinned {
+            Some(pinned) => {
+                let _ = pinned.watch.changed().await;
+            }
+            None => tokio::task::yield_now().await,
+        }
+    }
+
+    /// Fetches and verifies chunks of a static source.
+    pub(super) async fn verify(
+        &self,
+        shared: &Arc<Shared>,
+        chunks: &[u32],
+    ) -> Result<(), EngineError> {
+        let (Some(pinned), Some(interest)) = (&self.pinned, &self.interest) else {
+            return Err(EngineError::TaskDied);
+        };
+        let ranged = pinned.generation.state().ranged.clone().ok_or(EngineError::TaskDied)?;
+        ranged.verify(shared, &pinned.generation, interest.viewer(), chunks).await
+    }
+
+    /// Puts verified chunks in the place of their claims.
+    pub(super) fn replace_claims(&mut self, work: &mut Work) {
+        let Some(pinned) = &mut self.pinned else { return };
+        let generation = pinned.generation.clone();
+        let state = generation.state();
+        let at = self.at;
+        // A chunk may define channels that the summary does not name.
+        pinned.introduce(at, &self.source, &state, work);
+        pinned.claimed.retain(|chunk| {
+            let Some(entry) = state.chunks.get(*chunk as usize) else { return true };
+            let verified = match entry.place {
+                Place::Claimed(_) => return true,
+                Place::Damaged | Place::Empty => None,
+                Place::Stored(_) | Place::Scratch(_) => Some(entry.descriptor.clone()),
+            };
+            work.replace_chunk(ChunkRef { source: at, chunk: *chunk }, verified);
+            false
+        });
+    }
+
+    /// Stops to wait for the source.
+    pub(super) fn leave(&mut self) -> Arc<str> {
+        self.interest = None;
+        self.pinned = None;
+        self.left = true;
+        self.name()
+    }
+
+    /// Its attachments; those of a static source are fetched.
+    pub(super) async fn attachments(
+        &self,
+        shared: &Arc<Shared>,
+    ) -> Result<Vec<AttachmentRecord>, EngineError> {
+        let (Some(pinned), Some(interest)) = (&self.pinned, &self.interest) else {
+            return Ok(Vec::new());
+        };
+        let (places, files, ranged) = {
+            let state = pinned.generation.state();
+            let places: Vec<AttachmentPlace> =
+                state.attachments.iter().map(|attachment| attachment.place).collect();
+            (places, state.files.clone(), state.ranged.clone())
+        };
+        let mut attachments = Vec::with_capacity(places.len());
+        for place in places {
+            let found = match (place, &files, &ranged) {
+                (AttachmentPlace::Stored(position), Some(files), _) => {
+                    let files = files.clone();
+                    let read = shared.cpu.run(move || files.read(position)).await??;
+                    AttachmentRecord::from_record_bytes(&read).ok()
+                }
+                (AttachmentPlace::File(range), _, Some(ranged)) => {
+                    ranged.attachment(interest.viewer(), range).await?
+                }
+                _ => None,
+            };
+            attachments.extend(found);
+        }
+        Ok(attachments)
+    }
+
+    /// The pinned generation is gone. As long as nothing of it was used, the next one will do.
+    fn start_again(
+        &mut self,
+        recording: &Inner,
+        why: EngineError,
+    ) -> Result<(), EngineError> {
+        let used = |pinned: &Pinned| pinned.chunks > 0 || pinned.revealed > 0;
+        let used = self.pinned.as_ref().is_some_and(used);
+        let refusal = self.interest.as_ref().and_then(|interest| interest.viewer().refusal());
+        if let Some(refusal) = refusal {
+            return Err(refusal);
+        }
+        if used {
+            return Err(why);
+        }
+        self.pinned = None;
+        self.interest = None;
+        self.open(recording);
+        Ok(())
+    }
+}
+
+impl Pinned {
+    fn new(generation: Arc<Generation>) -> Pinned {
+        Pinned {
+            watch: generation.watch(),
+            introduced: false,
+            channels: Arc::default(),
+            chunks: 0,
+            revealed: 0,
+            claimed: BTreeSet::new(),
+            state: None,
+            generation,
+        }
+    }
+
+    /// Tells the work of the source, and of new channels.
+    fn introduce(&mut self, at: u32, source: &Source, state: &State, work: &mut Work) {
+        let first = !std::mem::replace(&mut self.introduced, true);
+        if !first && state.channels.len() == self.channels.len() {
+            return;
+        }
+        self.channels = Arc::new(state.channels.clone());
+        let (generation, channels) = (self.generation.clone(), self.channels.clone());
+        work.set_source(at, WorkSource { name: source.name.clone(), generation, channels });
+    }
+
+    /// Hands new chunks to the merge; whether there were any.
+    fn take(&mut self, at: u32, state: &State, work: &mut Work) -> bool {
+        let known = self.chunks as usize;
+        for (chunk, entry) in (self.chunks..).zip(&state.chunks[known..]) {
+            match entry.place {
+                Place::Empty | Place::Damaged => continue,
+                Place::Claimed(_) => {
+                    self.claimed.insert(chunk);
+                }
+                Place::Stored(_) | Place::Scratch(_) => {}
+            }
+            work.add_chunk(ChunkRef { source: at, chunk }, entry);
+        }
+        self.chunks = u32::try_from(state.chunks.len()).unwrap_or(u32::MAX);
+        state.chunks.len() > known
+    }
+}

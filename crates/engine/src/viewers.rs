@@ -1,0 +1,123 @@
+//! Who waits for a source, and with which URL and token.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rdl_fetch::{Access, FetchError, ManifestClient, ManifestParams, Token};
+use rdl_model::SourceKey;
+use tokio::sync::watch;
+use url::Url;
+
+use crate::EngineError;
+
+/// How to ask the manifest endpoint again for one user.
+pub(crate) struct Grant {
+    pub(crate) manifests: Arc<ManifestClient>,
+    pub(crate) endpoint: Url,
+    pub(crate) params: ManifestParams,
+    pub(crate) token: Option<Token>,
+}
+
+impl Grant {
+    /// The URL that the manifest gives for the source now; a signed one may have expired.
+    pub(crate) async fn renew(&self, key: &SourceKey) -> Result<Option<Access>, FetchError> {
+        let manifest = self.manifests.fetch_fresh(&self.params, self.token.as_ref()).await?;
+        let source = manifest.sources.iter().find(|source| source.key(&self.endpoint) == *key);
+        Ok(source.map(|source| Access { url: source.url().clone(), token: self.token.clone() }))
+    }
+}
+
+/// One response (or prefetch) that waits for a source.
+pub(crate) struct Viewer {
+    access: Mutex<Access>,
+    grant: Arc<Grant>,
+    standing: Mutex<Standing>,
+}
+
+#[derive(Clone, Default)]
+enum Standing {
+    #[default]
+    Good,
+    /// Refused once, and the manifest was asked again.
+    Renewed,
+    Refused(EngineError),
+}
+
+impl Viewer {
+    pub(crate) fn access(&self) -> Access {
+        self.access.lock().clone()
+    }
+
+    /// The refusal that this viewer's own token got, if it did.
+    pub(crate) fn refusal(&self) -> Option<EngineError> {
+        match &*self.standing.lock() {
+            Standing::Refused(error) => Some(error.clone()),
+            Standing::Good | Standing::Renewed => None,
+        }
+    }
+
+    /// After a refusal: asks the manifest once more. `false` when this viewer can do no more.
+    pub(crate) async fn renew(&self, key: &SourceKey, refusal: &EngineError) -> bool {
+        let first = matches!(*self.standing.lock(), Standing::Good);
+        if first {
+            if let Ok(Some(access)) = self.grant.renew(key).await {
+                *self.access.lock() = access;
+                *self.standing.lock() = Standing::Renewed;
+                return true;
+            }
+        }
+        *self.standing.lock() = Standing::Refused(refusal.clone());
+        false
+    }
+}
+
+/// Everyone who waits for one source.
+pub(crate) struct Viewers {
+    list: Mutex<Vec<Arc<Viewer>>>,
+    count: watch::Sender<usize>,
+}
+
+/// As long as this lives, the source has a viewer.
+pub(crate) struct Interest {
+    viewer: Arc<Viewer>,
+    viewers: Arc<Viewers>,
+}
+
+impl Viewers {
+    pub(crate) fn new() -> Arc<Viewers> {
+        Arc::new(Viewers { list: Mutex::default(), count: watch::Sender::new(0) })
+    }
+
+    pub(crate) fn join(self: &Arc<Self>, access: Access, grant: Arc<Grant>) -> Interest {
+        let viewer =
+            Arc::new(Viewer { access: Mutex::new(access), grant, standing: Mutex::default() });
+        let mut list = self.list.lock();
+        list.push(viewer.clone());
+        self.count.send_replace(list.len());
+        Interest { viewer, viewers: self.clone() }
+    }
+
+    /// A viewer whose token was not refused, the one that waits longest first.
+    pub(crate) fn pick(&self) -> Option<Arc<Viewer>> {
+        self.list.lock().iter().find(|viewer| viewer.refusal().is_none()).cloned()
+    }
+
+    /// How many there are, and a way to wait for a change.
+    pub(crate) fn count(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
+    }
+}
+
+impl Interest {
+    pub(crate) fn viewer(&self) -> &Arc<Viewer> {
+        &self.viewer
+    }
+}
+
+impl Drop for Interest {
+    fn drop(&mut self) {
+        let mut list = self.viewers.list.lock();
+        list.retain(|viewer| !Arc::ptr_eq(viewer, &self.viewer));
+        self.viewers.count.send_replace(list.len());
+    }
+}

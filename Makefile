@@ -1,0 +1,63 @@
+# Two commands do everything on a fresh machine with Rust (https://rustup.rs) and Python 3.9 or newer:
+#   make demo   builds the loader and plays a generated drive
+#   make test   checks the formatting and the lints and runs every test
+# Both install what they need and say so.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+REQUIREMENTS := tests/python/requirements.txt
+SDK_BACKEND := tests/foxglove-sdk-backend/Cargo.toml
+
+.PHONY: help demo test lint unit outside cargo nginx docs clean
+
+help:
+	@echo "make demo   build the loader and play a generated drive"
+	@echo "make test   formatting, lints and every test"
+	@echo "make docs   rewrite the generated documents (docs/CONFIG.md, docs/openapi.json, docs/manifest.schema.json)"
+	@echo "make clean  remove everything that was built"
+
+demo: cargo
+	cargo run --release --locked --bin remote-data-loader -- demo
+
+test: lint unit
+
+lint: cargo
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# One run of cargo: the tests against the real binary need the tools of the other two targets.
+unit: cargo nginx outside
+	RDL_TEST_PYTHON=$(abspath $(PYTHON)) RDL_TEST_SDK_BACKENDS=$(abspath target/sdk-backend) \
+		cargo test --workspace --locked
+
+# A data backend written with Foxglove's SDK, as its users write one: with its zstd and without.
+outside: cargo $(PYTHON)
+	cargo build --manifest-path $(SDK_BACKEND) --locked --target-dir target/sdk-backend/plain
+	cargo build --manifest-path $(SDK_BACKEND) --locked --target-dir target/sdk-backend/zstd --features zstd
+
+$(PYTHON): $(REQUIREMENTS)
+	@echo "installing the MCAP readers that the tests use into $(VENV) (pip)"
+	python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
+	@touch $(PYTHON)
+
+cargo:
+	@command -v cargo >/dev/null || { echo "Rust is needed: see https://rustup.rs" >&2; exit 1; }
+
+# A test serves static files with Debian's nginx.
+nginx:
+	@command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || { \
+		echo "installing nginx-light (apt)"; \
+		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
+		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends nginx-light; }
+
+docs: cargo
+	UPDATE_DOCS=1 cargo test --workspace --locked docs_
+
+clean:
+	cargo clean
+	rm -rf $(VENV)

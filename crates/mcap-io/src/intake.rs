@@ -11,6 +11,7 @@
 mod continuity;
 mod definitions;
 mod error;
+mod look;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use twox_hash::xxhash3_128::Hasher;
 use self::continuity::{Continuity, Once};
 use self::definitions::{Defined, Definitions};
 pub use self::error::IntakeError;
+use self::look::look_through;
 use crate::rechunk::{RechunkOptions, Rechunked, Rechunker, WellFormed};
 use crate::scan::damaged_chunk;
 use crate::walk::{ChunkItem, ChunkItems, ParsedChannel, parse_channel, parse_schema};
@@ -167,7 +169,6 @@ impl Intake {
     pub fn finish(&mut self) -> Result<(), IntakeError> {
         self.guarded(|intake| {
             intake.body.scanner.finish()?;
-            intake.continuity.finish()?;
             intake.rechunker.finish()
         })
     }
@@ -400,10 +401,7 @@ impl Intake {
             );
             self.problem(Problem::new(ProblemCode::ChunkHeaderMismatch, what));
         }
-        let fit = truthful
-            && look.in_order
-            && KEPT_BYTES.contains(&chunk.records.len())
-            && !self.continuity.is_skipping();
+        let fit = truthful && look.in_order && KEPT_BYTES.contains(&chunk.records.len());
         let canonical = self.chunk_messages(&chunk.records, fit)?;
         match look.times {
             Some(times) if canonical => {
@@ -415,7 +413,8 @@ impl Intake {
     }
 
     /// Takes the records of a chunk. When it is `fit` to be kept as it came, its messages are held
-    /// back as long as its ids turn out to be canonical. Whether they all were.
+    /// back as long as its ids turn out to be canonical and each message is new. Whether they all
+    /// were.
     fn chunk_messages(&mut self, records: &Bytes, fit: bool) -> Result<bool, IntakeError> {
         let mut canonical = fit;
         let mut held_back = 0;
@@ -500,38 +499,6 @@ impl Intake {
         };
         self.problem(Problem::new(ProblemCode::SummaryMismatch, what));
     }
-}
-
-/// What must be known of a chunk before any of it is taken.
-struct Look {
-    times: Option<TimeRange>,
-    in_order: bool,
-}
-
-/// Reads every record of a chunk, so that it is taken whole or not at all.
-fn look_through(records: &[u8], limits: &Limits) -> Result<Look, ChunkError> {
-    let mut look = Look { times: None, in_order: true };
-    let mut last = Nanos::MIN;
-    for item in ChunkItems::new(records, limits) {
-        let malformed = |what: &str, error: crate::fields::FieldError| {
-            ChunkError::Damaged(format!("{what} in it is malformed: {error}"))
-        };
-        match item?.1 {
-            ChunkItem::Schema(body) => {
-                parse_schema(body).map_err(|error| malformed("a schema", error))?;
-            }
-            ChunkItem::Channel(body) => {
-                parse_channel(body).map_err(|error| malformed("a channel", error))?;
-            }
-            ChunkItem::Message(message) => {
-                let time = TimeRange { start: message.log_time, end: message.log_time };
-                look.times = Some(look.times.map_or(time, |times| times.union(time)));
-                look.in_order &= last <= message.log_time;
-                last = message.log_time;
-            }
-        }
-    }
-    Ok(look)
 }
 
 #[cfg(test)]

@@ -77,9 +77,13 @@ impl Rechunker {
     }
 
     /// How far what has left reaches. Not the least time that waits to be sorted: an earlier
-    /// message may still come, and would be in its place as long as nothing later has left.
+    /// message may still come, and would be in its place as long as nothing later has left. But
+    /// no further than what waits: within one push, something may leave before what precedes it
+    /// comes.
     pub(crate) fn frontier(&self) -> Option<Nanos> {
-        self.settled
+        let held = self.held.as_ref().map(|held| held.times.start);
+        let waiting = self.buffer.oldest().into_iter().chain(held).min();
+        self.settled.map(|settled| waiting.map_or(settled, |waiting| settled.min(waiting)))
     }
 
     /// The frontier is about to be seen: what comes below it from now on is late.
@@ -175,9 +179,10 @@ impl Rechunker {
         let Some(held) = self.held.take() else { return Ok(()) };
         self.emit_until(Nanos::MAX)?;
         let limits = &self.options.limits;
-        let (body, records) = open(&held, limits).map_err(verified_before)?;
+        let (body, records) = open(&held, limits).map_err(|error| verified_before(&error))?;
         let described = describe(&held.header, held.record.len() as u64, &records, limits);
-        let stored = described.map_err(verified_before)?.into_stored(&held.header, &body);
+        let stored =
+            described.map_err(|error| verified_before(&error))?.into_stored(&held.header, &body);
         self.settled = self.settled.max(Some(held.times.end));
         self.out.extend(stored.map(|(chunk, _)| Rechunked::Chunk(chunk)));
         Ok(())
@@ -189,9 +194,11 @@ impl Rechunker {
         take: impl Fn(&mut Self, &MessageView<'_>) -> Result<(), IntakeError>,
     ) -> Result<(), IntakeError> {
         let limits = self.options.limits.clone();
-        let (_, records) = open(chunk, &limits).map_err(verified_before)?;
+        let (_, records) = open(chunk, &limits).map_err(|error| verified_before(&error))?;
         for item in ChunkItems::new(&records, &limits) {
-            if let (_, ChunkItem::Message(message)) = item.map_err(verified_before)? {
+            if let (_, ChunkItem::Message(message)) =
+                item.map_err(|error| verified_before(&error))?
+            {
                 take(self, &message)?;
             }
         }
@@ -250,6 +257,6 @@ fn open(chunk: &WellFormed, limits: &Limits) -> Result<(Bytes, Bytes), ChunkErro
 }
 
 /// The same bytes were opened before without an error.
-fn verified_before(error: ChunkError) -> IntakeError {
+fn verified_before(error: &ChunkError) -> IntakeError {
     IntakeError::Compress(error.to_string())
 }

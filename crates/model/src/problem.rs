@@ -57,6 +57,8 @@ pub enum ProblemCode {
     DamagedChunk,
     /// The checksum of an attachment is wrong; it is left out.
     DamagedAttachment,
+    /// An attachment is larger than what is kept; it is left out.
+    AttachmentTooLarge,
     /// The checksum over the data section is wrong although each chunk's is right.
     DataSectionCrc,
     /// The checksum over the summary section is wrong.
@@ -97,6 +99,7 @@ impl ProblemCode {
             Self::ChannelWithoutSchema => "channel-without-schema",
             Self::DamagedChunk => "damaged-chunk",
             Self::DamagedAttachment => "damaged-attachment",
+            Self::AttachmentTooLarge => "attachment-too-large",
             Self::DataSectionCrc => "data-section-crc",
             Self::SummaryCrc => "summary-crc",
             Self::SummaryMismatch => "summary-mismatch",
@@ -118,6 +121,7 @@ impl ProblemCode {
             | Self::MessageWithoutChannel
             | Self::DamagedChunk
             | Self::DamagedAttachment
+            | Self::AttachmentTooLarge
             | Self::MalformedRecord
             | Self::TruncatedFile
             | Self::SourceFailed

@@ -182,29 +182,24 @@ impl Participant {
     /// used of it is gone. From here on [`Participant::changed`] tells of what is new.
     pub(super) fn look(&mut self, recording: &Inner, work: &mut Work) -> Result<(), EngineError> {
         self.open(recording);
-        if self.pinned.is_none() {
-            self.pinned = Some(Pinned::new(self.source.current()));
+        loop {
+            let pinned =
+                self.pinned.get_or_insert_with(|| Pinned::new(self.source.current()));
+            pinned.watch.mark_unchanged();
+            let generation = pinned.generation.clone();
+            let state = generation.state();
+            let why = match &state.phase {
+                Phase::Loading { .. } | Phase::Complete => {
+                    pinned.introduce(self.at, &self.source, &state, work);
+                    return Ok(());
+                }
+                Phase::Failed { error, .. } => return Err(error.clone()),
+                Phase::Pending => EngineError::Changed { source_name: self.name() },
+                Phase::Superseded(why) => why.clone(),
+            };
+            drop(state);
+            self.start_again(recording, why)?;
         }
-        let Some(pinned) = &mut self.pinned else { return Ok(()) };
-        pinned.watch.mark_unchanged();
-        let generation = pinned.generation.clone();
-        let state = generation.state();
-        match &state.phase {
-            Phase::Loading { .. } | Phase::Complete => {}
-            Phase::Failed { error, .. } => return Err(error.clone()),
-            Phase::Pending => {
-                drop(state);
-                let source_name = self.name();
-                return self.start_again(recording, EngineError::Changed { source_name });
-            }
-            Phase::Superseded(why) => {
-                let why = why.clone();
-                drop(state);
-                return self.start_again(recording, why);
-            }
-        }
-        pinned.introduce(self.at, &self.source, &state, work);
-        Ok(())
     }
 
     /// Hands new channels and chunks to a lookback. A source that nobody opened reveals what is
@@ -337,8 +332,14 @@ impl Participant {
             return Err(why);
         }
         self.pinned = None;
-        self.interest = None;
-        self.open(recording);
+        // Whatever took its place counts as looked at for this response; where nothing did, the
+        // source has to be started again.
+        let current = self.source.current();
+        let usable = matches!(current.state().phase, Phase::Loading { .. } | Phase::Complete);
+        if !usable {
+            self.interest = None;
+            self.open(recording);
+        }
         Ok(())
     }
 }

@@ -1,7 +1,11 @@
 //! The engine against a data backend on loopback: what goes in at one end, as MCAP in every shape,
-//! comes out at the other as one stable merge.
+//! comes out at the other as one stable merge; and what each fault ends in.
 
 mod backend;
 mod drive;
+mod faults;
+mod faulty;
+mod keeping;
 mod merging;
 mod output;
+mod statics;

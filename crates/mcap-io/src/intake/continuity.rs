@@ -29,11 +29,6 @@ impl Continuity {
         self.messages_taken
     }
 
-    /// Whether everything that comes was taken before.
-    pub(super) fn is_skipping(&self) -> bool {
-        self.skip_to.is_some()
-    }
-
     /// Counts a message of the channel with this identity; whether it is new.
     pub(super) fn message(
         &mut self,
@@ -92,7 +87,7 @@ impl Continuity {
 
     /// The body is complete: it must have reached what was taken before.
     pub(super) fn finish(&self) -> Result<(), IntakeError> {
-        if self.is_skipping() { Err(IntakeError::NotRepeatable) } else { Ok(()) }
+        if self.skip_to.is_some() { Err(IntakeError::NotRepeatable) } else { Ok(()) }
     }
 }
 

@@ -208,7 +208,11 @@ pub(crate) fn channel(n: u8) -> ChannelDef {
         topic: format!("/{n}"),
         message_encoding: "protobuf".into(),
         schema: None,
-        metadata: (n % 2 == 0).then(|| ("n".to_owned(), n.to_string())).into_iter().collect(),
+        metadata: n
+            .is_multiple_of(2)
+            .then(|| ("n".to_owned(), n.to_string()))
+            .into_iter()
+            .collect(),
     }
 }
 
@@ -268,7 +272,7 @@ pub(crate) fn items() -> impl Strategy<Value = Vec<Item>> {
             match op {
                 Op::Schema(id, n) => inside.push(Item::Schema(id.max(1), schema(n))),
                 Op::Channel(id, schema_id, n) => {
-                    inside.push(Item::Channel(id, schema_id, channel(n)))
+                    inside.push(Item::Channel(id, schema_id, channel(n)));
                 }
                 Op::Messages(id, steps) => {
                     for (step, back, len) in steps {

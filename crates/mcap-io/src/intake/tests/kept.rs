@@ -97,12 +97,16 @@ fn what_waits_in_the_sort_buffer_decides() {
     let before = |time: u64| kept(&[chunk(300 * KIB, &[10, 20]), message(id, time, 5)]);
     assert_eq!(before(20), [true]);
     assert_eq!(before(19), [false]);
-    // Earlier than what was promised: late, and no reason to take the chunk apart.
-    let items = [chunk(300 * KIB, &[10, 20]), message(id, 9, 5)];
+}
+
+#[test]
+fn a_late_message_is_no_reason_to_take_a_chunk_apart() {
+    let (id, _) = canonical();
+    let items = [chunk(300 * KIB, &[10, 20]), chunk(300 * KIB, &[30, 40]), message(id, 19, 5)];
     let (taken, finished) = take_in_pieces(IntakeOptions::default(), &write(&items), 1);
     finished.unwrap();
     assert_eq!(taken.count(ProblemCode::LateMessages), 1);
-    assert_eq!((taken.below_frontier, taken.chunks.len()), (1, 2));
+    assert_eq!((taken.below_frontier, taken.chunks.len()), (1, 3));
     assert!(taken.messages() == sorted(&items));
 }
 
@@ -126,6 +130,11 @@ fn ids_decide() {
     let mut other_schema = items.clone();
     other_schema.insert(0, Item::Schema(1, body::schema(1)));
     assert_eq!(kept(&[Item::Chunk(Compression::Lz4, other_schema)]), [false]);
+    // The schema is defined outside, under another id.
+    let mut outside = items[1..].to_vec();
+    outside[0] = Item::Channel(id, 1, body::channel(1));
+    let outside = Item::Chunk(Compression::Lz4, outside);
+    assert_eq!(kept(&[Item::Schema(1, body::schema(1)), outside]), [false]);
     // The wrong id is met only after messages under the right one.
     let mut second = items.clone();
     second.push(Item::Channel(id.wrapping_add(7), 0, body::channel(3)));
@@ -156,9 +165,13 @@ fn a_header_that_lies_is_written_anew() {
 fn the_frontier_covers_what_is_held_back() {
     let items = [chunk(300 * KIB, &[10, 20])];
     let body = write(&items);
-    let mut intake = Intake::new(IntakeOptions::default());
+    let sort_window = Duration::from_nanos(5);
+    let mut intake = Intake::new(IntakeOptions { sort_window, ..IntakeOptions::default() });
     intake.push(Bytes::copy_from_slice(&body[..body.len() - 8])).unwrap();
     let mut taken = Taken::default();
+    taken.drain(&mut intake);
+    assert_eq!((taken.chunks.len(), taken.frontier), (0, None));
+    intake.flush_early();
     taken.drain(&mut intake);
     assert_eq!((taken.chunks.len(), taken.frontier), (0, Some(Nanos(10))));
     intake.push(Bytes::copy_from_slice(&body[body.len() - 8..])).unwrap();

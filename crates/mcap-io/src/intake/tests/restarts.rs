@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::body::{self, Item, compressions, items, rechunked, sorted, truth, write};
 use super::*;
 use crate::Compression;
+use crate::sample::same_cases_every_time;
 
 /// Pushes `body` piece by piece and drains.
 fn push(
@@ -39,7 +40,7 @@ fn assert_same(taken: &Taken, items: &[Item], whole: &Taken) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, ..same_cases_every_time() })]
 
     #[test]
     fn a_body_that_breaks_off_goes_on_where_it_was(
@@ -154,6 +155,10 @@ fn a_body_that_ends_before_what_was_taken_is_another() {
         Err(IntakeError::NotRepeatable)
     );
     assert!(!IntakeError::NotRepeatable.is_retryable());
+    // The same for a file whose end is known to be lost.
+    intake.restart();
+    intake.push(Bytes::copy_from_slice(&shorter[..shorter.len() - 1])).unwrap();
+    assert_eq!(intake.finish_truncated(), Err(IntakeError::NotRepeatable));
     assert!(!intake.is_complete());
 }
 
@@ -201,4 +206,26 @@ fn a_chunk_that_was_damaged_in_one_body_alone_is_other_data() {
     taken.drain(&mut intake);
     assert_eq!(taken.count(ProblemCode::DamagedChunk), 1);
     assert_eq!(taken.messages().len(), 11);
+}
+
+#[test]
+fn a_chunk_that_was_taken_in_part_is_not_kept_whole() {
+    let mut ids = crate::CanonicalIds::new();
+    let id = ids.channel(body::channel(1)).unwrap().id;
+    let messages = |times: std::ops::Range<u64>| times.map(|time| body::message(id, time, 100_000));
+    let definition = Item::Channel(id, 0, body::channel(1));
+    let data: Vec<Item> = std::iter::once(definition).chain(messages(0..8)).collect();
+    let first = write(&rechunked(&data, 2, Compression::None));
+    let second = write(&rechunked(&data, 5, Compression::None));
+    for taken_before in 0..8 {
+        let mut intake = Intake::new(IntakeOptions::default());
+        let mut taken = Taken::default();
+        let cut = (taken_before + 1) * 100_000;
+        push(&mut intake, &mut taken, &first[..cut], 1 << 20).unwrap();
+        intake.restart();
+        push(&mut intake, &mut taken, &second, 1 << 20).unwrap();
+        intake.finish().unwrap();
+        taken.drain(&mut intake);
+        assert!(taken.messages() == sorted(&data), "cut at {cut}");
+    }
 }

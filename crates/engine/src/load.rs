@@ -149,7 +149,7 @@ impl Load {
     /// Takes one body to its end, over broken connections.
     async fn one_body(&self) -> Result<BodyEnded, EngineError> {
         let mut work = Some(LoadWork::begin(&self.shared, &self.source, &self.generation, self.mode).await?);
-        let mut connection = Connection::new(&self.shared, &self.source, self.mode);
+        let mut connection = Connection::new(&self.shared, &self.source);
         let mut backoff = FIRST_BACKOFF;
         let mut last_progress = Instant::now();
         loop {

@@ -26,6 +26,10 @@ use crate::walk::{
 };
 use crate::{AttachmentRecord, ChunkError, Limits, MetadataRecord, RecordError};
 
+/// What stands for a chunk's length until it is known. Who finds it meets what a writer left that
+/// died before it closed its last chunk.
+const UNFINISHED_LENGTH: u64 = u64::MAX;
+
 /// Comes first and last in every file.
 const MAGIC: &[u8; 8] = b"\x89MCAP0\r\n";
 /// The bytes of the footer that the summary's checksum covers: all but that checksum.
@@ -215,6 +219,9 @@ impl Scanner {
             _ if wanted => ("the record", self.limits.max_message_bytes),
             _ => ("the record", self.limits.max_chunk_bytes),
         };
+        if opcode == op::CHUNK && len == UNFINISHED_LENGTH {
+            return Err(ScanError::Truncated { position });
+        }
         check(position, what, len, limit_bytes)?;
         if !wanted {
             self.skip(len, None);

@@ -10,7 +10,6 @@ use rdl_mcap_io::IntakeError;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::LoadMode;
 use super::work::{LoadFault, LoadWork};
 use crate::EngineError;
 use crate::shared::Shared;
@@ -42,15 +41,14 @@ pub(super) enum Ended {
 pub(super) struct Connection<'a> {
     shared: &'a Arc<Shared>,
     source: &'a Arc<Source>,
-    mode: LoadMode,
     viewers: watch::Receiver<usize>,
     furthest_bytes: u64,
 }
 
 impl<'a> Connection<'a> {
-    pub(super) fn new(shared: &'a Arc<Shared>, source: &'a Arc<Source>, mode: LoadMode) -> Self {
+    pub(super) fn new(shared: &'a Arc<Shared>, source: &'a Arc<Source>) -> Self {
         let viewers = source.viewers.count();
-        Connection { shared, source, mode, viewers, furthest_bytes: 0 }
+        Connection { shared, source, viewers, furthest_bytes: 0 }
     }
 
     /// The furthest point of the body that any connection reached.
@@ -123,12 +121,11 @@ impl<'a> Connection<'a> {
     }
 
     async fn body_ended(&self, work: &mut Option<LoadWork>) -> Result<Ended, EngineError> {
-        let truncated_is_final = self.mode.truncated_is_final;
         let Some(mut taken) = work.take() else { return Err(EngineError::TaskDied) };
         let (left, result) = self
             .shared
             .cpu
-            .run(move || match taken.finish(truncated_is_final) {
+            .run(move || match taken.finish() {
                 Ok(()) => (None, taken.complete()),
                 Err(fault) => (Some(taken), Err(fault)),
             })

@@ -22,6 +22,7 @@ pub(super) struct LoadWork {
     /// What goes into the bucket beside the parts; the generation holds the same.
     index: Index,
     source_name: Arc<str>,
+    truncated_is_final: bool,
 }
 
 /// Why a load's work stopped.
@@ -62,6 +63,7 @@ impl LoadWork {
             generation: generation.clone(),
             index: Index::default(),
             source_name: source.name.clone(),
+            truncated_is_final: mode.truncated_is_final,
         })
     }
 
@@ -70,7 +72,11 @@ impl LoadWork {
         for bytes in batch {
             let pushed = self.intake.push(bytes);
             self.publish()?;
-            pushed?;
+            match pushed {
+                // A chunk that was never closed: what follows is noise, and the end tells.
+                Err(error) if self.truncated_is_final && error.is_retryable() => {}
+                pushed => pushed?,
+            }
         }
         Ok(())
     }
@@ -89,9 +95,9 @@ impl LoadWork {
     }
 
     /// The body ended.
-    pub(super) fn finish(&mut self, truncated_is_final: bool) -> Result<(), LoadFault> {
+    pub(super) fn finish(&mut self) -> Result<(), LoadFault> {
         let finished = match self.intake.finish() {
-            Err(IntakeError::Truncated { .. }) if truncated_is_final => {
+            Err(IntakeError::Truncated { .. }) if self.truncated_is_final => {
                 self.intake.finish_truncated()
             }
             finished => finished,

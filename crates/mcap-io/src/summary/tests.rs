@@ -200,18 +200,24 @@ fn what_is_better_loaded_whole_says_why() {
     let large = written_by_mcap_crate(Some(mcap::Compression::Lz4), 20 << 20, 17_500, 1000);
     assert!(matches!(unfit(&large), Some(Unfit::LargeChunk { bytes }) if bytes > 17_000_000));
 
-    let options = mcap::WriteOptions::new().use_chunks(false);
-    let mut loose = std::io::Cursor::new(Vec::new());
-    let mut writer = options.create(&mut loose).unwrap();
-    let id = writer.add_channel(0, "/a", "json", &BTreeMap::new()).unwrap();
     let header =
-        mcap::records::MessageHeader { channel_id: id, sequence: 0, log_time: 1, publish_time: 1 };
-    writer.write_to_known_channel(&header, &[7; 5000]).unwrap();
-    writer.finish().unwrap();
-    drop(writer);
+        mcap::records::MessageHeader { channel_id: 1, sequence: 0, log_time: 1, publish_time: 1 };
+    let loose = |statistics: bool, bytes: usize| {
+        let options = mcap::WriteOptions::new().use_chunks(false).emit_statistics(statistics);
+        let mut file = std::io::Cursor::new(Vec::new());
+        let mut writer = options.create(&mut file).unwrap();
+        writer.add_channel_with_id(1, 0, "/a", "json", &BTreeMap::new()).unwrap();
+        writer.write_to_known_channel(&header, &vec![7; bytes]).unwrap();
+        writer.finish().unwrap();
+        drop(writer);
+        file.into_inner()
+    };
     assert!(
-        matches!(unfit(&loose.into_inner()), Some(Unfit::LooseRecords { bytes }) if bytes > 5000)
+        matches!(unfit(&loose(false, 5000)), Some(Unfit::LooseRecords { bytes }) if bytes > 5000)
     );
+    // With statistics a single message outside of chunks is noticed, however small.
+    let one = Unfit::NotIndexed { what: "messages", counted: 1, indexed: 0 };
+    assert_eq!(unfit(&loose(true, 1)), Some(one));
 
     let options = mcap::WriteOptions::new().emit_message_indexes(false).compression(None);
     let mut plain = std::io::Cursor::new(Vec::new());

@@ -71,8 +71,8 @@ impl fmt::Display for Unfit {
 impl Summary {
     /// Why the file is better loaded like a streamed source; `None` when it can be read by ranges.
     pub fn unfit(&self) -> Option<Unfit> {
-        self.not_indexed()
-            .or_else(|| self.without_message_index())
+        self.without_message_index()
+            .or_else(|| self.not_indexed())
             .or_else(|| self.loose_records())
             .or_else(|| self.wrong_chunk_sizes())
     }

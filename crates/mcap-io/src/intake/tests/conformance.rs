@@ -182,12 +182,21 @@ fn a_real_recording_is_the_same_in_any_compression() {
 }
 
 #[test]
-fn a_chunk_that_was_never_closed_ends_in_an_error() {
+fn a_chunk_that_was_never_closed_is_the_end_of_a_truncated_file() {
     let Some(body) = shipped("chunk_not_closed.mcap") else { return };
     // Its length is still the placeholder, 2^64 - 1.
-    let (taken, finished) = take(IntakeOptions::default(), &body);
-    assert!(matches!(finished, Err(IntakeError::Unreadable(ScanError::TooLarge { .. }))));
-    assert!(taken.chunks.is_empty());
+    let mut intake = Intake::new(IntakeOptions::default());
+    let pushed = intake.push(Bytes::copy_from_slice(&body));
+    assert!(matches!(pushed, Err(IntakeError::Truncated { .. })), "{pushed:?}");
+    assert!(!intake.is_complete());
+    assert_eq!(intake.finish_truncated(), Ok(()));
+    let problems: Vec<ProblemCode> = std::iter::from_fn(|| intake.next_event())
+        .filter_map(|event| match event {
+            IntakeEvent::Problem(problem) => Some(problem.code),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(problems, [ProblemCode::TruncatedFile]);
 }
 
 #[test]

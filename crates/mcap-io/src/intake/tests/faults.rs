@@ -178,6 +178,10 @@ fn forged(opcode: u8, len: u64) -> Vec<u8> {
 fn forged_lengths_are_refused_before_anything_is_waited_for() {
     for opcode in 1..=0x20 {
         for len in [u64::MAX, u64::MAX - 8, 1 << 63, 1 << 41] {
+            if (opcode, len) == (op::CHUNK, u64::MAX) {
+                // The length of a chunk that is not closed yet.
+                continue;
+            }
             let (_, finished) = take(tight(), &forged(opcode, len));
             let error = finished.unwrap_err();
             let what = format!("opcode {opcode}: {error:?}");

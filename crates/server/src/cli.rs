@@ -1,0 +1,109 @@
+//! The command line: which subcommand, with which settings, and the exit status.
+//!
+//! 0: done. 1: failed. 2: wrong usage, or a wrong value in flags or environment. What went wrong
+//! is one line on standard error.
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::export::{self, ExportArgs};
+use crate::play::{self, DemoArgs};
+use crate::serve::{self, ServeArgs};
+use crate::settings::{self, LogSettings, SettingsError};
+use crate::telemetry;
+
+/// Merges robot recordings from wherever their data lies into one MCAP stream, fast to seek
+#[derive(Parser, Debug)]
+#[command(name = "remote-data-loader", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    log: LogSettings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the service
+    Serve(Box<ServeArgs>),
+    /// Play a generated recording: a data backend and the service in one process
+    Demo(DemoArgs),
+    /// Write a recording, or a part of it, to a file
+    Export(Box<ExportArgs>),
+}
+
+const FAILED: u8 = 1;
+const WRONG_USAGE: u8 = 2;
+
+/// Runs what the command line says.
+pub fn main() -> ExitCode {
+    let command = settings::read_environment(Cli::command());
+    let cli = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    match cli {
+        Ok(cli) => run(cli),
+        Err(error) => refuse(&error),
+    }
+}
+
+fn run(cli: Cli) -> ExitCode {
+    match cli.command {
+        Command::Serve(args) => {
+            telemetry::start(&cli.log, "info");
+            checked(args.check(), |config| serve::run(*args, config))
+        }
+        Command::Export(args) => {
+            telemetry::start(&cli.log, "off");
+            checked(args.check(), export::run)
+        }
+        Command::Demo(args) => {
+            telemetry::start(&cli.log, "warn");
+            checked(Ok(args), play::run)
+        }
+    }
+}
+
+/// Runs `action` over settings that were found right.
+fn checked<T, F>(settings: Result<T, SettingsError>, action: impl FnOnce(T) -> F) -> ExitCode
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let settings = match settings {
+        Ok(settings) => settings,
+        Err(error) => return say(&error.to_string(), WRONG_USAGE),
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return say(&format!("cannot start threads: {error}"), FAILED),
+    };
+    let result = runtime.block_on(action(settings));
+    // What still blocks a thread has nobody left who waits for it.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => say(&format!("{error:#}"), FAILED),
+    }
+}
+
+/// Help and version are no errors. A wrong value is one line that names its variable; wrong usage
+/// is shown with the right one.
+fn refuse(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::ValueValidation => {
+            let text = error.render().to_string();
+            let line = text.lines().next().unwrap_or_default();
+            say(line.trim_start_matches("error: "), WRONG_USAGE)
+        }
+        _ => {
+            let _ = error.print();
+            ExitCode::from(if error.use_stderr() { WRONG_USAGE } else { 0 })
+        }
+    }
+}
+
+fn say(what: &str, status: u8) -> ExitCode {
+    let line = what.replace(['\r', '\n'], " ");
+    eprintln!("remote-data-loader: {line}");
+    ExitCode::from(status)
+}

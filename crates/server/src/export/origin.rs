@@ -1,0 +1,146 @@
+//! Where an export's bytes come from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
+use rdl_engine::{Engine, EngineError, Query, Recording, Token};
+use reqwest::redirect;
+use url::Url;
+
+use super::args::OriginPlan;
+use crate::problem::ProblemBody;
+use crate::routes::StreamRequest;
+
+/// The longest problem that is read of a loader, in bytes.
+const MAX_PROBLEM_BYTES: usize = 64 << 10;
+/// How long loads are waited for before a recording is read again.
+const COMPLETION_PATIENCE: Duration = Duration::from_secs(600);
+
+/// Where an export's bytes come from.
+pub(super) enum Origin {
+    /// A data backend, asked by an engine of our own.
+    Backend { engine: Arc<Engine>, recording: Recording, query: Query },
+    /// A running loader.
+    Loader { client: reqwest::Client, url: Url, request: StreamRequest, token: Option<Token> },
+}
+
+impl Origin {
+    /// Gets ready; a backend is asked for the manifest.
+    pub(super) async fn start(
+        plan: OriginPlan,
+        request: StreamRequest,
+        query: Query,
+        token: Option<Token>,
+    ) -> anyhow::Result<Origin> {
+        match plan {
+            OriginPlan::Backend(config) => {
+                let engine = Engine::start(*config).await.context("cannot start")?;
+                match engine.recording(&request.manifest_params(), token).await {
+                    Ok(recording) => Ok(Origin::Backend { engine, recording, query }),
+                    Err(error) => {
+                        engine.shutdown().await;
+                        Err(told(error))
+                    }
+                }
+            }
+            OriginPlan::Loader(loader) => {
+                let url = format!("{}/v1/stream", loader.as_str().trim_end_matches('/'));
+                let url = Url::parse(&url).context("cannot make the loader's URL")?;
+                Ok(Origin::Loader { client: client(&url)?, url, request, token })
+            }
+        }
+    }
+
+    /// Asks; resolves when the first message, or its absence, is known.
+    pub(super) async fn open(&self) -> anyhow::Result<BoxStream<'static, anyhow::Result<Bytes>>> {
+        match self {
+            Origin::Backend { recording, query, .. } => {
+                let pieces = recording.stream(query.clone()).await.map_err(told)?;
+                Ok(pieces.map_err(told).boxed())
+            }
+            Origin::Loader { client, url, request, token } => {
+                let mut asked = client.post(url.clone()).json(request);
+                if let Some(token) = token {
+                    asked = asked.bearer_auth(token.expose());
+                }
+                let answer = asked
+                    .send()
+                    .await
+                    .map_err(reqwest::Error::without_url)
+                    .context("cannot reach the loader")?;
+                if answer.status() != reqwest::StatusCode::OK {
+                    bail!(refusal(answer).await);
+                }
+                let broken = "the loader aborted its answer; its log says why; ask again";
+                let pieces = answer
+                    .bytes_stream()
+                    .map_err(move |error| anyhow!(error.without_url()).context(broken));
+                Ok(pieces.boxed())
+            }
+        }
+    }
+
+    /// Waits until no source is being loaded any more, where we can know.
+    pub(super) async fn complete(&self) {
+        let Origin::Backend { recording, .. } = self else { return };
+        let settled = async {
+            while !recording.is_settled() {
+                // A change between the question and the waiting is noticed a second later.
+                let _ = tokio::time::timeout(Duration::from_secs(1), recording.changed()).await;
+            }
+        };
+        // What is read again is right in any case.
+        let _ = tokio::time::timeout(COMPLETION_PATIENCE, settled).await;
+    }
+
+    /// Leaves nothing behind.
+    pub(super) async fn stop(self) {
+        if let Origin::Backend { engine, .. } = self {
+            engine.shutdown().await;
+        }
+    }
+}
+
+fn client(url: &Url) -> anyhow::Result<reqwest::Client> {
+    // Fails when there is one already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("remote-data-loader/", env!("CARGO_PKG_VERSION")))
+        // A redirected POST would become a GET.
+        .redirect(redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(10))
+        .tcp_keepalive(Duration::from_secs(30));
+    // Plain http works on a machine without root certificates too.
+    let builder = if url.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
+    builder.build().context("cannot make an HTTP client")
+}
+
+/// What the data backend says to the user goes first.
+fn told(error: EngineError) -> anyhow::Error {
+    match error.user_message() {
+        Some(message) => anyhow!("{message} ({error})"),
+        None => error.into(),
+    }
+}
+
+async fn refusal(mut answer: reqwest::Response) -> String {
+    let status = answer.status();
+    let mut body = Vec::new();
+    while let Ok(Some(piece)) = answer.chunk().await {
+        body.extend_from_slice(&piece);
+        if body.len() > MAX_PROBLEM_BYTES {
+            break;
+        }
+    }
+    match serde_json::from_slice::<ProblemBody>(&body) {
+        Ok(problem) => format!("the loader answered {status}: {}", problem.detail),
+        Err(_) if status.is_redirection() => {
+            format!("the loader answered {status}; give the URL that it redirects to")
+        }
+        Err(_) => format!("the loader answered {status}; is this the URL of a loader?"),
+    }
+}

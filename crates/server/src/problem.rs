@@ -1,0 +1,191 @@
+//! What a request that cannot be answered gets: problem+json (RFC 9457).
+//!
+//! The one place where a kind of error becomes an HTTP status. Details go to whoever asked, so
+//! they name what to do; a fault of the loader's own is told to the log alone.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use rdl_engine::EngineError;
+use rdl_model::ErrorKind;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// The header in which a data backend speaks to the user.
+pub(crate) const USER_MESSAGE: HeaderName = HeaderName::from_static("x-foxglove-error-message");
+
+/// The longest message of a backend that is sent on, in characters.
+const MAX_USER_MESSAGE_CHARS: usize = 1024;
+
+/// Why a request is not answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    kind: ErrorKind,
+    /// Says more than the kind where there is more to say.
+    status: Option<StatusCode>,
+    detail: String,
+    user_message: Option<String>,
+    retry_after: Option<Duration>,
+    /// What only the log is told.
+    cause: Option<String>,
+}
+
+/// The body of a problem.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody {
+    /// `about:blank`: the status says it; `code` is for programs.
+    #[schema(example = "about:blank")]
+    pub(crate) r#type: String,
+    /// The phrase of the status.
+    #[schema(example = "Bad Gateway")]
+    pub(crate) title: String,
+    /// The HTTP status.
+    #[schema(example = 502)]
+    pub(crate) status: u16,
+    /// What is wrong, where, and what to do; or what the data backend says to the user.
+    pub(crate) detail: String,
+    /// Stable, for programs.
+    #[schema(example = "bad-gateway")]
+    pub(crate) code: String,
+}
+
+/// What the log says of a problem; an extension of its response.
+#[derive(Clone, Debug)]
+pub(crate) struct Cause(pub(crate) String);
+
+impl Problem {
+    /// A problem of this kind; `detail` says what is wrong and what to do.
+    pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Problem {
+        Problem {
+            kind,
+            status: None,
+            detail: detail.into(),
+            user_message: None,
+            retry_after: None,
+            cause: None,
+        }
+    }
+
+    /// The request itself is wrong.
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Problem {
+        Problem::new(ErrorKind::BadRequest, detail)
+    }
+
+    /// The path exists and the method does not.
+    pub(crate) fn method_not_allowed() -> Problem {
+        let detail = "this path does not know that method; /openapi.json lists what there is";
+        Problem { status: Some(StatusCode::METHOD_NOT_ALLOWED), ..Problem::bad_request(detail) }
+    }
+
+    fn status(&self) -> StatusCode {
+        self.status.unwrap_or(status_of(self.kind))
+    }
+
+    /// The problem as it goes over the wire.
+    pub(crate) fn body(&self) -> ProblemBody {
+        let status = self.status();
+        ProblemBody {
+            r#type: "about:blank".into(),
+            title: status.canonical_reason().unwrap_or("Error").into(),
+            status: status.as_u16(),
+            detail: self.detail.clone(),
+            code: self.code().into(),
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        if self.status == Some(StatusCode::METHOD_NOT_ALLOWED) {
+            return "method-not-allowed";
+        }
+        code_of(self.kind)
+    }
+}
+
+/// The HTTP status of each kind of error.
+fn status_of(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::BadRequest => StatusCode::BAD_REQUEST,
+        ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
+        ErrorKind::Forbidden => StatusCode::FORBIDDEN,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Gone => StatusCode::GONE,
+        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::BadGateway => StatusCode::BAD_GATEWAY,
+        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::GatewayTimeout => StatusCode::GATEWAY_TIMEOUT,
+        ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The code that programs see; a status has one, but for the finer ones above.
+fn code_of(kind: ErrorKind) -> &'static str {
+    match status_of(kind).as_u16() {
+        400 => "bad-request",
+        401 => "unauthorized",
+        403 => "forbidden",
+        404 => "not-found",
+        410 => "gone",
+        413 => "too-large",
+        502 => "bad-gateway",
+        503 => "unavailable",
+        504 => "gateway-timeout",
+        _ => "internal",
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        let kind = error.kind();
+        let cause = error.to_string();
+        let user_message = error.user_message().map(for_header);
+        let detail = match (&user_message, kind) {
+            (Some(message), _) => message.clone(),
+            (None, ErrorKind::Internal) => "the loader itself failed; its log says why".to_owned(),
+            (None, _) => cause.clone(),
+        };
+        Problem {
+            user_message,
+            retry_after: error.retry_after(),
+            cause: Some(cause),
+            ..Problem::new(kind, detail)
+        }
+    }
+}
+
+/// Without what a header cannot hold.
+fn for_header(message: &str) -> String {
+    let printable = message.chars().map(|c| if c.is_control() { ' ' } else { c });
+    printable.take(MAX_USER_MESSAGE_CHARS).collect::<String>().trim().to_owned()
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self.body()).unwrap_or_default();
+        let mut response = (self.status(), body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.kind == ErrorKind::Unauthorized {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.kind == ErrorKind::Unavailable {
+            let wait = self.retry_after.unwrap_or(Duration::from_secs(1));
+            // Whole seconds, at least one: zero would mean at once.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if let Some(message) = &self.user_message
+            && let Ok(value) = HeaderValue::from_bytes(message.as_bytes())
+        {
+            headers.insert(USER_MESSAGE, value);
+        }
+        response.extensions_mut().insert(Cause(self.cause.unwrap_or(self.detail)));
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests;

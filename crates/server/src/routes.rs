@@ -1,0 +1,78 @@
+//! The HTTP API, one file a path.
+//!
+//! A handler parses ([`params`]), asks the engine, and puts the answer into the shapes of
+//! [`answers`]. Everything that fails becomes a [`Problem`].
+
+mod answers;
+mod authority;
+mod cors;
+mod events;
+mod health;
+mod openapi;
+mod params;
+mod recording;
+mod request;
+mod stream;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn;
+use axum::routing::{MethodRouter, get};
+use rdl_engine::Engine;
+use rdl_model::ErrorKind;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::request::{
+    CompressionName, OrderedParams, ReplayPolicyName, StreamRequest, TimeText, parse_compression,
+    parse_replay_policy,
+};
+use crate::problem::Problem;
+use crate::settings::ServerSettings;
+use crate::telemetry;
+
+/// What the handlers share.
+#[derive(Clone)]
+pub(crate) struct App {
+    /// Gives the recordings.
+    pub(crate) engine: Arc<Engine>,
+    /// Whether requests without a token are answered.
+    pub(crate) auth_disabled: bool,
+    /// Cancelled when the process is to end: endless answers end then.
+    pub(crate) stopping: CancellationToken,
+}
+
+impl App {
+    /// An app over this engine.
+    pub(crate) fn new(engine: Arc<Engine>, settings: &ServerSettings) -> App {
+        App { engine, auth_disabled: settings.disable_auth, stopping: CancellationToken::new() }
+    }
+}
+
+/// Every route.
+pub(crate) fn router(app: App, settings: &ServerSettings) -> Router {
+    let get_only = |route: MethodRouter<App>| route.fallback(method_not_allowed);
+    let api = Router::new()
+        .route("/v1/recording", get_only(get(recording::get)))
+        .route("/v1/stream", get_only(get(stream::get).post(stream::post)))
+        .route("/v1/events", get_only(get(events::get)))
+        .route("/openapi.json", get_only(get(openapi::get)))
+        .fallback(not_found)
+        .layer(cors::layer(settings))
+        .layer(from_fn(telemetry::log_request));
+    let health = Router::new()
+        .route("/liveness", get_only(get(health::liveness)))
+        .route("/readiness", get_only(get(health::readiness)));
+    api.merge(health).with_state(app)
+}
+
+async fn not_found() -> Problem {
+    Problem::new(ErrorKind::NotFound, "there is no such path; /openapi.json lists what there is")
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::method_not_allowed()
+}
+
+#[cfg(test)]
+mod tests;

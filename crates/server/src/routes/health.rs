@@ -1,0 +1,33 @@
+//! For whoever operates the service: `/liveness` and `/readiness`. Not logged, without CORS.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use rdl_model::ErrorKind;
+
+use super::App;
+use crate::problem::Problem;
+
+/// 200 as long as the process runs.
+#[utoipa::path(get, path = "/liveness", tag = "operations",
+    responses((status = 200, description = "The process runs")))]
+pub(super) async fn liveness() -> StatusCode {
+    StatusCode::OK
+}
+
+/// 200 when requests can be answered.
+#[utoipa::path(get, path = "/readiness", tag = "operations",
+    responses(
+        (status = 200, description = "Requests can be answered"),
+        (status = 503, description = "They cannot, and why", body = crate::problem::ProblemBody,
+         content_type = "application/problem+json"),
+    ))]
+pub(super) async fn readiness(State(app): State<App>) -> Response {
+    if app.stopping.is_cancelled() {
+        return Problem::new(ErrorKind::Unavailable, "the loader is shutting down").into_response();
+    }
+    match app.engine.readiness() {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(why) => Problem::new(ErrorKind::Unavailable, why).into_response(),
+    }
+}

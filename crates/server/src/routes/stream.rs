@@ -1,0 +1,139 @@
+//! `/v1/stream`: the messages of a query as one MCAP.
+//!
+//! Status and headers leave when the engine knows the first message or its absence. What fails
+//! later is an error item of the body, at which hyper cuts the connection off (HTTP/1.1: without
+//! the last chunk; HTTP/2: RST_STREAM): a stream that ends cleanly is complete.
+
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse, Response};
+use futures::Stream;
+use http::HeaderMap;
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
+use rdl_engine::{EngineError, Token};
+use rdl_model::ErrorKind;
+
+use super::App;
+use super::authority::Authority;
+use super::request::{CompressionName, ReplayPolicyName, StreamRequest, Time};
+use crate::problem::{Problem, ProblemBody};
+
+/// The messages that are asked for, as one MCAP in ascending log time.
+///
+/// What fails after the status aborts the connection: a stream that ends cleanly is complete, but
+/// for what its closing metadata record `remote-data-loader` names.
+#[utoipa::path(get, path = "/v1/stream", operation_id = "getStream", tag = "recordings",
+    params(
+        ("ds.{name}" = Option<String>, Query,
+         description = "A manifest parameter; any number of them"),
+        ("topics" = Option<Vec<String>>, Query,
+         description = "A topic; may be repeated; all when absent"),
+        ("start" = Option<Time>, Query,
+         description = "The first log time: RFC 3339 or whole nanoseconds since the Unix epoch"),
+        ("end" = Option<Time>, Query, description = "The last log time, included"),
+        ("replayPolicy" = Option<ReplayPolicyName>, Query,
+         description = "What is sent besides the range"),
+        ("replayLookbackSeconds" = Option<f64>, Query,
+         description = "How far before `start` sources may lie that are loaded only to look back; 1800 when absent"),
+        ("compression" = Option<CompressionName>, Query,
+         description = "What the client can read besides chunks without compression; when absent chunks pass as they are, and what is rewritten is lz4"),
+        ("partial" = Option<bool>, Query,
+         description = "Leave out sources that fail, and name them in the closing metadata record"),
+        ("attachments" = Option<bool>, Query, description = "Send attachments too"),
+    ),
+    security((), ("bearer" = [])),
+    responses(
+        (status = 200, description = "The MCAP", content_type = "application/mcap",
+         body = inline([u8])),
+        (status = "default", description = "Why not", body = ProblemBody,
+         content_type = "application/problem+json"),
+    ))]
+pub(super) async fn get(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Authority(token): Authority,
+) -> Result<Response, Problem> {
+    answer(&app, &StreamRequest::from_query(query.as_deref())?, token).await
+}
+
+/// The messages that are asked for, as one MCAP in ascending log time.
+///
+/// The same as the GET, asked in JSON.
+#[utoipa::path(post, path = "/v1/stream", operation_id = "postStream", tag = "recordings",
+    request_body = StreamRequest,
+    security((), ("bearer" = [])),
+    responses(
+        (status = 200, description = "The MCAP", content_type = "application/mcap",
+         body = inline([u8])),
+        (status = "default", description = "Why not", body = ProblemBody,
+         content_type = "application/problem+json"),
+    ))]
+pub(super) async fn post(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Authority(token): Authority,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    if query.is_some_and(|query| !query.is_empty()) {
+        return Err(Problem::bad_request("a POST knows no query parameters; put them in the body"));
+    }
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = media_type.unwrap_or_default().split(';').next().unwrap_or_default();
+    if !media_type.trim().eq_ignore_ascii_case("application/json") {
+        return Err(Problem::bad_request("send JSON with `Content-Type: application/json`"));
+    }
+    let body = body.map_err(|rejection| match rejection.status().as_u16() {
+        413 => Problem::new(ErrorKind::TooLarge, "the body of the request is over 2 MB"),
+        _ => Problem::bad_request("the body of the request did not arrive whole"),
+    })?;
+    answer(&app, &StreamRequest::from_json(&body)?, token).await
+}
+
+async fn answer(
+    app: &App,
+    request: &StreamRequest,
+    token: Option<Token>,
+) -> Result<Response, Problem> {
+    // Before the backend is asked: a wrong request costs nobody anything.
+    let query = request.query()?;
+    let recording = app.engine.recording(&request.manifest_params(), token).await?;
+    let name = recording.snapshot().name;
+    let pieces = recording.stream(query).await?;
+    Ok(mcap(name.as_deref(), pieces))
+}
+
+/// An answer with these bytes; an error among them aborts the connection.
+pub(super) fn mcap(
+    name: Option<&str>,
+    pieces: impl Stream<Item = Result<Bytes, EngineError>> + Send + 'static,
+) -> Response {
+    let headers = [
+        (CONTENT_TYPE, "application/mcap".to_owned()),
+        (CACHE_CONTROL, "no-store".to_owned()),
+        (CONTENT_DISPOSITION, disposition(name.unwrap_or("recording"))),
+    ];
+    (headers, Body::from_stream(pieces)).into_response()
+}
+
+/// How many characters of a recording's name a file name keeps.
+const MAX_FILE_NAME_CHARS: usize = 100;
+
+/// A file name of harmless characters: it is saved on all kinds of machines.
+fn disposition(name: &str) -> String {
+    let harmless = name.chars().take(MAX_FILE_NAME_CHARS).map(|c| match c {
+        c if c.is_ascii_alphanumeric() => c,
+        '.' | '-' | '_' => c,
+        _ => '_',
+    });
+    let name: String = harmless.collect();
+    // A leading dot hides a file; a lone one names a folder.
+    let name = name.trim_matches(['.', '_']);
+    let name = name.strip_suffix(".mcap").unwrap_or(name);
+    let name = if name.is_empty() { "recording" } else { name };
+    format!("attachment; filename=\"{name}.mcap\"")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! `serve`: the service, from start to drained.
+
+use std::future::IntoFuture as _;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use rdl_engine::{Engine, EngineConfig};
+use tokio::net::TcpListener;
+
+use crate::routes::{self, App};
+use crate::settings::{
+    EngineSettings, Reserved, ServerSettings, SettingsError, unheeded_variables,
+};
+use crate::signals::Signals;
+
+/// How long answers that have begun may go on after the first signal.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// The flags of `serve`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerSettings,
+    #[command(flatten)]
+    pub(crate) engine: EngineSettings,
+}
+
+impl ServeArgs {
+    /// Checks everything that can be checked before anything starts.
+    pub(crate) fn check(&self) -> Result<EngineConfig, SettingsError> {
+        self.engine.engine_config()
+    }
+}
+
+/// Serves until a signal comes.
+pub(crate) async fn run(args: ServeArgs, config: EngineConfig) -> anyhow::Result<()> {
+    for Reserved { variable, purpose } in unheeded_variables() {
+        tracing::info!(variable, purpose, "accepted, and without effect in this version");
+    }
+    let listener = bind(&args.server).await?;
+    let engine = Engine::start(config).await.context("cannot start")?;
+    let app = App::new(engine, &args.server);
+    serve(listener, app, &args.server, |address| format!("listening on http://{address}")).await
+}
+
+/// Listens where the settings say.
+pub(crate) async fn bind(settings: &ServerSettings) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(settings.address)
+        .await
+        .with_context(|| format!("cannot listen at {} (ADDRESS)", settings.address))
+}
+
+/// Answers requests until the first signal, then drains; a second signal ends the process at once.
+/// `greeting` is printed once requests are answered; programs that start us with port 0 read it.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    app: App,
+    settings: &ServerSettings,
+    greeting: impl FnOnce(SocketAddr) -> String,
+) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("cannot listen for signals")?;
+    let address = listener.local_addr().context("cannot tell the address")?;
+    let App { engine, stopping, .. } = app.clone();
+    let serving = axum::serve(listener, routes::router(app, settings))
+        .with_graceful_shutdown(stopping.clone().cancelled_owned())
+        .into_future();
+    let mut serving = tokio::spawn(serving);
+    // That nobody reads it is no failure.
+    let _ = writeln!(std::io::stdout(), "{}", greeting(address));
+
+    tokio::select! {
+        ended = &mut serving => return ended?.context("the service broke down"),
+        () = signals.next() => {}
+    }
+    tracing::info!("stopping: no new requests; a second signal ends at once");
+    stopping.cancel();
+    let drained = async {
+        if tokio::time::timeout(DRAIN, &mut serving).await.is_err() {
+            tracing::warn!("some answers did not end in time and are cut off");
+        }
+        engine.shutdown().await;
+    };
+    tokio::select! {
+        () = drained => Ok(()),
+        () = signals.next() => anyhow::bail!("ended at once by a second signal"),
+    }
+}

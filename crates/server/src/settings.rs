@@ -1,0 +1,82 @@
+//! What the process is told at start, by flags or environment: one struct a concern.
+//!
+//! Clap fills them in. A wrong value is refused before anything starts, with the name of its
+//! variable and what that accepts; an empty variable counts as unset. `docs/CONFIG.md` is
+//! generated from these definitions.
+
+mod backend;
+mod cache;
+#[cfg(test)]
+mod document;
+mod loading;
+mod log;
+mod reserved;
+mod secret;
+mod server;
+mod values;
+
+use clap::{Args, Command};
+use rdl_engine::EngineConfig;
+
+pub(crate) use self::backend::BackendSettings;
+pub(crate) use self::cache::CacheSettings;
+pub(crate) use self::loading::LoadingSettings;
+pub(crate) use self::log::{LogFormat, LogSettings};
+pub(crate) use self::reserved::Reserved;
+pub(crate) use self::secret::Secret;
+pub(crate) use self::server::{ServerSettings, parse_address};
+
+/// A value that cannot be used: which variable, why, and what it accepts.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{variable} {message}")]
+pub(crate) struct SettingsError {
+    variable: &'static str,
+    message: String,
+}
+
+impl SettingsError {
+    pub(crate) fn new(variable: &'static str, message: impl Into<String>) -> SettingsError {
+        SettingsError { variable, message: message.into() }
+    }
+}
+
+/// Everything that the engine is told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct EngineSettings {
+    #[command(flatten)]
+    pub(crate) backend: BackendSettings,
+    #[command(flatten)]
+    pub(crate) loading: LoadingSettings,
+    #[command(flatten)]
+    pub(crate) cache: CacheSettings,
+}
+
+impl EngineSettings {
+    /// Checks what clap cannot check alone, and puts it together.
+    pub(crate) fn engine_config(&self) -> Result<EngineConfig, SettingsError> {
+        let mut config = EngineConfig::new(self.backend.fetch_config()?);
+        config.store = self.cache.store_config()?;
+        self.loading.apply(&mut config);
+        Ok(config)
+    }
+}
+
+/// Makes every empty variable count as unset, and keeps values of variables out of the help.
+pub(crate) fn read_environment(command: Command) -> Command {
+    let command = command.mut_args(|arg| {
+        let Some(variable) = arg.get_env() else { return arg };
+        let is_empty = std::env::var_os(variable).is_some_and(|value| value.is_empty());
+        let arg = arg.hide_env_values(true);
+        if is_empty { arg.env(clap::builder::Resettable::Reset) } else { arg }
+    });
+    command.mut_subcommands(read_environment)
+}
+
+/// The variables that are set and that this version accepts without heeding them.
+pub(crate) fn unheeded_variables() -> impl Iterator<Item = &'static Reserved> {
+    let is_set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
+    reserved::RESERVED.iter().filter(move |reserved| is_set(reserved.variable))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! `docs/CONFIG.md`, generated from the definitions of the command line.
+
+use std::fmt::Write as _;
+
+use clap::{Arg, Command};
+
+use super::reserved::RESERVED;
+
+const INTRODUCTION: &str = "\
+# Configuration
+
+<!-- Generated from the command line's definitions: `make docs`. -->
+
+Every flag has an environment variable; the flag wins. An empty variable counts as unset. A wrong
+value is refused at start with exit status 2, by the name of its variable. Booleans are `true`,
+`false`, `1` or `0`.
+";
+
+const PROXIES: &str = "
+## Proxies
+
+`HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` are heeded for requests to the manifest endpoint and to
+sources. Behind a proxy the proxy resolves names, and has to refuse addresses that must not be
+reached.
+";
+
+/// The whole document for these subcommands.
+pub(crate) fn document(command: &Command) -> String {
+    let mut text = INTRODUCTION.to_owned();
+    let subcommands = command.get_subcommands().filter(|command| command.get_name() != "help");
+    for subcommand in subcommands {
+        let args: Vec<&Arg> = subcommand
+            .get_arguments()
+            .filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version"))
+            .collect();
+        let _ = write!(text, "\n## `{} {}`\n", command.get_name(), subcommand.get_name());
+        if let Some(about) = subcommand.get_about() {
+            let _ = write!(text, "\n{about}.\n");
+        }
+        let mut headings: Vec<&str> = Vec::new();
+        for arg in &args {
+            let heading = arg.get_help_heading().unwrap_or_default();
+            if !headings.contains(&heading) {
+                headings.push(heading);
+            }
+        }
+        for heading in headings {
+            if !heading.is_empty() {
+                let _ = write!(text, "\n### {heading}\n");
+            }
+            text.push_str("\n| variable | flag | default | |\n| --- | --- | --- | --- |\n");
+            let under = |arg: &&&Arg| arg.get_help_heading().unwrap_or_default() == heading;
+            for arg in args.iter().filter(under) {
+                row(&mut text, arg);
+            }
+        }
+    }
+    text.push_str(PROXIES);
+    text.push_str("\n## Accepted, without effect yet\n\n");
+    text.push_str("Existing deployments set these; this version starts with any value of them.\n");
+    text.push_str("\n| variable | for |\n| --- | --- |\n");
+    for reserved in RESERVED {
+        let _ = writeln!(text, "| `{}` | {} |", reserved.variable, reserved.purpose);
+    }
+    text
+}
+
+fn row(text: &mut String, arg: &Arg) {
+    let variable = arg.get_env().map(|name| format!("`{}`", name.to_string_lossy()));
+    let long = arg.get_long().map(|long| format!("`--{long}`"));
+    let short = arg.get_short().map(|short| format!("`-{short}`"));
+    let flags: Vec<String> = short.into_iter().chain(long).collect();
+    let is_flag = !arg.get_action().takes_values();
+    let defaults: Vec<String> = arg
+        .get_default_values()
+        .iter()
+        .filter(|_| !is_flag)
+        .map(|value| format!("`{}`", value.to_string_lossy()))
+        .collect();
+    let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+    let _ = writeln!(
+        text,
+        "| {} | {} | {} | {} |",
+        variable.unwrap_or_default(),
+        flags.join(", "),
+        defaults.join(" "),
+        help.replace('\n', " ").replace('|', "\\|"),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::CommandFactory as _;
+
+    use crate::cli::Cli;
+
+    #[test]
+    fn docs_config_is_current() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/CONFIG.md");
+        let mut command = Cli::command();
+        command.build();
+        let current = super::document(&command);
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &current).unwrap();
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(written == current, "docs/CONFIG.md is out of date: run `make docs`");
+    }
+}

@@ -1,0 +1,12 @@
+//! The real binary against real servers: the fake backend and its faults, Debian's nginx, a
+//! backend written with Foxglove's SDK, and the demo. What it answers is compared with an
+//! independent merge and validated by the MCAP readers of Rust and of Python.
+//!
+//! `make test` builds and installs what these tests need; without it they fail and say so.
+
+mod demo;
+mod example;
+mod faults;
+mod nginx;
+mod running;
+mod sdk_backend;

@@ -88,7 +88,7 @@ struct Load {
 
 impl Load {
     async fn run(mut self) {
-        match self.from_bucket().await {
+        match self.find_stored().await {
             Ok(true) => return,
             Ok(false) => {}
             Err(error) => return self.generation.fail(error),
@@ -135,7 +135,7 @@ impl Load {
     }
 
     /// Whether an earlier load left the source complete.
-    async fn from_bucket(&self) -> Result<bool, EngineError> {
+    async fn find_stored(&self) -> Result<bool, EngineError> {
         if !self.mode.keep {
             return Ok(false);
         }

@@ -59,12 +59,10 @@ impl Viewer {
     /// After a refusal: asks the manifest once more. `false` when this viewer can do no more.
     pub(crate) async fn renew(&self, key: &SourceKey, refusal: &EngineError) -> bool {
         let first = matches!(*self.standing.lock(), Standing::Good);
-        if first {
-            if let Ok(Some(access)) = self.grant.renew(key).await {
-                *self.access.lock() = access;
-                *self.standing.lock() = Standing::Renewed;
-                return true;
-            }
+        if first && let Ok(Some(access)) = self.grant.renew(key).await {
+            *self.access.lock() = access;
+            *self.standing.lock() = Standing::Renewed;
+            return true;
         }
         *self.standing.lock() = Standing::Refused(refusal.clone());
         false

@@ -132,7 +132,10 @@ fn contradictions(
 
 /// The topics of all sources, each channel identity (less its metadata) once.
 #[derive(Default)]
-struct Topics(BTreeMap<(String, String, Option<Arc<SchemaDef>>), Option<u64>>);
+struct Topics(BTreeMap<TopicKey, Option<u64>>);
+
+/// Name, message encoding and schema.
+type TopicKey = (String, String, Option<Arc<SchemaDef>>);
 
 impl Topics {
     fn add(&mut self, declared: &Declared, state: &State) {

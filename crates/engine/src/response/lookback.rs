@@ -7,6 +7,7 @@ use rdl_mcap_io::OpenChunk;
 use rdl_merge::{DeclaredSource, Lookback, LookbackStep, next_to_load};
 use rdl_model::{ChunkRef, TimeRange};
 
+use super::participant::Participant;
 use super::work::Latched;
 use super::{Response, participant_of};
 use crate::EngineError;
@@ -19,7 +20,7 @@ pub(super) async fn search(response: &mut Response) -> Result<Latched, EngineErr
     let mut lookback = Lookback::new(response.query.clone());
     let Some(times) = lookback.times() else { return Ok(Latched::default()) };
     let topics: Vec<BTreeSet<String>> =
-        response.participants.iter().map(|participant| participant.declared_topics()).collect();
+        response.participants.iter().map(Participant::declared_topics).collect();
     let mut chunks = HashMap::new();
     loop {
         look_at_sources(response, &mut lookback, times).await?;

@@ -12,18 +12,18 @@ mod chunk;
 mod codec;
 mod describe;
 mod fields;
-mod index;
 mod file;
+mod index;
 mod intake;
 mod limits;
 mod open;
-mod records;
-mod scan;
 mod output;
 mod part;
 mod rechunk;
+mod records;
 #[cfg(test)]
 mod sample;
+mod scan;
 mod summary;
 mod verify;
 mod walk;
@@ -38,9 +38,9 @@ pub use index::{Index, IndexedAttachment, IndexedChunk, Position};
 pub use intake::{Intake, IntakeError, IntakeEvent, IntakeOptions};
 pub use limits::Limits;
 pub use open::{MessageEntry, OpenChunk, open_chunk_bound_bytes};
-pub use records::{AttachmentRecord, MetadataRecord, RecordError};
 pub use output::{OutputError, OutputOptions, OutputWriter};
 pub use part::PartWriter;
+pub use records::{AttachmentRecord, MetadataRecord, RecordError};
 pub use scan::{ScanError, ScanEvent, ScannedChunk, ScannedMessage, Scanner};
 pub use summary::{
     Summary, SummaryAttachment, SummaryChunk, SummaryError, SummaryMetadata, SummaryStatistics,

@@ -32,6 +32,8 @@ pub enum Unfit {
         /// The chunk's size, uncompressed.
         bytes: u64,
     },
+    /// It has no statistics, so nobody can tell whether its summary lists everything.
+    NoStatistics,
     /// Its statistics count more records than its summary has indexes for.
     NotIndexed {
         /// What kind of record.
@@ -58,6 +60,7 @@ impl fmt::Display for Unfit {
                 write!(f, "its chunks are small, {median_bytes} bytes in the median")
             }
             Self::LargeChunk { bytes } => write!(f, "it has a chunk of {bytes} bytes"),
+            Self::NoStatistics => write!(f, "its summary has no statistics to be held against"),
             Self::NotIndexed { what, counted, indexed } => {
                 write!(f, "its summary lists {indexed} of {counted} {what}")
             }
@@ -78,7 +81,7 @@ impl Summary {
     }
 
     fn not_indexed(&self) -> Option<Unfit> {
-        let statistics = self.statistics.as_ref()?;
+        let Some(statistics) = &self.statistics else { return Some(Unfit::NoStatistics) };
         let kinds = [
             // Messages outside of chunks are in no index.
             ("messages", statistics.message_count, self.indexed_messages()),

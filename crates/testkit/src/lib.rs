@@ -1,1 +1,28 @@
-//! placeholder
+//! What tests of the other rooms stand on: generated recordings, a fake data backend that fails
+//! on demand, an independent decoder of answers, and guards around real processes.
+//!
+//! Only tests depend on it. It writes and reads MCAP with the `mcap` crate alone and speaks HTTP
+//! by hand, so that it shares no mistake with what it tests. Everything is deterministic: what is
+//! random follows from a seed, and every server listens on a free port of the loopback interface.
+
+mod backend;
+mod decode;
+mod http;
+mod manifest;
+mod mcap_file;
+mod nginx;
+mod process;
+mod random;
+mod raw;
+mod recording;
+
+pub use backend::{FakeBackend, Fault, SeenRequest};
+pub use decode::{Decoded, Message, decode};
+pub use http::{HttpAnswer, get};
+pub use manifest::{manifest_json, static_entry, streamed_entry};
+pub use mcap_file::FileSpec;
+pub use nginx::Nginx;
+pub use process::Process;
+pub use random::Random;
+pub use raw::{RawChunk, RawFile};
+pub use recording::{Channel, Drive, Recording, Schema};

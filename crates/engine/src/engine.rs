@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cpu::Cpu;
 use crate::load::{self, LoadMode};
-use crate::recording::{Recording, RecordedSource};
+use crate::recording::{RecordedSource, Recording};
 use crate::shared::Shared;
 use crate::source::{Source, Start};
 use crate::viewers::{Grant, Interest};

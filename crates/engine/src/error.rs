@@ -39,14 +39,12 @@ pub enum EngineError {
     },
     /// A source's body differed from try to try.
     #[error(
-        "source {source_name}: the data endpoint answered {tries} times with different data \
+        "source {source_name}: the data endpoint gives different data at every try \
          (source-not-repeatable); answer the same request with the same messages"
     )]
     NotRepeatable {
         /// Which source.
         source_name: Arc<str>,
-        /// How many different bodies.
-        tries: u32,
     },
     /// A source became another while it was served.
     #[error("source {source_name}: its data changed while it was being served; ask again")]

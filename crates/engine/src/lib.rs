@@ -25,7 +25,7 @@ pub use config::EngineConfig;
 pub use engine::Engine;
 pub use error::EngineError;
 pub use info::{RecordingInfo, SourceInfo, SourceKind, SourceStatus, TopicInfo};
-pub use rdl_fetch::{FetchConfig, ManifestParams, Token};
+pub use rdl_fetch::{FetchConfig, ManifestParams, Token, TokenPolicy};
 pub use rdl_mcap_io::Compression;
 pub use rdl_merge::{Query, ReplayPolicy};
 pub use rdl_store::StoreConfig;

@@ -24,8 +24,9 @@ use crate::EngineError;
 use crate::shared::Shared;
 use crate::source::{Generation, Phase, Source};
 
-/// After this many bodies that differ from each other a source has failed.
-const DIFFERENT_BODIES: u32 = 3;
+/// A source whose body differs this often from the one before it has failed. What differs is
+/// noticed while it is skipped, so it is asked for again and taken from its first message.
+const DIFFERENCES: u32 = 2;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -93,7 +94,7 @@ impl Load {
             Ok(false) => {}
             Err(error) => return self.generation.fail(error),
         }
-        let mut bodies = 1;
+        let mut differences = 0;
         loop {
             match self.one_body().await {
                 Ok(BodyEnded::Complete) => return,
@@ -106,8 +107,8 @@ impl Load {
                     self.start_anew();
                     return;
                 }
-                Ok(BodyEnded::Differs) if bodies < DIFFERENT_BODIES => {
-                    bodies += 1;
+                Ok(BodyEnded::Differs) if differences + 1 < DIFFERENCES => {
+                    differences += 1;
                     tracing::warn!(source = %self.source.name, "the data endpoint gave different data this time; starting over");
                     self.generation = self.start_anew();
                     self.generation
@@ -115,8 +116,7 @@ impl Load {
                 }
                 Ok(BodyEnded::Differs) => {
                     let source_name = self.source.name.clone();
-                    let error = EngineError::NotRepeatable { source_name, tries: bodies };
-                    return self.fail(error);
+                    return self.fail(EngineError::NotRepeatable { source_name });
                 }
                 Err(error) => return self.fail(error),
             }
@@ -148,7 +148,8 @@ impl Load {
 
     /// Takes one body to its end, over broken connections.
     async fn one_body(&self) -> Result<BodyEnded, EngineError> {
-        let mut work = Some(LoadWork::begin(&self.shared, &self.source, &self.generation, self.mode).await?);
+        let mut work =
+            Some(LoadWork::begin(&self.shared, &self.source, &self.generation, self.mode).await?);
         let mut connection = Connection::new(&self.shared, &self.source);
         let mut backoff = FIRST_BACKOFF;
         let mut last_progress = Instant::now();

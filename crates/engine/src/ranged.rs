@@ -51,7 +51,11 @@ impl Ranged {
             if error.is_changed() {
                 let changed = EngineError::Changed { source_name: self.source.name.clone() };
                 let current = self.source.current();
-                if current.state().ranged.as_deref().is_some_and(|ranged| std::ptr::eq(ranged, self))
+                if current
+                    .state()
+                    .ranged
+                    .as_deref()
+                    .is_some_and(|ranged| std::ptr::eq(ranged, self))
                 {
                     self.source.supersede(&current, changed.clone());
                 }

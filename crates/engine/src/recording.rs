@@ -82,6 +82,11 @@ impl Recording {
         self.snapshot()
     }
 
+    /// The title that the manifest gives.
+    pub fn name(&self) -> Option<&str> {
+        self.0.manifest.name.as_deref()
+    }
+
     /// What is known now, without waiting.
     pub fn snapshot(&self) -> RecordingInfo {
         describe::describe(&self.0)

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
-use rdl_mcap_io::{ChannelRecord, ChunkDescriptor, Index, MetadataRecord, Position};
 use rdl_fetch::Validator;
+use rdl_mcap_io::{ChannelRecord, ChunkDescriptor, Index, MetadataRecord, Position};
 use rdl_model::{ByteRange, Nanos, Problem, ProblemCode, SourceKey, TimeRange};
 use rdl_store::SourceFiles;
 use tokio::sync::watch;

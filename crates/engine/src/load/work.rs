@@ -131,11 +131,9 @@ impl LoadWork {
                 place: Place::Stored(chunk.position),
             }));
             state.metadata.extend_from_slice(&index.metadata[before.metadata..]);
-            state.attachments.extend(
-                index.attachments[before.attachments..].iter().map(|attachment| Attachment {
-                    place: AttachmentPlace::Stored(attachment.position),
-                }),
-            );
+            state.attachments.extend(index.attachments[before.attachments..].iter().map(
+                |attachment| Attachment { place: AttachmentPlace::Stored(attachment.position) },
+            ));
             state.problems.clone_from(&index.problems);
             if let (Phase::Loading { frontier: known }, Some(reached)) =
                 (&mut state.phase, frontier)

@@ -103,7 +103,10 @@ impl Ranged {
             let offset = |at: u64| usize::try_from(at - start).unwrap_or(usize::MAX);
             let record = bytes.slice(offset(range.start)..offset(range.end));
             let (ranged, generation) = (self.clone(), generation.clone());
-            shared.cpu.run(move || ranged.keep_verified(&generation, chunk, range, record)).await??;
+            shared
+                .cpu
+                .run(move || ranged.keep_verified(&generation, chunk, range, record))
+                .await??;
         }
         Ok(())
     }
@@ -126,7 +129,8 @@ impl Ranged {
             }
             Ok(None) => (None, None),
             Err(ChunkError::Damaged(why)) => {
-                let message = format!("chunk {chunk} at byte {} is damaged and left out: {why}", range.start);
+                let message =
+                    format!("chunk {chunk} at byte {} is damaged and left out: {why}", range.start);
                 let problem = Problem::new(ProblemCode::DamagedChunk, message);
                 (None, Some(problem.of_source(&*self.source.name)))
             }
@@ -192,7 +196,8 @@ fn coalesce(chunks: &[(u32, ByteRange)]) -> Vec<(u32, ByteRange)> {
     {
         last += 1;
     }
-    while first > 0 && joins(sorted[first - 1].1, sorted[first].1, sorted[first - 1].1, sorted[last].1)
+    while first > 0
+        && joins(sorted[first - 1].1, sorted[first].1, sorted[first - 1].1, sorted[last].1)
     {
         first -= 1;
     }

@@ -56,7 +56,10 @@ pub(crate) async fn index(
 enum Outcome {
     Indexed,
     /// It has to be loaded like a streamed source.
-    LoadWhole { why: String, identity: FileIdentity },
+    LoadWhole {
+        why: String,
+        identity: FileIdentity,
+    },
     /// Every viewer's own token was refused; each of them knows.
     Refused,
 }
@@ -157,8 +160,7 @@ impl Indexing {
         let name = &self.source.name;
         tracing::info!(source = %name, why, "a static source is loaded like a streamed one");
         let message = format!("{name} is loaded like a streamed source: {why}");
-        let problem =
-            Problem::new(ProblemCode::LoadedAsStreamed, message).of_source(&**name);
+        let problem = Problem::new(ProblemCode::LoadedAsStreamed, message).of_source(&**name);
         // Without a validator nobody can tell whether a later answer is the same file.
         let keep = identity.validator.is_some();
         let mode = LoadMode {
@@ -271,7 +273,8 @@ impl File<'_> {
             match record {
                 Ok(record) => records.push(record),
                 Err(why) => {
-                    let message = format!("the metadata record {:?} is left out: {why}", found.name);
+                    let message =
+                        format!("the metadata record {:?} is left out: {why}", found.name);
                     Problem::new(ProblemCode::MalformedRecord, message)
                         .of_source(&*self.source.name)
                         .add_to(&mut problems);

@@ -121,7 +121,8 @@ fn contradictions(
     for channel in state.channels.values() {
         let topic = &channel.def.topic;
         if !declared.topics.iter().any(|declared| declared.name == *topic) {
-            let message = format!("{name} has the topic {topic}, which the manifest does not declare");
+            let message =
+                format!("{name} has the topic {topic}, which the manifest does not declare");
             Problem::new(ProblemCode::UndeclaredTopic, message)
                 .of_source(&**name)
                 .of_topic(topic)

@@ -80,7 +80,8 @@ pub(super) fn metadata(response: &mut Response) -> Vec<MetadataRecord> {
             missing.extend(damaged.map(|(at, _)| Missing::chunk(&name, at)));
         } else {
             // Where in time the damaged chunks of a loaded source belong nobody knows.
-            let lost = |code| matches!(code, ProblemCode::DamagedChunk | ProblemCode::TruncatedFile);
+            let lost =
+                |code| matches!(code, ProblemCode::DamagedChunk | ProblemCode::TruncatedFile);
             missing.extend(state.problems.iter().filter(|problem| lost(problem.code)).map(
                 |problem| Missing {
                     code: problem.code,
@@ -117,9 +118,7 @@ fn closing_record(missing: &[Missing]) -> Option<MetadataRecord> {
 }
 
 /// The attachments of all sources, each once, where the query wants them.
-pub(super) async fn attachments(
-    response: &Response,
-) -> Result<Vec<AttachmentRecord>, EngineError> {
+pub(super) async fn attachments(response: &Response) -> Result<Vec<AttachmentRecord>, EngineError> {
     let mut attachments = Vec::new();
     if !response.query.attachments {
         return Ok(attachments);

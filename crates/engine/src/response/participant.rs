@@ -10,11 +10,11 @@ use rdl_wire::Source as Declared;
 use tokio::sync::watch;
 
 use super::work::{Work, WorkSource};
-use crate::{EngineError, SourceKind};
 use crate::recording::Inner;
 use crate::shared::Shared;
 use crate::source::{AttachmentPlace, Generation, Phase, Place, Source, State};
 use crate::viewers::Interest;
+use crate::{EngineError, SourceKind};
 
 /// A source that a response may need.
 pub(super) struct Participant {
@@ -183,8 +183,7 @@ impl Participant {
     pub(super) fn look(&mut self, recording: &Inner, work: &mut Work) -> Result<(), EngineError> {
         self.open(recording);
         loop {
-            let pinned =
-                self.pinned.get_or_insert_with(|| Pinned::new(self.source.current()));
+            let pinned = self.pinned.get_or_insert_with(|| Pinned::new(self.source.current()));
             pinned.watch.mark_unchanged();
             let generation = pinned.generation.clone();
             let state = generation.state();
@@ -317,11 +316,7 @@ impl Participant {
     }
 
     /// The pinned generation is gone. As long as nothing of it was used, the next one will do.
-    fn start_again(
-        &mut self,
-        recording: &Inner,
-        why: EngineError,
-    ) -> Result<(), EngineError> {
+    fn start_again(&mut self, recording: &Inner, why: EngineError) -> Result<(), EngineError> {
         let used = |pinned: &Pinned| pinned.chunks > 0 || pinned.revealed > 0;
         let used = self.pinned.as_ref().is_some_and(used);
         let refusal = self.interest.as_ref().and_then(|interest| interest.viewer().refusal());

@@ -210,14 +210,9 @@ impl Work {
         Ok(())
     }
 
-    fn merge(
-        &mut self,
-        at: ChunkRef,
-        messages: std::ops::Range<usize>,
-    ) -> Result<(), EngineError> {
+    fn merge(&mut self, at: ChunkRef, messages: std::ops::Range<usize>) -> Result<(), EngineError> {
         let chunk = self.heap.open_chunk(at).ok_or(EngineError::TaskDied)?.clone();
-        let channels =
-            self.sources.get(&at.source).ok_or(EngineError::TaskDied)?.channels.clone();
+        let channels = self.sources.get(&at.source).ok_or(EngineError::TaskDied)?.channels.clone();
         let writer = self.writer();
         for entry in messages {
             let view = chunk.message(entry);

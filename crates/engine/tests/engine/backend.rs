@@ -30,9 +30,10 @@ impl Backend {
     pub(crate) async fn start(manifest: Value, bodies: Vec<Vec<u8>>) -> Backend {
         let state = Arc::new(Served { manifest, bodies, downloads: AtomicUsize::new(0) });
         let router = Router::new()
-            .route("/manifest", get(async |State(state): State<Arc<Served>>| {
-                axum::Json(state.manifest.clone())
-            }))
+            .route(
+                "/manifest",
+                get(async |State(state): State<Arc<Served>>| axum::Json(state.manifest.clone())),
+            )
             .route("/s/{source}", get(serve))
             .with_state(state.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -45,7 +45,11 @@ fn manifest(sources: &[Source]) -> Value {
     json!({ "sources": declared })
 }
 
-async fn engine(backend: &Faulty, folder: &Path, change: impl FnOnce(&mut EngineConfig)) -> Arc<Engine> {
+async fn engine(
+    backend: &Faulty,
+    folder: &Path,
+    change: impl FnOnce(&mut EngineConfig),
+) -> Arc<Engine> {
     let endpoint = format!("http://{}/manifest", backend.address).parse().unwrap();
     let mut fetch = FetchConfig::new(endpoint);
     fetch.allow_http_sources = true;
@@ -139,7 +143,8 @@ async fn a_source_that_fails_in_the_middle_aborts_the_answer() {
     let body = source.mcap();
     let answers = vec![Answer::CutAfter(body.clone(), body.len() - 100)];
     let folder = tempfile::tempdir().unwrap();
-    let backend = Faulty::start(manifest(std::slice::from_ref(&source)), &[("/s/0", answers)]).await;
+    let backend =
+        Faulty::start(manifest(std::slice::from_ref(&source)), &[("/s/0", answers)]).await;
     let engine = engine(&backend, folder.path(), impatient).await;
     let mut stream = recording(&engine).await.stream(Query::default()).await.unwrap();
     let mut last = None;
@@ -210,10 +215,8 @@ async fn a_forged_length_is_a_bad_gateway() {
 async fn partial_leaves_a_failed_source_out_and_names_it() {
     let sources = [source("/a", 40, 900), source("/b", 40, 900)];
     let folder = tempfile::tempdir().unwrap();
-    let answers = [
-        ("/s/0", vec![Answer::Whole(sources[0].mcap())]),
-        ("/s/1", vec![Answer::Status(404)]),
-    ];
+    let answers =
+        [("/s/0", vec![Answer::Whole(sources[0].mcap())]), ("/s/1", vec![Answer::Status(404)])];
     let backend = Faulty::start(manifest(&sources), &answers).await;
     let engine = engine(&backend, folder.path(), |_| {}).await;
     let recording = recording(&engine).await;
@@ -305,7 +308,8 @@ async fn late_messages_are_counted_and_come_in_the_next_answer() {
     let pause = Duration::from_millis(300);
     let answers = vec![Answer::Pauses(body.clone(), body.len() - 8_000, pause)];
     let folder = tempfile::tempdir().unwrap();
-    let backend = Faulty::start(manifest(std::slice::from_ref(&source)), &[("/s/0", answers)]).await;
+    let backend =
+        Faulty::start(manifest(std::slice::from_ref(&source)), &[("/s/0", answers)]).await;
     let engine = engine(&backend, folder.path(), |_| {}).await;
     let recording = recording(&engine).await;
     let first = output::collect(&recording, Query::default()).await.unwrap();

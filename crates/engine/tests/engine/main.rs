@@ -10,4 +10,5 @@ mod faulty;
 mod keeping;
 mod merging;
 mod output;
+mod shipped;
 mod statics;

@@ -12,7 +12,12 @@ use crate::drive::{self, Message, Source};
 use crate::output;
 
 fn config() -> Config {
-    Config { cases: 96, rng_seed: RngSeed::Fixed(20), failure_persistence: None, ..Config::default() }
+    Config {
+        cases: 96,
+        rng_seed: RngSeed::Fixed(20),
+        failure_persistence: None,
+        ..Config::default()
+    }
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdl_engine::{
-    Engine, EngineConfig, FetchConfig, Query, Recording, SourceStatus, StoreConfig,
-};
+use rdl_engine::{Engine, EngineConfig, FetchConfig, Query, Recording, SourceStatus, StoreConfig};
 use rdl_model::{ErrorKind, Nanos, ProblemCode, TimeRange};
 use serde_json::json;
 
@@ -183,8 +181,8 @@ async fn a_summary_that_lies_makes_the_file_a_streamed_one() {
     let mut body = file.mcap();
     let summary = mcap::Summary::read(&body).unwrap().unwrap();
     let from = body.len() - 2_000;
-    let at = from
-        + body[from..].windows(6).position(|window| window == b"/often").expect("it is there");
+    let at =
+        from + body[from..].windows(6).position(|window| window == b"/often").expect("it is there");
     assert!(summary.channels.len() == 2);
     body[at + 1] = b'O';
     // A wrong checksum would be noticed first: zero means that nobody computed one.

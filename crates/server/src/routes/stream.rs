@@ -99,9 +99,8 @@ async fn answer(
     // Before the backend is asked: a wrong request costs nobody anything.
     let query = request.query()?;
     let recording = app.engine.recording(&request.manifest_params(), token).await?;
-    let name = recording.snapshot().name;
     let pieces = recording.stream(query).await?;
-    Ok(mcap(name.as_deref(), pieces))
+    Ok(mcap(recording.name(), pieces))
 }
 
 /// An answer with these bytes; an error among them aborts the connection.

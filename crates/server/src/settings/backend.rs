@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 use rdl_engine::FetchConfig;
-use rdl_fetch::TokenPolicy;
+use rdl_engine::TokenPolicy;
 use url::Url;
 
 use super::SettingsError;

@@ -72,7 +72,7 @@ fn every_setting_arrives() {
     assert_eq!(config.fetch.manifest_cache_capacity, 7);
     let origins = ["https://a.example.com", "https://b.example.com:8443"];
     let origins: Vec<url::Url> = origins.iter().map(|origin| origin.parse().unwrap()).collect();
-    assert_eq!(config.fetch.token_policy, rdl_fetch::TokenPolicy::only(&origins));
+    assert_eq!(config.fetch.token_policy, rdl_engine::TokenPolicy::only(&origins));
     assert_eq!(config.source_silence.as_millis(), 1500);
     assert_eq!(config.load_linger.as_millis(), 0);
     assert_eq!(config.max_concurrent_loads, 3);

@@ -4,8 +4,13 @@
 //!
 //! `make test` builds and installs what these tests need; without it they fail and say so.
 
+#![expect(clippy::unwrap_used, reason = "what cannot be unwrapped here fails the test")]
+
+mod api;
 mod demo;
+mod drive;
 mod example;
+mod export;
 mod faults;
 mod nginx;
 mod running;

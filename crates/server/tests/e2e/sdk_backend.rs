@@ -5,7 +5,6 @@ use rdl_testkit::{Process, decode, get};
 use crate::running::{Running, needed, validate};
 
 const TOKEN: &str = "secret-of-the-sdk";
-const PROGRAM: &str = "debug/foxglove-sdk-backend";
 
 #[tokio::test]
 async fn without_zstd() {
@@ -18,7 +17,7 @@ async fn with_zstd() {
 }
 
 async fn everything_is_merged(build: &str, compression: &str) {
-    let binary = needed("RDL_TEST_SDK_BACKENDS").unwrap().join(build).join(PROGRAM);
+    let binary = needed("RDL_TEST_SDK_BACKENDS").unwrap().join(build);
     let backend = Process::start(&binary, &[TOKEN], &[]).await.unwrap();
     let endpoint = format!("{}/manifest", backend.url());
     let loader = Running::start(&endpoint, &[("DISABLE_AUTH", "false")]).await;

@@ -36,8 +36,10 @@ unit: cargo nginx outside
 
 # A data backend written with Foxglove's SDK, as its users write one: with its zstd and without.
 outside: cargo $(PYTHON)
-	cargo build --manifest-path $(SDK_BACKEND) --locked --target-dir target/sdk-backend/plain
-	cargo build --manifest-path $(SDK_BACKEND) --locked --target-dir target/sdk-backend/zstd --features zstd
+	cargo build --manifest-path $(SDK_BACKEND) --locked --target-dir target/sdk-backend
+	cp target/sdk-backend/debug/foxglove-sdk-backend target/sdk-backend/plain
+	cargo build --manifest-path $(SDK_BACKEND) --locked --target-dir target/sdk-backend --features zstd
+	cp target/sdk-backend/debug/foxglove-sdk-backend target/sdk-backend/zstd
 
 $(PYTHON): $(REQUIREMENTS)
 	@echo "installing the MCAP readers that the tests use into $(VENV) (pip)"

@@ -81,10 +81,7 @@ pub(crate) fn channel_def(channel: usize) -> Arc<ChannelDef> {
 
 impl Message {
     pub(crate) fn new(time: u64, channel: usize) -> Message {
-        Message {
-            time: Nanos(time),
-            channel,
-        }
+        Message { time: Nanos(time), channel }
     }
 }
 
@@ -107,36 +104,21 @@ impl Source {
     }
 
     fn new(first_id: u16, chunks: Vec<Chunk>, claimed: Option<u64>) -> Source {
-        Source {
-            first_id,
-            chunks,
-            claimed,
-            stored: OnceCell::new(),
-        }
+        Source { first_id, chunks, claimed, stored: OnceCell::new() }
     }
 
     pub(crate) fn channels(&self) -> BTreeMap<u16, Arc<ChannelRecord>> {
         let record = |channel: usize| {
             let id = self.first_id + u16::try_from(channel).unwrap();
             let schema_id = self.schema_id(channel);
-            (
-                id,
-                Arc::new(ChannelRecord {
-                    id,
-                    schema_id,
-                    def: channel_def(channel),
-                }),
-            )
+            (id, Arc::new(ChannelRecord { id, schema_id, def: channel_def(channel) }))
         };
         (0..CHANNELS).map(record).collect()
     }
 
     /// Channels of one schema share its id.
     pub(crate) fn schema_id(&self, channel: usize) -> u16 {
-        let first = SCHEMAS
-            .iter()
-            .position(|schema| *schema == SCHEMAS[channel])
-            .unwrap();
+        let first = SCHEMAS.iter().position(|schema| *schema == SCHEMAS[channel]).unwrap();
         SCHEMAS[channel].map_or(0, |_| self.first_id + u16::try_from(first).unwrap())
     }
 
@@ -145,8 +127,7 @@ impl Source {
     }
 
     fn stored(&self) -> &[StoredChunk] {
-        self.stored
-            .get_or_init(|| self.chunks.iter().map(|chunk| self.build(chunk)).collect())
+        self.stored.get_or_init(|| self.chunks.iter().map(|chunk| self.build(chunk)).collect())
     }
 
     fn build(&self, chunk: &Chunk) -> StoredChunk {
@@ -194,10 +175,7 @@ impl Source {
 
 impl Recording {
     pub(crate) fn wants(&self, channel: usize) -> bool {
-        self.query
-            .topics
-            .as_ref()
-            .is_none_or(|topics| topics.contains(TOPICS[channel]))
+        self.query.topics.as_ref().is_none_or(|topics| topics.contains(TOPICS[channel]))
     }
 
     /// Each message of a chunk with its key, in stable time order.
@@ -206,26 +184,14 @@ impl Recording {
         let mut messages: Vec<_> = chunk.messages.iter().collect();
         messages.sort_by_key(|message| message.time);
         let keyed = messages.into_iter().enumerate();
-        let key = |time, entry| Key {
-            time,
-            source: at.source,
-            chunk: at.chunk,
-            entry,
-        };
-        keyed
-            .map(|(entry, message)| (key(message.time, entry), message.channel))
-            .collect()
+        let key = |time, entry| Key { time, source: at.source, chunk: at.chunk, entry };
+        keyed.map(|(entry, message)| (key(message.time, entry), message.channel)).collect()
     }
 
     pub(crate) fn chunks(&self) -> Vec<ChunkRef> {
         let sources = self.sources.iter().zip(0..);
         let of = |(source, number): (&Source, u32)| {
-            (0u32..)
-                .take(source.chunks.len())
-                .map(move |chunk| ChunkRef {
-                    source: number,
-                    chunk,
-                })
+            (0u32..).take(source.chunks.len()).map(move |chunk| ChunkRef { source: number, chunk })
         };
         sources.flat_map(of).collect()
     }
@@ -248,19 +214,10 @@ fn time() -> impl Strategy<Value = Nanos> {
 
 fn chunk() -> impl Strategy<Value = Chunk> {
     let message = (time(), 0..CHANNELS).prop_map(|(time, channel)| Message { time, channel });
-    let compression = prop_oneof![
-        Just(Compression::Lz4),
-        Just(Compression::Zstd),
-        Just(Compression::None)
-    ];
+    let compression =
+        prop_oneof![Just(Compression::Lz4), Just(Compression::Zstd), Just(Compression::None)];
     let records = || prop_oneof![3 => Just(BTreeSet::new()), 1 => btree_set(0..CHANNELS, 0..3)];
-    let fields = (
-        vec(message, 1..7),
-        any::<bool>(),
-        1..=CHANNELS,
-        records(),
-        records(),
-    );
+    let fields = (vec(message, 1..7), any::<bool>(), 1..=CHANNELS, records(), records());
     (fields, compression).prop_map(
         |((mut messages, sorted, few, channels, schemas), compression)| {
             if sorted {
@@ -269,12 +226,7 @@ fn chunk() -> impl Strategy<Value = Chunk> {
             for message in &mut messages {
                 message.channel %= few;
             }
-            Chunk {
-                messages,
-                channel_records: channels,
-                schema_records: schemas,
-                compression,
-            }
+            Chunk { messages, channel_records: channels, schema_records: schemas, compression }
         },
     )
 }
@@ -297,10 +249,8 @@ fn query() -> impl Strategy<Value = Query> {
         btree_set(prop::sample::select(&TOPICS[..]), 0..3)
             .prop_map(|topics| Some(topics.into_iter().map(str::to_owned).collect())),
     ];
-    let range = (time(), time()).prop_map(|(one, other)| TimeRange {
-        start: one.min(other),
-        end: one.max(other),
-    });
+    let range = (time(), time())
+        .prop_map(|(one, other)| TimeRange { start: one.min(other), end: one.max(other) });
     let times = prop_oneof![Just(TimeRange::ALL), range];
     let accepts = prop_oneof![
         2 => Just(None),
@@ -317,8 +267,6 @@ fn query() -> impl Strategy<Value = Query> {
 }
 
 pub(crate) fn recording() -> impl Strategy<Value = Recording> {
-    (vec(source(), 0..5), query()).prop_map(|(sources, query)| Recording {
-        sources,
-        query: Arc::new(query),
-    })
+    (vec(source(), 0..5), query())
+        .prop_map(|(sources, query)| Recording { sources, query: Arc::new(query) })
 }

@@ -111,14 +111,7 @@ struct Waiting {
 impl Source {
     fn new(state: SourceState) -> Source {
         let selection = Selection::default();
-        Source {
-            state,
-            next_chunk: 0,
-            limit: None,
-            failed: false,
-            late: 0,
-            selection,
-        }
+        Source { state, next_chunk: 0, limit: None, failed: false, late: 0, selection }
     }
 }
 
@@ -147,10 +140,7 @@ impl MergeHeap {
     /// Tells how much of a source is known now. Chunks that became known with it go first:
     /// [`MergeHeap::add_chunk`], then the new frontier.
     pub fn set_state(&mut self, source: u32, state: SourceState) {
-        let known = self
-            .sources
-            .entry(source)
-            .or_insert_with(|| Source::new(state));
+        let known = self.sources.entry(source).or_insert_with(|| Source::new(state));
         known.state = state;
         self.place_limit(source);
     }
@@ -188,11 +178,7 @@ impl MergeHeap {
             return;
         };
         if let Some(key) = place {
-            if self
-                .waiting
-                .get(&key)
-                .is_some_and(|waiting| !waiting.claimed)
-            {
+            if self.waiting.get(&key).is_some_and(|waiting| !waiting.claimed) {
                 return;
             }
             self.waiting.remove(&key);
@@ -288,11 +274,7 @@ impl MergeHeap {
     pub fn open_chunk(&self, at: ChunkRef) -> Option<&Arc<OpenChunk>> {
         match &self.current {
             Some((current, chunk)) if *current == at => Some(chunk),
-            _ => self
-                .open
-                .iter()
-                .find(|(key, _)| key.at() == at)
-                .map(|(_, open)| open.chunk()),
+            _ => self.open.iter().find(|(key, _)| key.at() == at).map(|(_, open)| open.chunk()),
         }
     }
 
@@ -304,21 +286,14 @@ impl MergeHeap {
     /// How many wanted messages of each source were left out because they came when greater keys
     /// had left; sources without any are not listed.
     pub fn late(&self) -> impl Iterator<Item = (u32, u64)> {
-        let late = self
-            .sources
-            .iter()
-            .map(|(source, known)| (*source, known.late));
+        let late = self.sources.iter().map(|(source, known)| (*source, known.late));
         late.filter(|(_, count)| *count > 0)
     }
 
     /// The next chunks that are not open, at most `count`, claimed ones included, in the order in
     /// which they will be reached: what to read ahead.
     pub fn upcoming(&self, count: usize) -> Vec<ChunkRef> {
-        self.waiting
-            .keys()
-            .take(count)
-            .map(|key| key.at())
-            .collect()
+        self.waiting.keys().take(count).map(|key| key.at()).collect()
     }
 
     /// The next unopened sources, at most `count`, in the order in which they will be reached.
@@ -327,12 +302,7 @@ impl MergeHeap {
             let state = self.sources.get(source).map(|known| known.state);
             matches!(state, Some(SourceState::Unopened { .. }))
         };
-        self.limits
-            .iter()
-            .map(|key| key.source)
-            .filter(unopened)
-            .take(count)
-            .collect()
+        self.limits.iter().map(|key| key.source).filter(unopened).take(count).collect()
     }
 
     fn place_limit(&mut self, source: u32) {
@@ -351,13 +321,7 @@ impl MergeHeap {
             SourceState::Complete => return,
         };
         if time <= times.end {
-            let key = Key::first(
-                time,
-                ChunkRef {
-                    source,
-                    chunk: known.next_chunk,
-                },
-            );
+            let key = Key::first(time, ChunkRef { source, chunk: known.next_chunk });
             known.limit = Some(key);
             self.limits.insert(key);
         }
@@ -373,20 +337,11 @@ impl MergeHeap {
         let (Some(times), Some(source)) = (self.times, self.sources.get_mut(&at.source)) else {
             return;
         };
-        let choice = source
-            .selection
-            .choose(&self.query, times, &descriptor, claimed, channels);
+        let choice = source.selection.choose(&self.query, times, &descriptor, claimed, channels);
         if let Some(choice) = choice {
             let key = Key::first(choice.start, at);
             self.places.insert(at, Some(key));
-            self.waiting.insert(
-                key,
-                Waiting {
-                    descriptor,
-                    claimed,
-                    passes: choice.passes,
-                },
-            );
+            self.waiting.insert(key, Waiting { descriptor, claimed, passes: choice.passes });
         } else if claimed {
             self.places.insert(at, None);
         }
@@ -407,11 +362,7 @@ impl MergeHeap {
         waiting: &Waiting,
         accepts_ids: &mut dyn FnMut(ChunkRef, &ChunkDescriptor) -> bool,
     ) -> Reached {
-        let Waiting {
-            descriptor,
-            claimed,
-            passes,
-        } = waiting;
+        let Waiting { descriptor, claimed, passes } = waiting;
         if *claimed {
             return Reached::Stays(Step::Verify(key.at()));
         }
@@ -433,10 +384,7 @@ impl MergeHeap {
     /// tells how many they are.
     fn wholly_late(&self, at: ChunkRef, descriptor: &ChunkDescriptor, sent: Key) -> Option<u64> {
         let (times, source) = (self.times?, self.sources.get(&at.source)?);
-        let wanted = descriptor
-            .channels
-            .iter()
-            .filter(|used| source.selection.is_wanted(used.id));
+        let wanted = descriptor.channels.iter().filter(|used| source.selection.is_wanted(used.id));
         let mut count = 0u64;
         for used in wanted.filter(|used| used.times.overlaps(times)) {
             if !times.covers(used.times) || Key::last(used.times.end, at) > sent {
@@ -465,10 +413,7 @@ impl MergeHeap {
         if let Some(key) = open.next_key(at) {
             self.open.insert(key, open);
         }
-        Step::Merge {
-            at,
-            messages: first.entry..last.entry + 1,
-        }
+        Step::Merge { at, messages: first.entry..last.entry + 1 }
     }
 }
 

@@ -15,29 +15,16 @@ pub(crate) struct Key {
 impl Key {
     /// The least key that a message of this chunk at this time can have.
     pub(crate) fn first(time: Nanos, at: ChunkRef) -> Key {
-        Key {
-            time,
-            source: at.source,
-            chunk: at.chunk,
-            entry: 0,
-        }
+        Key { time, source: at.source, chunk: at.chunk, entry: 0 }
     }
 
     /// The greatest key that a message of this chunk at this time can have.
     pub(crate) fn last(time: Nanos, at: ChunkRef) -> Key {
-        Key {
-            time,
-            source: at.source,
-            chunk: at.chunk,
-            entry: usize::MAX,
-        }
+        Key { time, source: at.source, chunk: at.chunk, entry: usize::MAX }
     }
 
     /// The chunk that the key lies in.
     pub(crate) fn at(self) -> ChunkRef {
-        ChunkRef {
-            source: self.source,
-            chunk: self.chunk,
-        }
+        ChunkRef { source: self.source, chunk: self.chunk }
     }
 }

@@ -102,10 +102,7 @@ impl Lookback {
             return;
         }
         for (id, channel) in channels {
-            let known = self
-                .by_source
-                .get(&source)
-                .is_some_and(|ids| ids.contains_key(id));
+            let known = self.by_source.get(&source).is_some_and(|ids| ids.contains_key(id));
             if !known && self.query.wants(&channel.def) {
                 let place = self.place_of(&channel.def);
                 self.by_source.entry(source).or_default().insert(*id, place);
@@ -116,19 +113,12 @@ impl Lookback {
     /// Adds a chunk. `claimed`: the descriptor is what a summary says and was not verified yet.
     pub fn add_chunk(&mut self, at: ChunkRef, descriptor: Arc<ChunkDescriptor>, claimed: bool) {
         if let Some(time) = self.latest(descriptor.times) {
-            self.chunks.push(Unseen {
-                latest: Key::last(time, at),
-                descriptor,
-                claimed,
-            });
+            self.chunks.push(Unseen { latest: Key::last(time, at), descriptor, claimed });
         }
     }
 
     /// What to do next; the same until it was done.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "it goes on after it was done"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "it goes on after it was done")]
     pub fn next(&mut self) -> LookbackStep {
         loop {
             let candidate = self.candidates.peek().copied();
@@ -157,23 +147,14 @@ impl Lookback {
         let Some(ids) = self.by_source.get(&at.source) else {
             return;
         };
-        let end = partition(chunk.len(), |entry| {
-            chunk.entry(entry).log_time <= times.end
-        });
+        let end = partition(chunk.len(), |entry| chunk.entry(entry).log_time <= times.end);
         for entry in (0..end).rev() {
             let message = chunk.entry(entry);
             if message.log_time < times.start {
                 break;
             }
-            let key = Key {
-                time: message.log_time,
-                source: at.source,
-                chunk: at.chunk,
-                entry,
-            };
-            let kept = ids
-                .get(&message.channel)
-                .and_then(|place| self.kept.get_mut(*place));
+            let key = Key { time: message.log_time, source: at.source, chunk: at.chunk, entry };
+            let kept = ids.get(&message.channel).and_then(|place| self.kept.get_mut(*place));
             if let Some(kept) = kept.filter(|kept| kept.lacks(key)) {
                 kept.add(key, chunk.message(entry).data);
             }
@@ -188,22 +169,14 @@ impl Lookback {
     /// When the newest message found of this topic was logged.
     pub fn newest_found(&self, topic: &str) -> Option<Nanos> {
         let places = self.by_topic.get(topic)?.iter();
-        places
-            .filter_map(|place| self.kept.get(*place)?.newest())
-            .map(|key| key.time)
-            .max()
+        places.filter_map(|place| self.kept.get(*place)?.newest()).map(|key| key.time).max()
     }
 
     /// The messages found, in merge order.
     pub fn finish(self) -> Vec<LookbackMessage> {
         let mut keys: Vec<Key> = self.kept.into_iter().flat_map(Kept::into_keys).collect();
         keys.sort_unstable();
-        keys.into_iter()
-            .map(|key| LookbackMessage {
-                at: key.at(),
-                entry: key.entry,
-            })
-            .collect()
+        keys.into_iter().map(|key| LookbackMessage { at: key.at(), entry: key.entry }).collect()
     }
 
     /// The latest searched time that such a range may hold.
@@ -226,12 +199,7 @@ impl Lookback {
     }
 
     fn look_at_next(&mut self) {
-        let Some(Unseen {
-            latest,
-            descriptor,
-            claimed,
-        }) = self.chunks.pop()
-        else {
+        let Some(Unseen { latest, descriptor, claimed }) = self.chunks.pop() else {
             return;
         };
         let at = latest.at();
@@ -243,8 +211,7 @@ impl Lookback {
         }
         if claimed && descriptor.channels.is_empty() {
             // A claim without channels says nothing about them.
-            self.candidates
-                .extend(ids.values().map(|place| (latest, *place)));
+            self.candidates.extend(ids.values().map(|place| (latest, *place)));
         }
         for used in &descriptor.channels {
             let (Some(place), Some(time)) = (ids.get(&used.id), self.latest(used.times)) else {

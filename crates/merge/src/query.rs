@@ -63,16 +63,12 @@ impl Query {
 
     /// Whether the messages of this topic are wanted.
     pub fn wants_topic(&self, topic: &str) -> bool {
-        self.topics
-            .as_ref()
-            .is_none_or(|topics| topics.contains(topic))
+        self.topics.as_ref().is_none_or(|topics| topics.contains(topic))
     }
 
     /// Whether a chunk may be sent in this compression.
     pub fn accepts_compression(&self, compression: Compression) -> bool {
-        self.accepts
-            .as_ref()
-            .is_none_or(|accepted| accepted.contains(&compression))
+        self.accepts.as_ref().is_none_or(|accepted| accepted.contains(&compression))
     }
 
     /// The times whose messages are merged; `None` when there are none to merge.
@@ -87,10 +83,7 @@ impl Query {
             ReplayPolicy::None => None,
             ReplayPolicy::LastPerChannel => {
                 let last = self.times.start.0.checked_sub(1)?;
-                self.has_start.then_some(TimeRange {
-                    start: Nanos::MIN,
-                    end: Nanos(last),
-                })
+                self.has_start.then_some(TimeRange { start: Nanos::MIN, end: Nanos(last) })
             }
             ReplayPolicy::LastPerChannelInRange => {
                 (self.times.start <= self.times.end).then_some(self.times)
@@ -104,36 +97,20 @@ mod tests {
     use super::*;
 
     fn query(start: u64, end: u64, has_start: bool, replay: ReplayPolicy) -> Query {
-        let times = TimeRange {
-            start: Nanos(start),
-            end: Nanos(end),
-        };
-        Query {
-            times,
-            has_start,
-            replay,
-            ..Query::default()
-        }
+        let times = TimeRange { start: Nanos(start), end: Nanos(end) };
+        Query { times, has_start, replay, ..Query::default() }
     }
 
     #[test]
     fn a_lookback_ends_just_before_the_start() {
-        let times = query(5, 9, true, ReplayPolicy::LastPerChannel)
-            .lookback_times()
-            .unwrap();
+        let times = query(5, 9, true, ReplayPolicy::LastPerChannel).lookback_times().unwrap();
         assert_eq!((times.start.0, times.end.0), (0, 4));
     }
 
     #[test]
     fn nothing_lies_before_an_absent_start_or_time_zero() {
-        assert_eq!(
-            query(5, 9, false, ReplayPolicy::LastPerChannel).lookback_times(),
-            None
-        );
-        assert_eq!(
-            query(0, 9, true, ReplayPolicy::LastPerChannel).lookback_times(),
-            None
-        );
+        assert_eq!(query(5, 9, false, ReplayPolicy::LastPerChannel).lookback_times(), None);
+        assert_eq!(query(0, 9, true, ReplayPolicy::LastPerChannel).lookback_times(), None);
         assert_eq!(query(5, 9, true, ReplayPolicy::None).lookback_times(), None);
     }
 

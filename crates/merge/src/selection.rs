@@ -55,10 +55,7 @@ impl Selection {
             && times.covers(descriptor.times)
             && query.accepts_compression(descriptor.compression)
             && self.wants_records(query, descriptor, channels);
-        Some(Choice {
-            start: start?.max(times.start),
-            passes,
-        })
+        Some(Choice { start: start?.max(times.start), passes })
     }
 
     /// Whether the messages of this channel are wanted; false while it is not known.
@@ -94,13 +91,8 @@ impl Selection {
         }
         let used = descriptor.channels.iter().map(|used| &used.id);
         let ids = used.chain(&descriptor.channel_records);
-        let of_channels = ids
-            .filter_map(|id| channels.get(id))
-            .map(|channel| channel.schema_id);
+        let of_channels = ids.filter_map(|id| channels.get(id)).map(|channel| channel.schema_id);
         let schemas: BTreeSet<u16> = of_channels.filter(|id| *id != 0).collect();
-        descriptor
-            .schema_records
-            .iter()
-            .all(|id| schemas.contains(id))
+        descriptor.schema_records.iter().all(|id| schemas.contains(id))
     }
 }

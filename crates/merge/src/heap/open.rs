@@ -27,19 +27,10 @@ impl Open {
         descriptor: &ChunkDescriptor,
         selection: &Selection,
     ) -> Open {
-        let next = partition(chunk.len(), |entry| {
-            chunk.entry(entry).log_time < times.start
-        });
-        let end = partition(chunk.len(), |entry| {
-            chunk.entry(entry).log_time <= times.end
-        });
+        let next = partition(chunk.len(), |entry| chunk.entry(entry).log_time < times.start);
+        let end = partition(chunk.len(), |entry| chunk.entry(entry).log_time <= times.end);
         let wanted = wanted_bits(descriptor, selection);
-        let mut open = Open {
-            chunk,
-            next,
-            end,
-            wanted,
-        };
+        let mut open = Open { chunk, next, end, wanted };
         open.advance(next);
         open
     }
@@ -59,12 +50,7 @@ impl Open {
             return None;
         }
         let message = self.chunk.entry(entry);
-        let key = Key {
-            time: message.log_time,
-            source: at.source,
-            chunk: at.chunk,
-            entry,
-        };
+        let key = Key { time: message.log_time, source: at.source, chunk: at.chunk, entry };
         self.is_wanted(message.channel).then_some(key)
     }
 
@@ -85,19 +71,11 @@ impl Open {
 }
 
 fn wanted_bits(descriptor: &ChunkDescriptor, selection: &Selection) -> Option<Box<[u64]>> {
-    if descriptor
-        .channels
-        .iter()
-        .all(|used| selection.is_wanted(used.id))
-    {
+    if descriptor.channels.iter().all(|used| selection.is_wanted(used.id)) {
         return None;
     }
     let mut bits = vec![0u64; (usize::from(u16::MAX) + 1) / 64].into_boxed_slice();
-    for used in descriptor
-        .channels
-        .iter()
-        .filter(|used| selection.is_wanted(used.id))
-    {
+    for used in descriptor.channels.iter().filter(|used| selection.is_wanted(used.id)) {
         bits[usize::from(used.id) / 64] |= 1 << (used.id % 64);
     }
     Some(bits)

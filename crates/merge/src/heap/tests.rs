@@ -64,27 +64,16 @@ fn run(recording: &Recording, script: &Script) -> Outcome {
     };
     engine.start();
     while engine.step() {}
-    assert!(
-        engine.rest.values().all(BTreeSet::is_empty),
-        "not handed out: {:?}",
-        engine.rest
-    );
+    assert!(engine.rest.values().all(BTreeSet::is_empty), "not handed out: {:?}", engine.rest);
     let heap_late: BTreeMap<u32, u64> = engine.heap.late().collect();
     assert_eq!(heap_late, engine.late, "late messages");
-    Outcome {
-        sent: engine.sent,
-        late: engine.late,
-        opened: engine.opened,
-    }
+    Outcome { sent: engine.sent, late: engine.late, opened: engine.opened }
 }
 
 impl Engine<'_> {
     fn choose(&mut self, among: u8) -> u8 {
         self.choice += 1;
-        self.script
-            .choices
-            .get(self.choice % self.script.choices.len().max(1))
-            .unwrap_or(&0)
+        self.script.choices.get(self.choice % self.script.choices.len().max(1)).unwrap_or(&0)
             % among
     }
 
@@ -92,12 +81,8 @@ impl Engine<'_> {
         for source in 0..self.states.len() {
             let number = u32::try_from(source).unwrap();
             self.states[source] = match self.choose(3) {
-                0 => SourceState::Unopened {
-                    start: self.announced(source),
-                },
-                1 => SourceState::Loading {
-                    frontier: self.announced(source),
-                },
+                0 => SourceState::Unopened { start: self.announced(source) },
+                1 => SourceState::Loading { frontier: self.announced(source) },
                 _ => SourceState::Complete,
             };
             self.heap.add_source(number, self.states[source]);
@@ -110,10 +95,7 @@ impl Engine<'_> {
     /// A frontier: the least time still to come or earlier, unless the script lies.
     fn announced(&mut self, source: usize) -> Nanos {
         let rest = &self.recording.sources[source].chunks[self.known[source] as usize..];
-        let times = rest
-            .iter()
-            .flat_map(|chunk| &chunk.messages)
-            .map(|message| message.time);
+        let times = rest.iter().flat_map(|chunk| &chunk.messages).map(|message| message.time);
         let least = times.min().unwrap_or(Nanos::MAX);
         match self.choose(4) {
             0 => Nanos(least.0.saturating_sub(2)),
@@ -129,19 +111,14 @@ impl Engine<'_> {
         if chunk == data.chunks.len() {
             return false;
         }
-        let at = ChunkRef {
-            source: u32::try_from(source).unwrap(),
-            chunk: self.known[source],
-        };
+        let at = ChunkRef { source: u32::try_from(source).unwrap(), chunk: self.known[source] };
         self.known[source] += 1;
         let channels = data.channels();
         if data.claimed.is_some() {
-            self.heap
-                .add_chunk(at, Arc::new(data.claim(chunk)), true, &channels);
+            self.heap.add_chunk(at, Arc::new(data.claim(chunk)), true, &channels);
             self.claimed.insert(at);
         } else {
-            self.heap
-                .add_chunk(at, Arc::new(data.descriptor(chunk)), false, &channels);
+            self.heap.add_chunk(at, Arc::new(data.descriptor(chunk)), false, &channels);
             self.learn(at);
         }
         true
@@ -169,14 +146,11 @@ impl Engine<'_> {
         }
         let revealed = self.reveal(source);
         self.states[source] = if revealed {
-            SourceState::Loading {
-                frontier: self.announced(source),
-            }
+            SourceState::Loading { frontier: self.announced(source) }
         } else {
             SourceState::Complete
         };
-        self.heap
-            .set_state(u32::try_from(source).unwrap(), self.states[source]);
+        self.heap.set_state(u32::try_from(source).unwrap(), self.states[source]);
     }
 
     fn step(&mut self) -> bool {
@@ -196,10 +170,7 @@ impl Engine<'_> {
             Step::Open(at) => {
                 assert!(!self.may_pass(at), "{at:?} could have passed");
                 let key = (self.least_told(at).unwrap(), at.source, at.chunk);
-                assert!(
-                    self.other_keys(at).iter().all(|other| key < *other),
-                    "opened too early"
-                );
+                assert!(self.other_keys(at).iter().all(|other| key < *other), "opened too early");
                 assert!(self.opened.insert(at), "{at:?} is opened twice");
                 let source = &self.recording.sources[at.source as usize];
                 self.heap.opened(at, source.open(at.chunk as usize));
@@ -208,27 +179,16 @@ impl Engine<'_> {
                 assert!(self.claimed.contains(&at), "{at:?} is not claimed");
                 let source = &self.recording.sources[at.source as usize];
                 let claimed = source.claim(at.chunk as usize).times.start;
-                let key = (
-                    claimed.max(self.recording.query.times.start),
-                    at.source,
-                    at.chunk,
-                );
-                assert!(
-                    self.other_keys(at).iter().all(|other| key < *other),
-                    "too early"
-                );
+                let key = (claimed.max(self.recording.query.times.start), at.source, at.chunk);
+                assert!(self.other_keys(at).iter().all(|other| key < *other), "too early");
                 let descriptor = Arc::new(source.descriptor(at.chunk as usize));
-                self.heap
-                    .replace_chunk(at, Some(descriptor), &source.channels());
+                self.heap.replace_chunk(at, Some(descriptor), &source.channels());
                 self.learn(at);
             }
             Step::Merge { at, messages } => {
                 assert!((1..=RUN_MESSAGES).contains(&messages.len()));
                 let all = self.recording.messages(at);
-                let chunk = self
-                    .heap
-                    .open_chunk(at)
-                    .expect("the chunk of a step stays open");
+                let chunk = self.heap.open_chunk(at).expect("the chunk of a step stays open");
                 for entry in messages {
                     assert_eq!(chunk.entry(entry).log_time, all[entry].0.time);
                     let rest = self.rest.get_mut(&at).unwrap();
@@ -237,17 +197,9 @@ impl Engine<'_> {
                 }
             }
             Step::Wait(source) => {
-                let limit = self
-                    .limit(source)
-                    .expect("a complete source holds nothing back");
-                let next = ChunkRef {
-                    source,
-                    chunk: self.known[source as usize],
-                };
-                assert!(
-                    self.other_keys(next).iter().all(|other| limit <= *other),
-                    "not held back"
-                );
+                let limit = self.limit(source).expect("a complete source holds nothing back");
+                let next = ChunkRef { source, chunk: self.known[source as usize] };
+                assert!(self.other_keys(next).iter().all(|other| limit <= *other), "not held back");
                 self.progress(source as usize);
             }
             Step::End => return false,
@@ -264,27 +216,16 @@ impl Engine<'_> {
         let end = (descriptor.times.end, at.source, at.chunk);
         let mut there = chunk.channel_records.clone();
         there.extend(chunk.messages.iter().map(|message| message.channel));
-        let schemas: BTreeSet<u16> = there
-            .iter()
-            .map(|channel| source.schema_id(*channel))
-            .collect();
+        let schemas: BTreeSet<u16> =
+            there.iter().map(|channel| source.schema_id(*channel)).collect();
         self.script.passes
             && accepts_ids(at)
             && chunk.messages.is_sorted_by_key(|message| message.time)
-            && query
-                .accepts
-                .as_ref()
-                .is_none_or(|accepts| accepts.contains(&chunk.compression))
+            && query.accepts.as_ref().is_none_or(|accepts| accepts.contains(&chunk.compression))
             && recording.selected(at, query.times).len() == chunk.messages.len()
             && self.rest[&at].len() == chunk.messages.len()
-            && chunk
-                .channel_records
-                .iter()
-                .all(|channel| recording.wants(*channel))
-            && descriptor
-                .schema_records
-                .iter()
-                .all(|schema| schemas.contains(schema))
+            && chunk.channel_records.iter().all(|channel| recording.wants(*channel))
+            && descriptor.schema_records.iter().all(|schema| schemas.contains(schema))
             && self.other_keys(at).iter().all(|other| end < *other)
     }
 
@@ -303,17 +244,11 @@ impl Engine<'_> {
     fn other_keys(&self, than: ChunkRef) -> Vec<(Nanos, u32, u32)> {
         let times = self.recording.query.times;
         let mut keys = Vec::new();
-        keys.extend(
-            (0u32..)
-                .take(self.states.len())
-                .filter_map(|source| self.limit(source)),
-        );
+        keys.extend((0u32..).take(self.states.len()).filter_map(|source| self.limit(source)));
         for at in self.claimed.iter().filter(|at| **at != than) {
             let claim = self.recording.sources[at.source as usize].claim(at.chunk as usize);
             let messages = self.recording.messages(*at);
-            if messages
-                .iter()
-                .any(|(_, channel)| self.recording.wants(*channel))
+            if messages.iter().any(|(_, channel)| self.recording.wants(*channel))
                 && claim.times.overlaps(times)
             {
                 keys.push((claim.times.start.max(times.start), at.source, at.chunk));
@@ -338,21 +273,11 @@ impl Engine<'_> {
         let times = self.recording.query.times;
         let mut spans: BTreeMap<usize, TimeRange> = BTreeMap::new();
         for (key, channel) in self.recording.messages(at) {
-            let time = TimeRange {
-                start: key.time,
-                end: key.time,
-            };
-            spans
-                .entry(channel)
-                .and_modify(|span| *span = span.union(time))
-                .or_insert(time);
+            let time = TimeRange { start: key.time, end: key.time };
+            spans.entry(channel).and_modify(|span| *span = span.union(time)).or_insert(time);
         }
-        let wanted = spans
-            .iter()
-            .filter(|(channel, _)| self.recording.wants(**channel));
-        let told = wanted
-            .filter(|(_, span)| span.overlaps(times))
-            .map(|(_, span)| span.start);
+        let wanted = spans.iter().filter(|(channel, _)| self.recording.wants(**channel));
+        let told = wanted.filter(|(_, span)| span.overlaps(times)).map(|(_, span)| span.start);
         told.min().map(|start| start.max(times.start))
     }
 }

@@ -51,14 +51,7 @@ impl Kept {
         } else {
             Policy::Newest
         };
-        Kept {
-            def,
-            policy,
-            messages: BTreeMap::new(),
-            bytes: 0,
-            key_frame: None,
-            enough: None,
-        }
+        Kept { def, policy, messages: BTreeMap::new(), bytes: 0, key_frame: None, enough: None }
     }
 
     pub(super) fn is_of(&self, def: &Arc<ChannelDef>) -> bool {
@@ -146,12 +139,7 @@ mod tests {
     use crate::generator::{channel_def, config};
 
     fn key(time: usize) -> Key {
-        Key {
-            time: Nanos(time as u64),
-            source: 0,
-            chunk: 0,
-            entry: 0,
-        }
+        Key { time: Nanos(time as u64), source: 0, chunk: 0, entry: 0 }
     }
 
     /// The times kept of messages of these sizes, one a nanosecond.
@@ -169,41 +157,19 @@ mod tests {
         let half = &data[..LATCHED_BYTES / 2];
         assert_eq!(kept(latched(), &[(1, half), (2, half), (3, half)]), [2, 3]);
         assert_eq!(kept(latched(), &[(3, half), (1, half), (2, half)]), [2, 3]);
-        assert_eq!(
-            kept(latched(), &[(1, half), (2, &data)]),
-            [2],
-            "the newest, however large"
-        );
+        assert_eq!(kept(latched(), &[(1, half), (2, &data)]), [2], "the newest, however large");
         assert_eq!(kept(latched(), &[(2, &data), (1, half)]), [2]);
     }
 
     #[test]
     fn a_video_is_kept_from_its_newest_key_frame_on() {
         let (frame, idr) = (video::tests::h264(1), video::tests::h264(5));
-        let video = || {
-            Kept::new(video::tests::channel(
-                "protobuf",
-                "foxglove.CompressedVideo",
-            ))
-        };
-        let frames = [
-            (1, &frame[..]),
-            (2, &idr),
-            (3, &frame),
-            (4, &idr),
-            (5, &frame),
-            (6, &frame),
-        ];
+        let video = || Kept::new(video::tests::channel("protobuf", "foxglove.CompressedVideo"));
+        let frames = [(1, &frame[..]), (2, &idr), (3, &frame), (4, &idr), (5, &frame), (6, &frame)];
         assert_eq!(kept(video(), &frames), [4, 5, 6]);
         assert_eq!(kept(video(), &frames[..3]), [2, 3]);
-        assert_eq!(
-            kept(video(), &frames[4..]),
-            [6],
-            "without a key frame the newest alone"
-        );
-        let many: Vec<_> = (1..VIDEO_MESSAGES + 3)
-            .map(|time| (time, &frame[..]))
-            .collect();
+        assert_eq!(kept(video(), &frames[4..]), [6], "without a key frame the newest alone");
+        let many: Vec<_> = (1..VIDEO_MESSAGES + 3).map(|time| (time, &frame[..])).collect();
         let too_far_back: Vec<_> = [(0, &idr[..])].into_iter().chain(many.clone()).collect();
         assert_eq!(kept(video(), &too_far_back), [VIDEO_MESSAGES as u64 + 2]);
         let newest_first: Vec<_> = too_far_back.into_iter().rev().collect();

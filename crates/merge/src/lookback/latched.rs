@@ -6,10 +6,7 @@ use rdl_mcap_io::ChannelDef;
 /// ROS 2 publishes with the durability "transient local".
 pub(super) fn is_latched(def: &ChannelDef) -> bool {
     def.topic == "/tf_static"
-        || def
-            .metadata
-            .get("offered_qos_profiles")
-            .is_some_and(|profiles| is_durable(profiles))
+        || def.metadata.get("offered_qos_profiles").is_some_and(|profiles| is_durable(profiles))
 }
 
 /// `offered_qos_profiles` is YAML, a list of one profile a publisher, in which rosbag2 writes
@@ -37,12 +34,7 @@ mod tests {
         let numbers = "- history: 3\n  depth: 0\n  reliability: 1\n  durability: 1\n  deadline:\n    sec: 9223372036\n    nsec: 854775807\n  avoid_ros_namespace_conventions: false";
         let names = "- history: keep_last\n  depth: 1\n  reliability: reliable\n  durability: transient_local\n  liveliness: automatic\n";
         let second = "- durability: volatile\n- durability: transient_local";
-        for profiles in [
-            numbers,
-            names,
-            second,
-            "[{\"durability\": \"TRANSIENT_LOCAL\"}]",
-        ] {
+        for profiles in [numbers, names, second, "[{\"durability\": \"TRANSIENT_LOCAL\"}]"] {
             assert!(is_durable(profiles), "{profiles}");
         }
     }
@@ -50,13 +42,7 @@ mod tests {
     #[test]
     fn other_durabilities_are_not_latched() {
         let volatile = "- history: 1\n  reliability: 1\n  durability: 2\n  depth: 1";
-        let others = [
-            "",
-            "durability",
-            "durability:",
-            "durability: 10",
-            "durability: volatile",
-        ];
+        let others = ["", "durability", "durability:", "durability: 10", "durability: volatile"];
         for profiles in others.into_iter().chain([volatile]) {
             assert!(!is_durable(profiles), "{profiles}");
         }

@@ -35,35 +35,22 @@ pub fn next_to_load(
     let searched = query.lookback_times()?;
     let before_start = query.replay == ReplayPolicy::LastPerChannel;
     let bound = if before_start {
-        TimeRange {
-            start: query.times.start.saturating_sub(query.lookback),
-            end: searched.end,
-        }
+        TimeRange { start: query.times.start.saturating_sub(query.lookback), end: searched.end }
     } else {
         searched
     };
     // The last in merge order goes first.
     let rank = |source: &DeclaredSource<'_>| {
-        (
-            source.times.end.min(searched.end),
-            source.times.start,
-            source.source,
-        )
+        (source.times.end.min(searched.end), source.times.start, source.source)
     };
     let may_add = |source: &&DeclaredSource<'_>| {
         let latest = source.times.end.min(searched.end);
-        let mut topics = source
-            .topics
-            .iter()
-            .filter(|topic| query.wants_topic(topic));
+        let mut topics = source.topics.iter().filter(|topic| query.wants_topic(topic));
         !source.is_loaded
             && source.times.overlaps(bound)
             && topics.any(|topic| newest_found(topic).is_none_or(|found| found <= latest))
     };
-    let newest = sources
-        .iter()
-        .filter(may_add)
-        .max_by_key(|source| rank(source));
+    let newest = sources.iter().filter(may_add).max_by_key(|source| rank(source));
     if newest.is_some() || !before_start {
         return newest.map(|source| source.source);
     }
@@ -77,19 +64,13 @@ fn earliest_of_missing(
     searched: TimeRange,
     newest_found: &dyn Fn(&str) -> Option<Nanos>,
 ) -> Option<u32> {
-    let candidates = sources
-        .iter()
-        .filter(|source| source.times.overlaps(searched));
+    let candidates = sources.iter().filter(|source| source.times.overlaps(searched));
     let mut by_start: Vec<_> = candidates.collect();
     by_start.sort_by_key(|source| (source.times.start, source.source));
     let mut met = BTreeSet::new();
     by_start.into_iter().find_map(|source| {
         let mut first_to_miss = false;
-        for topic in source
-            .topics
-            .iter()
-            .filter(|topic| query.wants_topic(topic))
-        {
+        for topic in source.topics.iter().filter(|topic| query.wants_topic(topic)) {
             first_to_miss |= met.insert(topic) && newest_found(topic).is_none();
         }
         (first_to_miss && !source.is_loaded).then_some(source.source)
@@ -110,22 +91,14 @@ mod tests {
 
     fn backend(declared: &[(u64, u64, &str)], messages: &[(u32, &'static str, u64)]) -> Backend {
         let topics = |topics: &str| topics.split(' ').map(str::to_owned).collect();
-        let declared = declared
-            .iter()
-            .map(|(start, end, of)| (*start, *end, topics(of)));
-        Backend {
-            declared: declared.collect(),
-            messages: messages.to_vec(),
-        }
+        let declared = declared.iter().map(|(start, end, of)| (*start, *end, topics(of)));
+        Backend { declared: declared.collect(), messages: messages.to_vec() }
     }
 
     /// The sources that a lookback from `start` over `bound` loads, in this order.
     fn loads(backend: &Backend, start: u64, bound: u64, loaded: &[u32]) -> Vec<u32> {
         let query = Query {
-            times: TimeRange {
-                start: Nanos(start),
-                end: Nanos::MAX,
-            },
+            times: TimeRange { start: Nanos(start), end: Nanos::MAX },
             has_start: true,
             replay: ReplayPolicy::LastPerChannel,
             lookback: Duration::from_nanos(bound),
@@ -144,10 +117,7 @@ mod tests {
                 .zip(&backend.declared)
                 .map(|(source, (start, end, topics))| DeclaredSource {
                     source,
-                    times: TimeRange {
-                        start: Nanos(*start),
-                        end: Nanos(*end),
-                    },
+                    times: TimeRange { start: Nanos(*start), end: Nanos(*end) },
                     topics,
                     is_loaded: loaded.contains(&source),
                 })
@@ -168,12 +138,7 @@ mod tests {
 
     #[test]
     fn the_newest_first_until_each_topic_is_found() {
-        let declared = [
-            (0, 9, "/a /b"),
-            (10, 19, "/a /b"),
-            (20, 29, "/a /b"),
-            (30, 39, "/a /b"),
-        ];
+        let declared = [(0, 9, "/a /b"), (10, 19, "/a /b"), (20, 29, "/a /b"), (30, 39, "/a /b")];
         let backend = backend(&declared, &[(0, "/b", 5), (1, "/b", 12), (2, "/a", 25)]);
         assert_eq!(loads(&backend, 30, 100, &[]), [2, 1]);
     }
@@ -194,34 +159,19 @@ mod tests {
 
     #[test]
     fn beyond_the_bound_only_the_earliest_of_a_missing_topic() {
-        let declared = [
-            (0, 9, "/a"),
-            (10, 19, "/a /b"),
-            (20, 29, "/a /b"),
-            (80, 89, "/a /b"),
-        ];
+        let declared = [(0, 9, "/a"), (10, 19, "/a /b"), (20, 29, "/a /b"), (80, 89, "/a /b")];
         let found = backend(&declared, &[(3, "/a", 85), (1, "/b", 11)]);
         assert_eq!(loads(&found, 90, 20, &[]), [3, 1]);
         let nowhere = backend(&declared, &[]);
         assert_eq!(loads(&nowhere, 90, 20, &[]), [3, 0, 1]);
-        assert_eq!(
-            loads(&nowhere, 90, 20, &[0, 1]),
-            [3],
-            "no further than the earliest"
-        );
+        assert_eq!(loads(&nowhere, 90, 20, &[0, 1]), [3], "no further than the earliest");
     }
 
     #[test]
     fn a_newest_in_range_loads_what_overlaps_the_range_alone() {
-        let backend = backend(
-            &[(0, 9, "/a"), (10, 19, "/a"), (20, 29, "/a"), (30, 39, "/a")],
-            &[],
-        );
+        let backend = backend(&[(0, 9, "/a"), (10, 19, "/a"), (20, 29, "/a"), (30, 39, "/a")], &[]);
         let query = Query {
-            times: TimeRange {
-                start: Nanos(15),
-                end: Nanos(25),
-            },
+            times: TimeRange { start: Nanos(15), end: Nanos(25) },
             has_start: true,
             replay: ReplayPolicy::LastPerChannelInRange,
             ..Query::default()

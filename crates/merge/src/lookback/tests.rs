@@ -18,11 +18,7 @@ fn add_source(lookback: &mut Lookback, recording: &Recording, source: usize) {
     lookback.add_channels(number, &data.channels());
     for chunk in 0..data.chunks.len() {
         let claimed = data.claimed.is_some();
-        let descriptor = if claimed {
-            data.claim(chunk)
-        } else {
-            data.descriptor(chunk)
-        };
+        let descriptor = if claimed { data.claim(chunk) } else { data.descriptor(chunk) };
         let at = at(number, u32::try_from(chunk).unwrap());
         lookback.add_chunk(at, Arc::new(descriptor), claimed);
     }
@@ -40,11 +36,7 @@ fn search(lookback: &mut Lookback, recording: &Recording) -> BTreeSet<ChunkRef> 
 }
 
 fn found(lookback: Lookback) -> Vec<(ChunkRef, usize)> {
-    lookback
-        .finish()
-        .into_iter()
-        .map(|message| (message.at, message.entry))
-        .collect()
+    lookback.finish().into_iter().map(|message| (message.at, message.entry)).collect()
 }
 
 /// The messages to find, and the chunks that cannot be left unread, from all messages.
@@ -58,11 +50,7 @@ fn expected(recording: &Recording) -> (Vec<(ChunkRef, usize)>, BTreeSet<ChunkRef
         let mut of_channel = Vec::new();
         for at in recording.chunks() {
             let selected = recording.selected(at, times).into_iter();
-            of_channel.extend(
-                selected
-                    .filter(|(_, used)| *used == channel)
-                    .map(|(key, _)| key),
-            );
+            of_channel.extend(selected.filter(|(_, used)| *used == channel).map(|(key, _)| key));
         }
         of_channel.sort_unstable();
         let newest = of_channel.last().copied();
@@ -82,13 +70,7 @@ fn expected(recording: &Recording) -> (Vec<(ChunkRef, usize)>, BTreeSet<ChunkRef
         messages.extend(of_channel);
     }
     messages.sort_unstable();
-    (
-        messages
-            .into_iter()
-            .map(|key| (key.at(), key.entry))
-            .collect(),
-        needed,
-    )
+    (messages.into_iter().map(|key| (key.at(), key.entry)).collect(), needed)
 }
 
 /// How late a channel's messages in a chunk may be, as far as is known without opening it.
@@ -99,32 +81,18 @@ fn latest_told(
     times: TimeRange,
 ) -> Option<Nanos> {
     let source = &recording.sources[at.source as usize];
-    let of_channel = recording
-        .messages(at)
-        .into_iter()
-        .filter(|(_, used)| *used == channel);
-    let spans = of_channel.map(|(key, _)| TimeRange {
-        start: key.time,
-        end: key.time,
-    });
+    let of_channel = recording.messages(at).into_iter().filter(|(_, used)| *used == channel);
+    let spans = of_channel.map(|(key, _)| TimeRange { start: key.time, end: key.time });
     let span = spans.reduce(TimeRange::union)?;
-    let told = source
-        .claimed
-        .map_or(span, |_| source.claim(at.chunk as usize).times);
+    let told = source.claimed.map_or(span, |_| source.claim(at.chunk as usize).times);
     told.overlaps(times).then(|| told.end.min(times.end))
 }
 
 fn looking_back() -> impl Strategy<Value = Recording> {
-    let replay = prop_oneof![
-        Just(ReplayPolicy::LastPerChannel),
-        Just(ReplayPolicy::LastPerChannelInRange)
-    ];
+    let replay =
+        prop_oneof![Just(ReplayPolicy::LastPerChannel), Just(ReplayPolicy::LastPerChannelInRange)];
     (recording(), replay, any::<bool>()).prop_map(|(mut recording, replay, has_start)| {
-        let query = Query {
-            replay,
-            has_start,
-            ..Query::clone(&recording.query)
-        };
+        let query = Query { replay, has_start, ..Query::clone(&recording.query) };
         recording.query = Arc::new(query);
         recording
     })
@@ -164,17 +132,9 @@ proptest! {
 }
 
 fn before(start: u64) -> Arc<Query> {
-    let times = TimeRange {
-        start: Nanos(start),
-        end: Nanos::MAX,
-    };
+    let times = TimeRange { start: Nanos(start), end: Nanos::MAX };
     let replay = ReplayPolicy::LastPerChannel;
-    Arc::new(Query {
-        times,
-        has_start: true,
-        replay,
-        ..Query::default()
-    })
+    Arc::new(Query { times, has_start: true, replay, ..Query::default() })
 }
 
 fn static_transforms(times: impl IntoIterator<Item = u64>) -> Chunk {
@@ -183,29 +143,16 @@ fn static_transforms(times: impl IntoIterator<Item = u64>) -> Chunk {
 
 #[test]
 fn of_latched_messages_the_newest_thousand_are_kept() {
-    let chunks = [
-        static_transforms(0..10),
-        static_transforms(10..900),
-        static_transforms(600..1300),
-    ];
-    let recording = Recording {
-        sources: vec![Source::of(chunks)],
-        query: before(2000),
-    };
+    let chunks =
+        [static_transforms(0..10), static_transforms(10..900), static_transforms(600..1300)];
+    let recording = Recording { sources: vec![Source::of(chunks)], query: before(2000) };
     let mut lookback = Lookback::new(Arc::clone(&recording.query));
     add_source(&mut lookback, &recording, 0);
     let read = search(&mut lookback, &recording);
-    assert_eq!(
-        read,
-        BTreeSet::from([at(0, 1), at(0, 2)]),
-        "the first is not needed"
-    );
+    assert_eq!(read, BTreeSet::from([at(0, 1), at(0, 2)]), "the first is not needed");
     let found = found(lookback);
     assert_eq!(found.len(), 1000);
-    let times: Vec<u64> = (600..900)
-        .flat_map(|time| [time; 2])
-        .chain(900..1300)
-        .collect();
+    let times: Vec<u64> = (600..900).flat_map(|time| [time; 2]).chain(900..1300).collect();
     assert_eq!(times.len(), 1000);
     let of = |(at, entry): &(ChunkRef, usize)| recording.messages(*at)[*entry].0.time.0;
     assert_eq!(found.iter().map(of).collect::<Vec<_>>(), times);
@@ -215,24 +162,14 @@ fn of_latched_messages_the_newest_thousand_are_kept() {
 fn a_chunk_that_cannot_be_had_gives_way_to_the_next_best() {
     let chunk = |time| Chunk::of([Message::new(time, 0)]);
     let source = Source::of([chunk(1), chunk(2), chunk(3)]);
-    let recording = Recording {
-        sources: vec![source],
-        query: before(9),
-    };
+    let recording = Recording { sources: vec![source], query: before(9) };
     let mut lookback = Lookback::new(Arc::clone(&recording.query));
     add_source(&mut lookback, &recording, 0);
     assert_eq!(lookback.next(), LookbackStep::Read(at(0, 2)));
-    assert_eq!(
-        lookback.next(),
-        LookbackStep::Read(at(0, 2)),
-        "until it was done"
-    );
+    assert_eq!(lookback.next(), LookbackStep::Read(at(0, 2)), "until it was done");
     lookback.skip(at(0, 2));
     assert_eq!(lookback.newest_found("/a"), None);
-    assert_eq!(
-        search(&mut lookback, &recording),
-        BTreeSet::from([at(0, 1)])
-    );
+    assert_eq!(search(&mut lookback, &recording), BTreeSet::from([at(0, 1)]));
     assert_eq!(lookback.newest_found("/a"), Some(Nanos(2)));
     assert_eq!(lookback.newest_found("/b"), None);
     assert_eq!(found(lookback), [(at(0, 1), 0)]);
@@ -241,44 +178,25 @@ fn a_chunk_that_cannot_be_had_gives_way_to_the_next_best() {
 #[test]
 fn a_claim_that_says_nothing_of_its_channels_is_looked_at() {
     let source = Source::of([Chunk::of([Message::new(3, 0)])]);
-    let recording = Recording {
-        sources: vec![source],
-        query: before(9),
-    };
+    let recording = Recording { sources: vec![source], query: before(9) };
     let mut lookback = Lookback::new(Arc::clone(&recording.query));
     lookback.add_channels(0, &recording.sources[0].channels());
-    let claim = ChunkDescriptor {
-        channels: vec![],
-        ..recording.sources[0].descriptor(0)
-    };
+    let claim = ChunkDescriptor { channels: vec![], ..recording.sources[0].descriptor(0) };
     lookback.add_chunk(at(0, 0), Arc::new(claim), true);
-    assert_eq!(
-        search(&mut lookback, &recording),
-        BTreeSet::from([at(0, 0)])
-    );
+    assert_eq!(search(&mut lookback, &recording), BTreeSet::from([at(0, 0)]));
     assert_eq!(found(lookback), [(at(0, 0), 0)]);
 }
 
 #[test]
 fn a_channel_with_two_ids_in_a_source_is_one_channel() {
     let source = Source::of([Chunk::of([Message::new(3, 0), Message::new(4, 1)])]);
-    let recording = Recording {
-        sources: vec![source],
-        query: before(9),
-    };
+    let recording = Recording { sources: vec![source], query: before(9) };
     let mut channels = recording.sources[0].channels();
-    let twin = ChannelRecord {
-        id: 2,
-        ..(*channels[&1]).clone()
-    };
+    let twin = ChannelRecord { id: 2, ..(*channels[&1]).clone() };
     channels.insert(2, Arc::new(twin));
     let mut lookback = Lookback::new(Arc::clone(&recording.query));
     lookback.add_channels(0, &channels);
-    lookback.add_chunk(
-        at(0, 0),
-        Arc::new(recording.sources[0].descriptor(0)),
-        false,
-    );
+    lookback.add_chunk(at(0, 0), Arc::new(recording.sources[0].descriptor(0)), false);
     search(&mut lookback, &recording);
     assert_eq!(found(lookback), [(at(0, 0), 1)]);
 }

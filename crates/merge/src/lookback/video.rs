@@ -10,42 +10,28 @@ use rdl_mcap_io::ChannelDef;
 pub(super) fn is_video(def: &ChannelDef) -> bool {
     let names: &[&str] = match def.message_encoding.as_str() {
         "protobuf" => &["foxglove.CompressedVideo"],
-        "cdr" => &[
-            "foxglove_msgs/msg/CompressedVideo",
-            "foxglove_msgs/CompressedVideo",
-        ],
+        "cdr" => &["foxglove_msgs/msg/CompressedVideo", "foxglove_msgs/CompressedVideo"],
         "ros1" => &["foxglove_msgs/CompressedVideo"],
         _ => return false,
     };
-    def.schema
-        .as_ref()
-        .is_some_and(|schema| names.contains(&schema.name.as_str()))
+    def.schema.as_ref().is_some_and(|schema| names.contains(&schema.name.as_str()))
 }
 
 /// Whether decoding can start at this message. In a format whose frames cannot be told apart
 /// every message counts as one; a message that cannot be read does not.
 pub(super) fn is_key_frame(def: &ChannelDef, message: &[u8]) -> bool {
-    let bytes = Bytes {
-        rest: message,
-        taken: 0,
-    };
+    let bytes = Bytes { rest: message, taken: 0 };
     let frame = match def.message_encoding.as_str() {
         "protobuf" => protobuf(bytes),
         "cdr" => cdr(bytes),
         _ => ros1(bytes),
     };
     match frame {
-        Some(Frame {
-            format: b"h264",
-            data,
-        }) => {
+        Some(Frame { format: b"h264", data }) => {
             // ITU-T H.264, table 7-1: 1 to 5 are coded slices, 5 those of an IDR picture.
             first_slice(data, |header| header & 0x1f, 1..=5) == Some(5)
         }
-        Some(Frame {
-            format: b"h265",
-            data,
-        }) => {
+        Some(Frame { format: b"h265", data }) => {
             // ITU-T H.265, table 7-1: 0 to 31 are coded slices, 16 to 23 those of IRAP pictures.
             let slice = first_slice(data, |header| (header >> 1) & 0x3f, 0..=31);
             slice.is_some_and(|slice| (16..=23).contains(&slice))
@@ -67,12 +53,8 @@ fn first_slice(
     type_of: impl Fn(u8) -> u8,
     slices: std::ops::RangeInclusive<u8>,
 ) -> Option<u8> {
-    let units = data
-        .windows(4)
-        .filter(|window| window.starts_with(&[0, 0, 1]));
-    units
-        .map(|window| type_of(window[3]))
-        .find(|unit| slices.contains(unit))
+    let units = data.windows(4).filter(|window| window.starts_with(&[0, 0, 1]));
+    units.map(|window| type_of(window[3])).find(|unit| slices.contains(unit))
 }
 
 fn protobuf(mut bytes: Bytes<'_>) -> Option<Frame<'_>> {
@@ -110,11 +92,7 @@ fn cdr(mut bytes: Bytes<'_>) -> Option<Frame<'_>> {
     let number = |bytes: &mut Bytes<'_>| {
         bytes.take(bytes.taken.wrapping_neg() % 4)?;
         let digits = bytes.take(4)?.try_into().ok()?;
-        let number = if little {
-            u32::from_le_bytes(digits)
-        } else {
-            u32::from_be_bytes(digits)
-        };
+        let number = if little { u32::from_le_bytes(digits) } else { u32::from_be_bytes(digits) };
         usize::try_from(number).ok()
     };
     bytes.take(8)?;
@@ -124,10 +102,7 @@ fn cdr(mut bytes: Bytes<'_>) -> Option<Frame<'_>> {
     let data = bytes.take(data)?;
     let format = number(&mut bytes)?;
     let format = bytes.take(format)?;
-    Some(Frame {
-        format: format.strip_suffix(&[0]).unwrap_or(format),
-        data,
-    })
+    Some(Frame { format: format.strip_suffix(&[0]).unwrap_or(format), data })
 }
 
 fn ros1(mut bytes: Bytes<'_>) -> Option<Frame<'_>> {
@@ -141,10 +116,7 @@ fn ros1(mut bytes: Bytes<'_>) -> Option<Frame<'_>> {
     let data = field(&mut bytes)?;
     let data = bytes.take(data)?;
     let format = field(&mut bytes)?;
-    Some(Frame {
-        format: bytes.take(format)?,
-        data,
-    })
+    Some(Frame { format: bytes.take(format)?, data })
 }
 
 struct Bytes<'a> {
@@ -232,11 +204,7 @@ pub(super) mod tests {
 
     /// A protobuf message with a delimiter and a NAL unit of this type.
     pub(in crate::lookback) fn h264(unit: u8) -> Vec<u8> {
-        encode(
-            "protobuf",
-            "h264",
-            &[0, 0, 0, 1, 9, 0xf0, 0, 0, 1, 0x60 | unit, 1, 2, 3],
-        )
+        encode("protobuf", "h264", &[0, 0, 0, 1, 9, 0xf0, 0, 0, 1, 0x60 | unit, 1, 2, 3])
     }
 
     const CHANNELS: [(&str, &str); 3] = [
@@ -267,11 +235,7 @@ pub(super) mod tests {
             assert!(is_video(&def));
             for (format, data, is_key) in &frames {
                 let message = encode(encoding, format, data);
-                assert_eq!(
-                    is_key_frame(&def, &message),
-                    *is_key,
-                    "{encoding} {format} {data:?}"
-                );
+                assert_eq!(is_key_frame(&def, &message), *is_key, "{encoding} {format} {data:?}");
             }
         }
     }

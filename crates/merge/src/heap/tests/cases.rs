@@ -24,15 +24,8 @@ fn heap(query: Query) -> MergeHeap {
 }
 
 fn between(start: u64, end: u64) -> Query {
-    let times = TimeRange {
-        start: Nanos(start),
-        end: Nanos(end),
-    };
-    Query {
-        times,
-        has_start: true,
-        ..Query::default()
-    }
+    let times = TimeRange { start: Nanos(start), end: Nanos(end) };
+    Query { times, has_start: true, ..Query::default() }
 }
 
 fn add(heap: &mut MergeHeap, at: ChunkRef, source: &Source) {
@@ -42,10 +35,7 @@ fn add(heap: &mut MergeHeap, at: ChunkRef, source: &Source) {
 
 fn claim(heap: &mut MergeHeap, at: ChunkRef, times: (u64, u64), source: &Source) {
     let mut claim = source.descriptor(at.chunk as usize);
-    claim.times = TimeRange {
-        start: Nanos(times.0),
-        end: Nanos(times.1),
-    };
+    claim.times = TimeRange { start: Nanos(times.0), end: Nanos(times.1) };
     for used in &mut claim.channels {
         used.times = claim.times;
     }
@@ -65,10 +55,7 @@ fn nothing_is_the_end() {
 #[test]
 fn a_range_without_times_and_a_replay_in_range_merge_nothing() {
     let backwards = between(5, 4);
-    let in_range = Query {
-        replay: ReplayPolicy::LastPerChannelInRange,
-        ..between(0, 9)
-    };
+    let in_range = Query { replay: ReplayPolicy::LastPerChannelInRange, ..between(0, 9) };
     for query in [backwards, in_range] {
         let mut heap = heap(query);
         heap.add_source(0, SourceState::Unopened { start: Nanos(1) });
@@ -88,13 +75,7 @@ fn a_run_is_bounded() {
     heap.opened(at(0, 0), source.open(0));
     for messages in [0..1024, 1024..2048, 2048..3000] {
         assert_eq!(heap.open_chunks(), 1);
-        assert_eq!(
-            next(&mut heap),
-            Step::Merge {
-                at: at(0, 0),
-                messages
-            }
-        );
+        assert_eq!(next(&mut heap), Step::Merge { at: at(0, 0), messages });
         assert!(heap.open_chunk(at(0, 0)).is_some());
     }
     assert_eq!(heap.open_chunks(), 0);
@@ -112,11 +93,7 @@ fn a_source_holds_back_what_comes_after_its_frontier_only() {
     assert_eq!(next(&mut heap), Step::Wait(0));
     add(&mut heap, at(0, 0), &first);
     heap.set_state(0, SourceState::Loading { frontier: Nanos(5) });
-    assert_eq!(
-        next(&mut heap),
-        Step::Pass(at(0, 0)),
-        "its own last message ties and is earlier"
-    );
+    assert_eq!(next(&mut heap), Step::Pass(at(0, 0)), "its own last message ties and is earlier");
     assert_eq!(next(&mut heap), Step::Wait(0));
     heap.set_state(0, SourceState::Complete);
     assert_eq!(next(&mut heap), Step::Wait(1));
@@ -134,13 +111,7 @@ fn an_earlier_source_at_the_same_time_holds_a_chunk_back() {
     add(&mut heap, at(1, 0), &source);
     assert_eq!(next(&mut heap), Step::Open(at(1, 0)));
     heap.opened(at(1, 0), source.open(0));
-    assert_eq!(
-        next(&mut heap),
-        Step::Merge {
-            at: at(1, 0),
-            messages: 0..1
-        }
-    );
+    assert_eq!(next(&mut heap), Step::Merge { at: at(1, 0), messages: 0..1 });
     assert_eq!(next(&mut heap), Step::Wait(0));
 }
 
@@ -158,10 +129,7 @@ fn chunks_without_anything_wanted_are_not_opened() {
     let around = Chunk::of([Message::new(0, 0), Message::new(3, 1), Message::new(1, 0)]);
     let source = Source::of([chunk([0, 1]), chunk([5, 6]), other_topic, around]);
     let topics = Some(BTreeSet::from(["/a".to_owned()]));
-    let mut heap = heap(Query {
-        topics,
-        ..between(2, 4)
-    });
+    let mut heap = heap(Query { topics, ..between(2, 4) });
     for chunk in 0..4 {
         add(&mut heap, at(0, chunk), &source);
     }
@@ -184,17 +152,10 @@ fn a_record_of_an_unwanted_channel_or_schema_keeps_a_chunk_from_passing() {
     ];
     for (chunk, passes) in cases {
         let topics = Some(BTreeSet::from(["/a".to_owned()]));
-        let mut heap = heap(Query {
-            topics,
-            ..Query::default()
-        });
+        let mut heap = heap(Query { topics, ..Query::default() });
         let source = Source::of([chunk.clone()]);
         add(&mut heap, at(0, 0), &source);
-        let expected = if passes {
-            Step::Pass(at(0, 0))
-        } else {
-            Step::Open(at(0, 0))
-        };
+        let expected = if passes { Step::Pass(at(0, 0)) } else { Step::Open(at(0, 0)) };
         assert_eq!(next(&mut heap), expected, "{chunk:?}");
     }
 }
@@ -212,18 +173,8 @@ fn a_late_chunk_is_counted_without_being_opened_where_its_descriptor_tells() {
     add(&mut heap, at(0, 1), &late);
     assert_eq!(next(&mut heap), Step::Open(at(0, 1)));
     heap.opened(at(0, 1), late.open(1));
-    assert_eq!(
-        heap.late().collect::<Vec<_>>(),
-        [(0, 4)],
-        "5 ties with what was sent"
-    );
-    assert_eq!(
-        next(&mut heap),
-        Step::Merge {
-            at: at(0, 1),
-            messages: 1..2
-        }
-    );
+    assert_eq!(heap.late().collect::<Vec<_>>(), [(0, 4)], "5 ties with what was sent");
+    assert_eq!(next(&mut heap), Step::Merge { at: at(0, 1), messages: 1..2 });
     assert_eq!(next(&mut heap), Step::End);
 }
 
@@ -237,26 +188,14 @@ fn a_claimed_chunk_is_verified_when_it_is_reached() {
     assert_eq!(heap.upcoming(1), [at(0, 0)]);
     assert_eq!(next(&mut heap), Step::Verify(at(0, 0)));
     heap.opened(at(0, 0), source.open(0));
-    assert_eq!(
-        next(&mut heap),
-        Step::Verify(at(0, 0)),
-        "opening does not verify"
-    );
+    assert_eq!(next(&mut heap), Step::Verify(at(0, 0)), "opening does not verify");
     verify(&mut heap, at(0, 0), &source);
-    assert_eq!(
-        next(&mut heap),
-        Step::Verify(at(0, 1)),
-        "the first starts later than it claimed"
-    );
+    assert_eq!(next(&mut heap), Step::Verify(at(0, 1)), "the first starts later than it claimed");
     verify(&mut heap, at(0, 1), &source);
     assert_eq!(next(&mut heap), Step::Pass(at(0, 1)));
     assert_eq!(next(&mut heap), Step::Pass(at(0, 0)));
     verify(&mut heap, at(0, 0), &source);
-    assert_eq!(
-        next(&mut heap),
-        Step::End,
-        "what is verified stays as it is"
-    );
+    assert_eq!(next(&mut heap), Step::End, "what is verified stays as it is");
 }
 
 #[test]
@@ -284,35 +223,17 @@ fn a_claim_that_says_too_late_a_time_makes_late_messages() {
     verify(&mut heap, at(1, 0), &liar);
     assert_eq!(next(&mut heap), Step::Open(at(1, 0)));
     heap.opened(at(1, 0), liar.open(0));
-    assert_eq!(
-        next(&mut heap),
-        Step::Merge {
-            at: at(1, 0),
-            messages: 2..3
-        }
-    );
+    assert_eq!(next(&mut heap), Step::Merge { at: at(1, 0), messages: 2..3 });
     assert_eq!(heap.late().collect::<Vec<_>>(), [(1, 2)]);
 }
 
 #[test]
 fn a_claim_that_says_nothing_of_its_channels_is_looked_at() {
     let source = Source::of([chunk([3, 4])]);
-    for channels in [
-        vec![],
-        vec![ChannelUse {
-            id: 999,
-            ..source.descriptor(0).channels[0]
-        }],
-    ] {
+    for channels in [vec![], vec![ChannelUse { id: 999, ..source.descriptor(0).channels[0] }]] {
         let topics = Some(BTreeSet::from(["/b".to_owned()]));
-        let mut heap = heap(Query {
-            topics,
-            ..Query::default()
-        });
-        let claim = ChunkDescriptor {
-            channels,
-            ..source.descriptor(0)
-        };
+        let mut heap = heap(Query { topics, ..Query::default() });
+        let claim = ChunkDescriptor { channels, ..source.descriptor(0) };
         heap.add_chunk(at(0, 0), Arc::new(claim), true, &source.channels());
         assert_eq!(next(&mut heap), Step::Verify(at(0, 0)));
         verify(&mut heap, at(0, 0), &source);
@@ -331,13 +252,7 @@ fn a_failed_source_is_left_out_from_there_on() {
     add(&mut heap, at(1, 0), &other);
     assert_eq!(next(&mut heap), Step::Open(at(0, 0)));
     heap.opened(at(0, 0), failing.open(0));
-    assert_eq!(
-        next(&mut heap),
-        Step::Merge {
-            at: at(0, 0),
-            messages: 0..3
-        }
-    );
+    assert_eq!(next(&mut heap), Step::Merge { at: at(0, 0), messages: 0..3 });
     assert_eq!(next(&mut heap), Step::Wait(0));
     heap.failed(0);
     add(&mut heap, at(0, 2), &failing);
@@ -376,23 +291,12 @@ fn unopened_sources_are_foretold_in_order() {
 fn the_last_nanosecond_exists() {
     let source = Source::of([chunk([0, u64::MAX]), chunk([u64::MAX])]);
     let mut heap = heap(between(u64::MAX, u64::MAX));
-    heap.add_source(
-        0,
-        SourceState::Loading {
-            frontier: Nanos::MAX,
-        },
-    );
+    heap.add_source(0, SourceState::Loading { frontier: Nanos::MAX });
     add(&mut heap, at(0, 0), &source);
     add(&mut heap, at(0, 1), &source);
     assert_eq!(next(&mut heap), Step::Open(at(0, 0)));
     heap.opened(at(0, 0), source.open(0));
-    assert_eq!(
-        next(&mut heap),
-        Step::Merge {
-            at: at(0, 0),
-            messages: 1..2
-        }
-    );
+    assert_eq!(next(&mut heap), Step::Merge { at: at(0, 0), messages: 1..2 });
     assert_eq!(next(&mut heap), Step::Pass(at(0, 1)));
     assert_eq!(next(&mut heap), Step::Wait(0));
 }

@@ -43,7 +43,11 @@ outside: cargo $(PYTHON)
 
 $(PYTHON): $(REQUIREMENTS)
 	@echo "installing the MCAP readers that the tests use into $(VENV) (pip)"
-	python3 -m venv $(VENV)
+	python3 -m venv $(VENV) || { \
+		echo "installing python3-venv (apt)"; \
+		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
+		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends python3-venv; \
+		python3 -m venv $(VENV); }
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
 	@touch $(PYTHON)
 

@@ -1,8 +1,7 @@
 //! Channels, messages and files for tests.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -140,25 +139,6 @@ pub(crate) fn read_all(file: &[u8]) -> Vec<Read> {
             }
         })
         .collect()
-}
-
-/// The folder with the test files that the `mcap` crate is published with.
-pub(crate) fn mcap_crate_files() -> PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER
-        .get_or_init(|| {
-            let metadata = cargo_metadata::MetadataCommand::new()
-                .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-                .other_options(["--offline".to_owned()])
-                .exec()
-                .expect("cargo metadata");
-            let package = metadata.packages.iter().find(|package| package.name == "mcap");
-            let manifest = &package.expect("mcap is a dependency").manifest_path;
-            let folder = manifest.with_file_name("tests").join("data").into_std_path_buf();
-            assert!(folder.is_dir(), "{} is not there", folder.display());
-            folder
-        })
-        .clone()
 }
 
 /// Writes a file with the `mcap` crate: two channels, one of them schemaless, some chunks, an

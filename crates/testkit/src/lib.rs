@@ -7,6 +7,7 @@
 
 mod backend;
 mod decode;
+mod files;
 mod http;
 mod manifest;
 mod mcap_file;
@@ -18,6 +19,7 @@ mod recording;
 
 pub use backend::{FakeBackend, Fault, SeenRequest};
 pub use decode::{Decoded, Message, decode};
+pub use files::{conformance_files, mcap_crate_file};
 pub use http::{HttpAnswer, get};
 pub use manifest::{manifest_json, static_entry, streamed_entry};
 pub use mcap_file::FileSpec;

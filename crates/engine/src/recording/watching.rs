@@ -7,7 +7,7 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::watch;
 
 use super::Inner;
-use crate::source::{Generation, Phase};
+use crate::source::{Phase, State};
 
 /// Resolves when any source of the recording changed.
 pub(super) async fn changed(recording: &Inner) {
@@ -19,32 +19,39 @@ pub(super) async fn changed(recording: &Inner) {
     let _ = select_all(watches.iter_mut().map(|watch| Box::pin(watch.changed()))).await;
 }
 
-/// Wants the source and resolves when it is neither pending nor loading any more.
+/// Wants the source and resolves when as much of it is known as describing it takes.
 ///
 /// A static source that has to be loaded whole counts as settled when that is known: describing a
 /// recording starts no load of its own.
 pub(super) async fn settled(recording: &Inner, at: usize) {
-    let interest = recording.want(at);
+    let settled = |state: &State| match state.phase {
+        Phase::Complete | Phase::Failed { .. } => true,
+        Phase::Loading { .. } => state.loaded_whole.is_some(),
+        Phase::Pending | Phase::Superseded(_) => false,
+    };
+    wanted_until(recording, at, settled).await;
+}
+
+/// Wants the source until this much of it is known, or it refuses us. Starts it again whenever
+/// what was begun turned out to be other data.
+async fn wanted_until(recording: &Inner, at: usize, reached: impl Fn(&State) -> bool) {
+    let mut interest = recording.want(at);
     let source = &recording.sources[at].source;
     loop {
         let generation = source.current();
         let mut watch = generation.watch();
-        watch.mark_unchanged();
-        if is_settled(&generation) || interest.viewer().refusal().is_some() {
+        let phase = {
+            let state = generation.state();
+            if reached(&state) || interest.viewer().refusal().is_some() {
+                return;
+            }
+            state.phase.clone()
+        };
+        if matches!(phase, Phase::Pending) {
+            interest = recording.want(at);
+        } else if watch.changed().await.is_err() {
             return;
         }
-        if watch.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-fn is_settled(generation: &Generation) -> bool {
-    let state = generation.state();
-    match state.phase {
-        Phase::Complete | Phase::Failed { .. } => true,
-        Phase::Loading { .. } => state.loaded_whole.is_some(),
-        Phase::Pending | Phase::Superseded(_) => false,
     }
 }
 
@@ -73,18 +80,6 @@ pub(super) fn prefetch(recording: Arc<Inner>) {
 
 /// Wants the source until it is whole, has failed or refuses us.
 async fn done(recording: Arc<Inner>, at: usize) {
-    let interest = recording.want(at);
-    let source = &recording.sources[at].source;
-    loop {
-        let generation = source.current();
-        let mut watch = generation.watch();
-        watch.mark_unchanged();
-        let phase = generation.state().phase.clone();
-        if matches!(phase, Phase::Complete | Phase::Failed { .. })
-            || interest.viewer().refusal().is_some()
-            || watch.changed().await.is_err()
-        {
-            return;
-        }
-    }
+    let done = |state: &State| matches!(state.phase, Phase::Complete | Phase::Failed { .. });
+    wanted_until(&recording, at, done).await;
 }

@@ -2,10 +2,10 @@
 //! `mcap` crate's package, each as a streamed source and as a static one.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use rdl_engine::Query;
 use rdl_model::ProblemCode;
+use rdl_testkit::{conformance_files, mcap_crate_file};
 use serde_json::{Value, json};
 
 use crate::backend::{Backend, recording};
@@ -81,66 +81,25 @@ async fn comes_out_sorted(name: &str, body: &[u8]) {
     }
 }
 
-fn conformance_folder() -> PathBuf {
-    let beside =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/mcap-conformance");
-    std::env::var_os("MCAP_CONFORMANCE_DIR").map_or(beside, PathBuf::from)
-}
-
-fn mcap_files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let Ok(entries) = std::fs::read_dir(folder) else { return found };
-    for entry in entries {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(mcap_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "mcap") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_conformance_files_come_out_whole() {
-    let folder = conformance_folder();
-    let files = mcap_files(&folder);
-    if files.is_empty() {
-        eprintln!("no conformance files in {}: skipped (MCAP_CONFORMANCE_DIR)", folder.display());
-        return;
-    }
-    for file in files {
+    for file in conformance_files() {
         let body = std::fs::read(&file).unwrap();
         comes_out_sorted(&file.display().to_string(), &body).await;
     }
-}
-
-/// The folder where cargo unpacked the `mcap` crate; it is there because the tests are built
-/// with it.
-fn shipped(name: &str) -> Vec<u8> {
-    let home = std::env::var_os("CARGO_HOME").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").expect("there is a home")).join(".cargo"),
-        PathBuf::from,
-    );
-    let registries = std::fs::read_dir(home.join("registry/src")).unwrap();
-    let mut folders = registries
-        .map(|registry| registry.unwrap().path().join("mcap-0.26.0/tests/data").join(name));
-    let path = folders.find(|path| path.exists()).expect("cargo unpacked the mcap crate");
-    std::fs::read(path).unwrap()
 }
 
 /// 413 overlapping chunks of at most 5.4 KB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_recording_of_tiny_overlapping_chunks_comes_out_sorted() {
     for name in ["compressed.mcap", "uncompressed.mcap"] {
-        comes_out_sorted(name, &shipped(name)).await;
+        comes_out_sorted(name, &mcap_crate_file(name)).await;
     }
 }
 
 #[tokio::test]
 async fn a_file_whose_writer_died_is_served_as_far_as_it_goes() {
-    let (bytes, problems) = through(&shipped("chunk_not_closed.mcap"), true).await;
+    let (bytes, problems) = through(&mcap_crate_file("chunk_not_closed.mcap"), true).await;
     assert_eq!(plain(&bytes).unwrap(), []);
     assert!(problems.contains(&ProblemCode::TruncatedFile), "{problems:?}");
 }
@@ -149,7 +108,8 @@ async fn a_file_whose_writer_died_is_served_as_far_as_it_goes() {
 #[tokio::test]
 async fn messages_without_a_channel_are_counted_and_never_silently_dropped() {
     for is_static in [false, true] {
-        let (bytes, problems) = through(&shipped("zstd_chunk_with_padding.mcap"), is_static).await;
+        let (bytes, problems) =
+            through(&mcap_crate_file("zstd_chunk_with_padding.mcap"), is_static).await;
         assert_eq!(plain(&bytes).unwrap(), []);
         assert!(problems.contains(&ProblemCode::MessageWithoutChannel), "{problems:?}");
     }

@@ -1,9 +1,7 @@
-use std::fs;
-
 use bytes::Bytes;
 
 use super::*;
-use crate::sample::{mcap_crate_files, read_all, written_by_mcap_crate};
+use crate::sample::{read_all, written_by_mcap_crate};
 use crate::{ChunkError, MetadataRecord, OpenChunk, verify_chunk};
 
 const COMPRESSIONS: [Option<mcap::Compression>; 3] =
@@ -93,7 +91,7 @@ fn a_file_of_the_mcap_crate_is_read_chunk_by_chunk() {
 #[test]
 fn the_published_test_files_are_read() {
     for name in ["compressed.mcap", "uncompressed.mcap", "zstd_chunk_with_padding.mcap"] {
-        let file = Bytes::from(fs::read(mcap_crate_files().join(name)).unwrap());
+        let file = Bytes::from(rdl_testkit::mcap_crate_file(name));
         let theirs = mcap::Summary::read(&file).unwrap();
         let ours = read(&file, 100).unwrap();
         let Some(theirs) = theirs else {
@@ -114,7 +112,7 @@ fn the_published_test_files_are_read() {
         assert_eq!(count, theirs.stats.unwrap().message_count, "{name}");
     }
     // Its writer never came to the end.
-    let file = fs::read(mcap_crate_files().join("chunk_not_closed.mcap")).unwrap();
+    let file = rdl_testkit::mcap_crate_file("chunk_not_closed.mcap");
     assert_eq!(read(&file, 100).ok().flatten(), None);
 }
 

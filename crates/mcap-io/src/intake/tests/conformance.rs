@@ -1,25 +1,9 @@
 //! Files that others wrote.
 
-use std::path::{Path, PathBuf};
-
+use rdl_testkit::{conformance_files, mcap_crate_file};
 use serde_json::Value;
 
 use super::*;
-
-fn mcap_files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let Ok(entries) = std::fs::read_dir(folder) else { return found };
-    for entry in entries {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(mcap_files(&path));
-        } else if path.extension().is_some_and(|ext| ext == "mcap") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
 
 /// A record's fields by name; every value is written as text or as a list of texts.
 fn fields(record: &Value) -> BTreeMap<&str, &Value> {
@@ -89,15 +73,7 @@ fn expected(records: &[Value]) -> (Vec<Truth>, Vec<MetadataRecord>, Vec<Attachme
 
 #[test]
 fn the_conformance_files_hold_what_their_lists_say() {
-    let beside =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/mcap-conformance");
-    let folder = std::env::var_os("MCAP_CONFORMANCE_DIR").map_or(beside, PathBuf::from);
-    let files = mcap_files(&folder);
-    if files.is_empty() {
-        eprintln!("skipped: no conformance files in {}", folder.display());
-        return;
-    }
-    for path in files {
+    for path in conformance_files() {
         let body = std::fs::read(&path).unwrap();
         let list = std::fs::read(path.with_extension("json")).unwrap();
         let list: Value = serde_json::from_slice(&list).unwrap();
@@ -114,22 +90,6 @@ fn the_conformance_files_hold_what_their_lists_say() {
             assert_eq!(taken.attachments, attachments, "{name}");
         }
     }
-}
-
-/// The files that the `mcap` crate is tested with, where cargo has unpacked it.
-fn shipped(name: &str) -> Option<Vec<u8>> {
-    let metadata = cargo_metadata::MetadataCommand::new()
-        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-        .other_options(["--offline".to_owned()])
-        .exec()
-        .unwrap();
-    let package = metadata.packages.iter().find(|package| *package.name == "mcap").unwrap();
-    let path = package.manifest_path.parent().unwrap().join("tests/data").join(name);
-    let found = std::fs::read(&path).ok();
-    if found.is_none() {
-        eprintln!("skipped: there is no {path}");
-    }
-    found
 }
 
 fn by_the_mcap_crate(body: &[u8]) -> Vec<Truth> {
@@ -166,7 +126,7 @@ fn by_the_mcap_crate(body: &[u8]) -> Vec<Truth> {
 fn a_real_recording_is_the_same_in_any_compression() {
     let mut seen = Vec::new();
     for name in ["compressed.mcap", "uncompressed.mcap"] {
-        let Some(body) = shipped(name) else { return };
+        let body = mcap_crate_file(name);
         let expected = by_the_mcap_crate(&body);
         assert!(expected.len() > 500);
         for piece in [body.len(), 10_000] {
@@ -183,7 +143,7 @@ fn a_real_recording_is_the_same_in_any_compression() {
 
 #[test]
 fn a_chunk_that_was_never_closed_is_the_end_of_a_truncated_file() {
-    let Some(body) = shipped("chunk_not_closed.mcap") else { return };
+    let body = mcap_crate_file("chunk_not_closed.mcap");
     // Its length is still the placeholder, 2^64 - 1.
     let mut intake = Intake::new(IntakeOptions::default());
     let pushed = intake.push(Bytes::copy_from_slice(&body));
@@ -201,7 +161,7 @@ fn a_chunk_that_was_never_closed_is_the_end_of_a_truncated_file() {
 
 #[test]
 fn a_chunk_whose_channels_are_missing_is_reported_message_by_message() {
-    let Some(body) = shipped("zstd_chunk_with_padding.mcap") else { return };
+    let body = mcap_crate_file("zstd_chunk_with_padding.mcap");
     let (taken, finished) = take(IntakeOptions::default(), &body);
     assert_eq!(finished, Ok(()));
     assert_eq!(taken.count(ProblemCode::MessageWithoutChannel), 12);

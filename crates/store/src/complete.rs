@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -100,18 +100,48 @@ pub(crate) fn write(folder: &Path, parts: &[PartInfo], index: &Index) -> Result<
     file.get_ref().sync_all().map_err(failed())
 }
 
-/// Reads the file back; says in words what is wrong with it or with the parts that it lists.
-pub(crate) fn read(folder: &Path) -> Result<Index, String> {
-    let file = File::open(folder.join(COMPLETE)).map_err(|error| error.to_string())?;
-    let complete: Complete =
-        serde_json::from_reader(BufReader::new(file)).map_err(|error| error.to_string())?;
+/// Why a stored source cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unusable {
+    /// It is not what was written, for certain.
+    #[error("{0}")]
+    Damaged(String),
+    /// The system would not let it be read; that may pass.
+    #[error("{0}")]
+    Unreadable(std::io::Error),
+}
+
+impl From<String> for Unusable {
+    fn from(what: String) -> Self {
+        Self::Damaged(what)
+    }
+}
+
+/// Reads the file back, and checks that the parts that it lists are there.
+pub(crate) fn read(folder: &Path) -> Result<Index, Unusable> {
+    let text = fs::read(folder.join(COMPLETE)).map_err(Unusable::Unreadable)?;
+    let complete: Complete = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+    check_parts(folder, &complete)?;
+    index(complete).map_err(Unusable::Damaged)
+}
+
+/// Whether every part is there as it was written, and every chunk lies within one.
+fn check_parts(folder: &Path, complete: &Complete) -> Result<(), Unusable> {
     if complete.layout != LAYOUT {
-        return Err(format!("layout {} is not {LAYOUT}", complete.layout));
+        return Err(format!("layout {} is not {LAYOUT}", complete.layout).into());
     }
     for part in &complete.parts {
-        let found = fs::metadata(folder.join(&part.name)).map(|metadata| metadata.len());
-        if !matches!(found, Ok(bytes) if bytes == part.bytes) {
-            return Err(format!("{} is not {} bytes long", part.name, part.bytes));
+        let bytes = match fs::metadata(folder.join(&part.name)) {
+            Ok(found) => found.len(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(format!("{} is missing", part.name).into());
+            }
+            Err(error) => return Err(Unusable::Unreadable(error)),
+        };
+        if bytes != part.bytes {
+            return Err(
+                format!("{} is {bytes} bytes long and was {}", part.name, part.bytes).into()
+            );
         }
     }
     for chunk in &complete.chunks {
@@ -121,9 +151,13 @@ pub(crate) fn read(folder: &Path) -> Result<Index, String> {
             .and_then(|at| complete.parts.get(at))
             .is_some_and(|part| chunk.position.range.end <= part.bytes);
         if !fits || chunk.position.range.len() != chunk.descriptor.stored_bytes() {
-            return Err(format!("a chunk lies outside part {part}"));
+            return Err(format!("a chunk lies outside part {part}").into());
         }
     }
+    Ok(())
+}
+
+fn index(complete: Complete) -> Result<Index, String> {
     let mut schemas = BTreeMap::new();
     for schema in complete.schemas {
         let data = STANDARD.decode(&schema.data).map_err(|error| error.to_string())?;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use rdl_mcap_io::Index;
 use rdl_model::SourceKey;
 
-use crate::complete::{self, COMPLETE};
+use crate::complete::{self, COMPLETE, Unusable};
 use crate::process_folder::ProcessFolder;
 use crate::{Attempt, ScratchFile, SourceFiles, StoreError};
 
@@ -85,9 +85,13 @@ impl DiskStore {
             Ok(index) => {
                 Some(FoundSource { index, files: Arc::new(SourceFiles::new(folder, true)) })
             }
-            Err(error) => {
-                tracing::warn!(folder = %folder.display(), %error, "a stored source is damaged; it will be loaded again");
+            Err(Unusable::Damaged(what)) => {
+                tracing::warn!(folder = %folder.display(), what, "a stored source is damaged; it will be loaded again");
                 forget(&folder);
+                None
+            }
+            Err(Unusable::Unreadable(error)) => {
+                tracing::warn!(folder = %folder.display(), %error, "a stored source cannot be read");
                 None
             }
         })

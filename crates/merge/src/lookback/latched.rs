@@ -2,10 +2,13 @@
 
 use rdl_mcap_io::ChannelDef;
 
+/// Several broadcasters share this topic, each with transforms of its own.
+pub(super) const STATIC_TRANSFORMS: &str = "/tf_static";
+
 /// Whether each earlier message of a channel may still be in force: static transforms, and what
 /// ROS 2 publishes with the durability "transient local".
 pub(super) fn is_latched(def: &ChannelDef) -> bool {
-    def.topic == "/tf_static"
+    def.topic == STATIC_TRANSFORMS
         || def.metadata.get("offered_qos_profiles").is_some_and(|profiles| is_durable(profiles))
 }
 

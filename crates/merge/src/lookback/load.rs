@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use rdl_model::{Nanos, TimeRange};
 
+use super::latched::STATIC_TRANSFORMS;
 use crate::{Query, ReplayPolicy};
 
 /// A streamed source as its manifest declares it.
@@ -25,8 +26,10 @@ pub struct DeclaredSource<'a> {
 ///
 /// Newest first: a source that declares a wanted topic and, by its declared times, may hold a
 /// message of it that is no older than the one found, within [`Query::lookback`] before the start.
-/// So within that bound the outcome does not depend on what happens to be loaded already. Then, for a topic of which nothing was found, the earliest source
-/// that declares it, however far back: what is published once is published at the beginning.
+/// So within that bound the outcome does not depend on what happens to be loaded already. Then,
+/// for a topic of which nothing was found, the earliest source that declares it, however far back:
+/// what is published once is published at the beginning. For static transforms that source is
+/// loaded in any case: a newer broadcast of one of them does not replace those of the others.
 pub fn next_to_load(
     query: &Query,
     sources: &[DeclaredSource<'_>],
@@ -54,11 +57,12 @@ pub fn next_to_load(
     if newest.is_some() || !before_start {
         return newest.map(|source| source.source);
     }
-    earliest_of_missing(query, sources, searched, newest_found)
+    earliest_needed(query, sources, searched, newest_found)
 }
 
-/// The earliest source of a wanted topic of which nothing was found, unless that is loaded.
-fn earliest_of_missing(
+/// The earliest source of a wanted topic of which nothing was found, or of static transforms,
+/// unless that is loaded.
+fn earliest_needed(
     query: &Query,
     sources: &[DeclaredSource<'_>],
     searched: TimeRange,
@@ -69,11 +73,12 @@ fn earliest_of_missing(
     by_start.sort_by_key(|source| (source.times.start, source.source));
     let mut met = BTreeSet::new();
     by_start.into_iter().find_map(|source| {
-        let mut first_to_miss = false;
+        let mut needed = false;
         for topic in source.topics.iter().filter(|topic| query.wants_topic(topic)) {
-            first_to_miss |= met.insert(topic) && newest_found(topic).is_none();
+            let first = met.insert(topic);
+            needed |= first && (topic == STATIC_TRANSFORMS || newest_found(topic).is_none());
         }
-        (first_to_miss && !source.is_loaded).then_some(source.source)
+        (needed && !source.is_loaded).then_some(source.source)
     })
 }
 
@@ -165,6 +170,22 @@ mod tests {
         let nowhere = backend(&declared, &[]);
         assert_eq!(loads(&nowhere, 90, 20, &[]), [3, 0, 1]);
         assert_eq!(loads(&nowhere, 90, 20, &[0, 1]), [3], "no further than the earliest");
+    }
+
+    #[test]
+    fn static_transforms_are_looked_for_at_the_beginning_too() {
+        let declared =
+            [(0, 9, "/tf_static /a"), (10, 19, "/tf_static /a"), (80, 89, "/tf_static /a")];
+        let found = [(0, "/tf_static", 1), (2, "/tf_static", 85), (2, "/a", 85)];
+        let backend = backend(&declared, &found);
+        let query = Query {
+            times: TimeRange { start: Nanos(90), end: Nanos::MAX },
+            has_start: true,
+            replay: ReplayPolicy::LastPerChannel,
+            lookback: Duration::from_nanos(20),
+            ..Query::default()
+        };
+        assert_eq!(run(&backend, &query, &[]), [2, 0]);
     }
 
     #[test]

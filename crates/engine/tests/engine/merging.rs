@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
 use rdl_engine::{Compression, Query, ReplayPolicy};
-use rdl_model::{Nanos, TimeRange};
+use rdl_model::{Nanos, ProblemCode, TimeRange};
+use serde_json::{Value, json};
 
-use crate::backend::{Backend, recording};
+use crate::backend::{Backend, declare, recording, time};
 use crate::drive::{self, Message, Source};
 use crate::output;
 
@@ -98,6 +99,63 @@ proptest! {
                 assert_eq!(output::messages(&bytes), expected);
                 assert_eq!(output::metadata(&bytes), []);
             }
+            engine.shutdown().await;
+        });
+    }
+
+    /// What lies outside the declared bounds is served; what the first answer had already passed
+    /// when it came is counted there, and in its place in the second.
+    #[test]
+    fn wrong_declared_bounds_cost_nothing_that_is_not_named(
+        sources in drive::sources(),
+        declared in prop::collection::vec((0_u64..1020, 0_u64..1020), 5),
+    ) {
+        run(async {
+            let mut sources = sources;
+            for source in &mut sources {
+                source.shape.is_static = false;
+            }
+            let entries: Vec<Value> = sources
+                .iter()
+                .enumerate()
+                .zip(&declared)
+                .map(|(source, (a, b))| {
+                    let mut entry = declare(source);
+                    entry["startTime"] = time(*a.min(b)).into();
+                    entry["endTime"] = time(*a.max(b)).into();
+                    entry
+                })
+                .collect();
+            let bodies = sources.iter().map(Source::mcap).collect();
+            let backend = Backend::start(json!({ "sources": entries }), bodies).await;
+            let folder = tempfile::tempdir().unwrap();
+            let engine = backend.engine(folder.path()).await;
+            let recording = recording(&engine).await;
+            let expected = drive::merged(&sources);
+
+            let first = output::collect(&recording, Query::default()).await.unwrap();
+            let got = output::messages(&first);
+            let named: usize = output::metadata(&first)
+                .iter()
+                .flat_map(|record| record.metadata.values())
+                .map(|missing| serde_json::from_str::<Value>(missing).unwrap())
+                .map(|missing| missing["count"].as_u64().unwrap() as usize)
+                .sum();
+            assert_eq!(got.len() + named, expected.len());
+            let mut rest = expected.iter();
+            assert!(got.iter().all(|message| rest.any(|other| other == message)), "in order");
+
+            let second = output::collect(&recording, Query::default()).await.unwrap();
+            assert_eq!(output::messages(&second), expected);
+            assert_eq!(output::metadata(&second), []);
+
+            let lies = sources.iter().zip(&declared).filter(|(source, (a, b))| {
+                let (declared, real) = ((*a.min(b), *a.max(b)), source.bounds());
+                real.is_some_and(|(start, end)| start < declared.0 || end > declared.1)
+            });
+            let problems = recording.snapshot().problems;
+            let told = problems.iter().filter(|one| one.code == ProblemCode::OutsideDeclaredBounds);
+            assert_eq!(told.count(), lies.count());
             engine.shutdown().await;
         });
     }

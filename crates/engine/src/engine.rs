@@ -8,6 +8,7 @@ use rdl_fetch::{Access, HttpClient, ManifestClient, ManifestParams, Token};
 use rdl_model::{Nanos, SourceKey};
 use rdl_store::DiskStore;
 use rdl_wire::Source as DeclaredSource;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +22,9 @@ use crate::{EngineConfig, EngineError, SourceKind, ranged};
 
 /// How long [`Engine::shutdown`] waits for what runs.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many static sources are indexed at a time: a recording may have thousands.
+const INDEXED_AT_A_TIME: usize = 32;
 
 /// The data plane of one process: every recording that anyone asks it for, each source of them
 /// loaded once and shared by all.
@@ -48,6 +52,7 @@ impl Engine {
                 store: Arc::new(store),
                 cpu: Cpu::new(),
                 tasks: TaskTracker::new(),
+                indexing: Semaphore::new(INDEXED_AT_A_TIME),
                 loads: AtomicUsize::new(0),
                 stopping: CancellationToken::new(),
             }),

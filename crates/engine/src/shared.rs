@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rdl_fetch::HttpClient;
 use rdl_store::DiskStore;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::cpu::Cpu;
@@ -16,6 +17,8 @@ pub(crate) struct Shared {
     pub(crate) cpu: Cpu,
     /// Every load, indexing and prefetch that runs.
     pub(crate) tasks: TaskTracker,
+    /// Turns to index a static source.
+    pub(crate) indexing: Semaphore,
     /// How many loads run.
     pub(crate) loads: AtomicUsize,
     /// Cancelled when the engine shuts down.

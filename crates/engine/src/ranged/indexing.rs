@@ -72,6 +72,8 @@ struct Indexing {
 
 impl Indexing {
     async fn run(&self, before: Option<Arc<Generation>>) -> Result<Outcome, EngineError> {
+        let turn = self.shared.indexing.acquire().await;
+        let _turn = turn.map_err(|_| EngineError::ShuttingDown)?;
         let (viewer, opening) = loop {
             let Some(viewer) = self.source.viewers.pick() else { return Ok(Outcome::Refused) };
             match RangeReader::open(&self.shared.http, &viewer.access(), TAIL_BYTES).await {

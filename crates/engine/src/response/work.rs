@@ -27,7 +27,7 @@ pub(super) struct Work {
     writer: Option<OutputWriter>,
     sources: BTreeMap<u32, WorkSource>,
     limits: Limits,
-    /// The last chunk that was opened: neighbours in time ask for it again.
+    /// Whether every message is written.
     ended: bool,
 }
 
@@ -245,14 +245,14 @@ impl Work {
     }
 
     fn writer(&mut self) -> &mut OutputWriter {
-        let profile = common_profile(&self.sources);
-        let compression = match &self.query.accepts {
-            Some(accepted) if !accepted.contains(&Compression::Lz4) => {
-                accepted.first().copied().unwrap_or_default()
-            }
-            _ => Compression::Lz4,
-        };
         self.writer.get_or_insert_with(|| {
+            let compression = match &self.query.accepts {
+                Some(accepted) if !accepted.contains(&Compression::Lz4) => {
+                    accepted.first().copied().unwrap_or_default()
+                }
+                _ => Compression::Lz4,
+            };
+            let profile = common_profile(&self.sources);
             OutputWriter::new(OutputOptions { profile, compression, ..OutputOptions::default() })
         })
     }

@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rdl-wire", &["rdl-model"]),
     ("rdl-model", &[]),
     ("rdl-testkit", &["rdl-mcap-io"]),
+    ("rdl-bench", &["rdl-merge", "rdl-testkit"]),
 ];
 
 /// What the server may name although more is reachable: it knows neither MCAP nor the network

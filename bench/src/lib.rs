@@ -1,0 +1,1 @@
+//! Recordings to measure with, and comparisons with other programs.

@@ -18,6 +18,9 @@ pub struct EngineConfig {
     pub source_silence: Duration,
     /// How long the validator of a static source is believed.
     pub static_revalidate: Duration,
+    /// What responses, loads and open chunks may hold in memory together, in bytes. The process
+    /// needs some 60 MiB besides.
+    pub memory_limit_bytes: u64,
     /// The largest chunk, compressed or not, in bytes.
     pub max_chunk_bytes: u64,
     /// The largest message, in bytes.
@@ -34,6 +37,7 @@ impl EngineConfig {
             max_concurrent_loads: 8,
             source_silence: Duration::from_secs(30),
             static_revalidate: Duration::from_secs(60),
+            memory_limit_bytes: 160 << 20,
             max_chunk_bytes: 256 << 20,
             max_message_bytes: 64 << 20,
         }

@@ -1,6 +1,5 @@
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,10 +13,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::cpu::Cpu;
 use crate::load::{self, LoadMode};
+use crate::memory::Memory;
+use crate::queue::LoadQueue;
 use crate::recording::{RecordedSource, Recording};
 use crate::shared::Shared;
 use crate::source::{Source, Start};
-use crate::viewers::{Grant, Interest};
+use crate::viewers::{Grant, Interest, ViewerId};
 use crate::{EngineConfig, EngineError, SourceKind, ranged};
 
 /// How long [`Engine::shutdown`] waits for what runs.
@@ -47,14 +48,15 @@ impl Engine {
         let manifests = Arc::new(ManifestClient::new(fetch, http.clone()));
         Ok(Arc::new(Engine {
             shared: Arc::new(Shared {
-                config,
                 http,
                 store: Arc::new(store),
                 cpu: Cpu::new(),
                 tasks: TaskTracker::new(),
                 indexing: Semaphore::new(INDEXED_AT_A_TIME),
-                loads: AtomicUsize::new(0),
+                queue: LoadQueue::new(config.max_concurrent_loads),
+                memory: Memory::new(config.memory_limit_bytes),
                 stopping: CancellationToken::new(),
+                config,
             }),
             manifests,
             sources: Mutex::default(),
@@ -131,11 +133,12 @@ impl Shared {
     pub(crate) fn want(
         self: &Arc<Self>,
         source: &Arc<Source>,
+        viewer: ViewerId,
         access: Access,
         grant: Arc<Grant>,
         declared_start: Nanos,
     ) -> Interest {
-        let interest = source.viewers.join(access, grant);
+        let interest = source.viewers.join(viewer, access, grant);
         let Some(Start { generation, before }) =
             source.claim_start(declared_start, self.config.static_revalidate)
         else {

@@ -60,6 +60,12 @@ pub enum EngineError {
         /// What is wrong with it.
         what: Arc<str>,
     },
+    /// Every response that the memory limit allows is being served.
+    #[error(
+        "the memory for responses is spent (MEMORY_LIMIT_BYTES); ask again in a moment, ask \
+         another replica, or raise the limit"
+    )]
+    MemorySpent,
     /// The disk store failed.
     #[error("the disk store failed: {0}")]
     Store(Arc<StoreError>),
@@ -91,9 +97,10 @@ impl EngineError {
             Self::Data { .. } | Self::KeepsBreaking { .. } | Self::NotRepeatable { .. } => {
                 ErrorKind::BadGateway
             }
-            Self::Changed { .. } | Self::StoredChunk { .. } | Self::ShuttingDown => {
-                ErrorKind::Unavailable
-            }
+            Self::Changed { .. }
+            | Self::StoredChunk { .. }
+            | Self::MemorySpent
+            | Self::ShuttingDown => ErrorKind::Unavailable,
             Self::Output(error) => error.kind(),
             Self::Store(_) | Self::TaskDied => ErrorKind::Internal,
         }
@@ -114,7 +121,11 @@ impl EngineError {
 
     /// When asking again may help.
     pub fn retry_after(&self) -> Option<Duration> {
-        (self.kind() == ErrorKind::Unavailable).then_some(Duration::from_secs(1))
+        match self {
+            // Somebody who watches a recording leaves only after a while.
+            Self::MemorySpent => Some(Duration::from_secs(5)),
+            _ => (self.kind() == ErrorKind::Unavailable).then_some(Duration::from_secs(1)),
+        }
     }
 }
 

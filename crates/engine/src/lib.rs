@@ -14,6 +14,8 @@ mod engine;
 mod error;
 mod info;
 mod load;
+mod memory;
+mod queue;
 mod ranged;
 mod recording;
 mod response;

@@ -12,7 +12,6 @@ mod connection;
 mod work;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rdl_model::{Nanos, SourceKey};
@@ -53,7 +52,6 @@ pub(crate) async fn run(
     mode: LoadMode,
 ) {
     let stopping = shared.stopping.clone();
-    let _counted = Counted::new(&shared);
     let load = Load { shared, source: source.clone(), generation, mode };
     tokio::select! {
         () = load.run() => {}
@@ -61,22 +59,6 @@ pub(crate) async fn run(
             let current = source.current();
             source.supersede(&current, EngineError::ShuttingDown);
         }
-    }
-}
-
-/// Counts a running load.
-struct Counted(Arc<Shared>);
-
-impl Counted {
-    fn new(shared: &Arc<Shared>) -> Counted {
-        shared.loads.fetch_add(1, Ordering::Relaxed);
-        Counted(shared.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.loads.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -94,6 +76,10 @@ impl Load {
             Ok(false) => {}
             Err(error) => return self.generation.fail(error),
         }
+        let Some(_place) = self.shared.queue.admit(&self.source.viewers).await else {
+            self.start_anew();
+            return;
+        };
         let mut differences = 0;
         loop {
             match self.one_body().await {
@@ -156,7 +142,7 @@ impl Load {
         loop {
             let Some(viewer) = self.source.viewers.pick() else {
                 // Everyone was refused, or nobody is left: wait for somebody new, or give up.
-                if *self.source.viewers.count().borrow() > 0 {
+                if self.source.viewers.crowd_now().viewers > 0 {
                     return Ok(BodyEnded::Refused);
                 }
                 if connection.nobody_comes().await {

@@ -14,7 +14,7 @@ use rdl_wire::{Manifest, Source as DeclaredSource};
 use crate::response::{self, ResponseStream};
 use crate::shared::Shared;
 use crate::source::{Phase, Source};
-use crate::viewers::{Grant, Interest};
+use crate::viewers::{Grant, Interest, ViewerId};
 use crate::{EngineError, RecordingInfo, SourceKind};
 
 /// How long [`Recording::describe`] waits for static sources.
@@ -53,9 +53,10 @@ impl Inner {
     }
 
     /// Waits for the source on this caller's behalf for as long as the answer lives.
-    pub(crate) fn want(&self, at: usize) -> Interest {
+    pub(crate) fn want(&self, at: usize, viewer: ViewerId) -> Interest {
         let RecordedSource { source, access } = &self.sources[at];
-        self.shared.want(source, access.clone(), self.grant.clone(), self.declared_start(at))
+        let (access, grant) = (access.clone(), self.grant.clone());
+        self.shared.want(source, viewer, access, grant, self.declared_start(at))
     }
 }
 
@@ -150,9 +151,10 @@ impl Recording {
     }
 
     async fn index_static(&self) {
+        let viewer = ViewerId::new();
         let indexings = (0..self.0.sources.len())
             .filter(|at| matches!(self.0.declared(*at), DeclaredSource::Static(_)))
-            .map(|at| watching::settled(&self.0, at));
+            .map(|at| watching::settled(&self.0, at, viewer));
         futures::future::join_all(indexings).await;
     }
 }

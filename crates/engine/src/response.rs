@@ -22,16 +22,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::Stream;
 use rdl_merge::Query;
+use rdl_model::Nanos;
 use tokio::sync::{mpsc, oneshot};
 
 use self::closing::Missing;
 use self::participant::{Participant, Synced};
 use self::work::{Need, Work};
 use crate::EngineError;
+use crate::memory::Reservation;
+use crate::queue::MOST_NEEDED;
 use crate::recording::Inner;
+use crate::viewers::ViewerId;
 
 /// How many pieces, of about a chunk each, may wait for the viewer.
 const WINDOW: usize = 4;
+/// A source that starts within this much log time of where the response waits is needed too.
+const SOON_NANOS: u64 = 1_000_000_000;
 /// How long a viewer waits for a chunk to fill up while a source gives nothing new.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -53,13 +59,14 @@ pub(crate) async fn start(
     recording: Arc<Inner>,
     query: Arc<Query>,
 ) -> Result<ResponseStream, EngineError> {
+    let reservation = recording.shared.memory.reserve_response().await?;
     let (pieces_in, pieces) = mpsc::channel(WINDOW);
     let (started_in, started) = oneshot::channel();
     let tasks = recording.shared.tasks.clone();
     tasks.spawn(async move {
         let stopping = recording.shared.stopping.clone();
         let gone = pieces_in.clone();
-        let mut response = Response::new(recording, query, pieces_in, started_in);
+        let mut response = Response::new(recording, query, reservation, pieces_in, started_in);
         let ended = tokio::select! {
             ended = response.run() => ended,
             () = gone.closed() => return,
@@ -79,6 +86,8 @@ struct Response {
     participants: Vec<Participant>,
     /// `None` while a blocking thread has it.
     work: Option<Work>,
+    /// For all that it holds in memory, but for open chunks.
+    reservation: Reservation,
     missing: Vec<Missing>,
     pieces: mpsc::Sender<Result<Bytes, EngineError>>,
     started: Option<oneshot::Sender<Result<(), EngineError>>>,
@@ -88,17 +97,20 @@ impl Response {
     fn new(
         recording: Arc<Inner>,
         query: Arc<Query>,
+        reservation: Reservation,
         pieces: mpsc::Sender<Result<Bytes, EngineError>>,
         started: oneshot::Sender<Result<(), EngineError>>,
     ) -> Response {
+        let viewer = ViewerId::new();
         let participants = (0..recording.sources.len())
-            .filter_map(|at| Participant::plan(&recording, &query, at))
+            .filter_map(|at| Participant::plan(&recording, &query, viewer, at))
             .collect();
         Response {
             work: Some(Work::new(query.clone(), &recording.shared.config)),
             recording,
             query,
             participants,
+            reservation,
             missing: Vec::new(),
             pieces,
             started: Some(started),
@@ -148,7 +160,7 @@ impl Response {
                 Ok(Synced::Unchanged) => {}
                 Err(error) => return self.source_failed(source, error),
             }
-            self.read_ahead();
+            self.open_upcoming(source)?;
             let participant = participant_of(&mut self.participants, source)?;
             let changed = participant.changed();
             match patience {
@@ -165,15 +177,27 @@ impl Response {
         }
     }
 
-    /// Opens the sources that come next, as long as loads ahead are allowed.
-    fn read_ahead(&mut self) {
-        let Some(work) = &self.work else { return };
-        let allowed = self.recording.shared.loads_ahead_allowed();
-        for source in work.next_unopened(allowed) {
-            if let Ok(participant) = participant_of(&mut self.participants, source) {
+    /// While `source` holds the response back: opens those that hold it back as well, or soon
+    /// will, and some of those that come after them.
+    fn open_upcoming(&mut self, source: u32) -> Result<(), EngineError> {
+        let work = self.work.as_ref().ok_or(EngineError::TaskDied)?;
+        let upcoming = work.next_unopened(MOST_NEEDED);
+        let held_back_by = participant_of(&mut self.participants, source)?;
+        held_back_by.need(&self.recording);
+        let soon = Nanos(held_back_by.reached().0.saturating_add(SOON_NANOS));
+        let mut ahead = self.recording.shared.config.max_concurrent_loads;
+        for source in upcoming {
+            let participant = participant_of(&mut self.participants, source)?;
+            if participant.declared_times().start <= soon {
+                participant.need(&self.recording);
+            } else if ahead > 0 {
                 participant.open(&self.recording);
+                ahead -= usize::from(participant.is_loading());
+            } else {
+                break;
             }
         }
+        Ok(())
     }
 
     /// Fetches and verifies chunks of a static source; the first is needed now.

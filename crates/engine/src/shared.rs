@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rdl_fetch::HttpClient;
 use rdl_store::DiskStore;
@@ -7,6 +6,8 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::cpu::Cpu;
+use crate::memory::Memory;
+use crate::queue::LoadQueue;
 use crate::{EngineConfig, EngineError};
 
 /// What every task of the engine needs.
@@ -19,18 +20,15 @@ pub(crate) struct Shared {
     pub(crate) tasks: TaskTracker,
     /// Turns to index a static source.
     pub(crate) indexing: Semaphore,
-    /// How many loads run.
-    pub(crate) loads: AtomicUsize,
+    /// Which loads may run.
+    pub(crate) queue: Arc<LoadQueue>,
+    /// Shared out before it is used.
+    pub(crate) memory: Memory,
     /// Cancelled when the engine shuts down.
     pub(crate) stopping: tokio_util::sync::CancellationToken,
 }
 
 impl Shared {
-    /// How many more sources may load ahead of what a response needs now.
-    pub(crate) fn loads_ahead_allowed(&self) -> usize {
-        self.config.max_concurrent_loads.saturating_sub(self.loads.load(Ordering::Relaxed))
-    }
-
     /// Runs store work off the async threads.
     pub(crate) async fn store<T: Send + 'static>(
         &self,

@@ -1,6 +1,7 @@
 //! Who waits for a source, and with which URL and token.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rdl_fetch::{Access, FetchError, ManifestClient, ManifestParams, Token};
@@ -27,8 +28,23 @@ impl Grant {
     }
 }
 
+/// Tells one response (or prefetch) from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ViewerId(u64);
+
+impl ViewerId {
+    /// One that nobody has.
+    pub(crate) fn new() -> ViewerId {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        ViewerId(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// One response (or prefetch) that waits for a source.
 pub(crate) struct Viewer {
+    id: ViewerId,
+    /// Whether the source holds it back.
+    needs: AtomicBool,
     access: Mutex<Access>,
     grant: Arc<Grant>,
     standing: Mutex<Standing>,
@@ -69,10 +85,18 @@ impl Viewer {
     }
 }
 
+/// How many wait for a source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Crowd {
+    pub(crate) viewers: usize,
+    /// How many of them the source holds back.
+    pub(crate) needed: usize,
+}
+
 /// Everyone who waits for one source.
 pub(crate) struct Viewers {
     list: Mutex<Vec<Arc<Viewer>>>,
-    count: watch::Sender<usize>,
+    crowd: watch::Sender<Crowd>,
 }
 
 /// As long as this lives, the source has a viewer.
@@ -83,15 +107,25 @@ pub(crate) struct Interest {
 
 impl Viewers {
     pub(crate) fn new() -> Arc<Viewers> {
-        Arc::new(Viewers { list: Mutex::default(), count: watch::Sender::new(0) })
+        Arc::new(Viewers { list: Mutex::default(), crowd: watch::Sender::default() })
     }
 
-    pub(crate) fn join(self: &Arc<Self>, access: Access, grant: Arc<Grant>) -> Interest {
-        let viewer =
-            Arc::new(Viewer { access: Mutex::new(access), grant, standing: Mutex::default() });
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        id: ViewerId,
+        access: Access,
+        grant: Arc<Grant>,
+    ) -> Interest {
+        let viewer = Arc::new(Viewer {
+            id,
+            needs: AtomicBool::new(false),
+            access: Mutex::new(access),
+            grant,
+            standing: Mutex::default(),
+        });
         let mut list = self.list.lock();
         list.push(viewer.clone());
-        self.count.send_replace(list.len());
+        self.count(&list);
         Interest { viewer, viewers: self.clone() }
     }
 
@@ -100,9 +134,26 @@ impl Viewers {
         self.list.lock().iter().find(|viewer| viewer.refusal().is_none()).cloned()
     }
 
+    /// The viewer that waits longest.
+    pub(crate) fn first(&self) -> Option<ViewerId> {
+        self.list.lock().first().map(|viewer| viewer.id)
+    }
+
+    /// How many there are now.
+    pub(crate) fn crowd_now(&self) -> Crowd {
+        *self.crowd.borrow()
+    }
+
     /// How many there are, and a way to wait for a change.
-    pub(crate) fn count(&self) -> watch::Receiver<usize> {
-        self.count.subscribe()
+    pub(crate) fn crowd(&self) -> watch::Receiver<Crowd> {
+        self.crowd.subscribe()
+    }
+
+    fn count(&self, list: &[Arc<Viewer>]) {
+        let needs = |viewer: &&Arc<Viewer>| viewer.needs.load(Ordering::Relaxed);
+        let needed = list.iter().filter(needs).count();
+        let crowd = Crowd { viewers: list.len(), needed };
+        self.crowd.send_if_modified(|known| std::mem::replace(known, crowd) != crowd);
     }
 }
 
@@ -110,12 +161,21 @@ impl Interest {
     pub(crate) fn viewer(&self) -> &Arc<Viewer> {
         &self.viewer
     }
+
+    /// The source holds this viewer back from now on; whether that is new.
+    pub(crate) fn need(&self) -> bool {
+        if self.viewer.needs.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        self.viewers.count(&self.viewers.list.lock());
+        true
+    }
 }
 
 impl Drop for Interest {
     fn drop(&mut self) {
         let mut list = self.viewers.list.lock();
         list.retain(|viewer| !Arc::ptr_eq(viewer, &self.viewer));
-        self.viewers.count.send_replace(list.len());
+        self.viewers.count(&list);
     }
 }

@@ -14,6 +14,7 @@ use super::work::{LoadFault, LoadWork};
 use crate::EngineError;
 use crate::shared::Shared;
 use crate::source::Source;
+use crate::viewers::Crowd;
 
 /// What is handed to a blocking thread at a time, at most.
 const BATCH_BYTES: usize = 1 << 20;
@@ -41,14 +42,14 @@ pub(super) enum Ended {
 pub(super) struct Connection<'a> {
     shared: &'a Arc<Shared>,
     source: &'a Arc<Source>,
-    viewers: watch::Receiver<usize>,
+    crowd: watch::Receiver<Crowd>,
     furthest_bytes: u64,
 }
 
 impl<'a> Connection<'a> {
     pub(super) fn new(shared: &'a Arc<Shared>, source: &'a Arc<Source>) -> Self {
-        let viewers = source.viewers.count();
-        Connection { shared, source, viewers, furthest_bytes: 0 }
+        let crowd = source.viewers.crowd();
+        Connection { shared, source, crowd, furthest_bytes: 0 }
     }
 
     /// The furthest point of the body that any connection reached.
@@ -60,7 +61,7 @@ impl<'a> Connection<'a> {
     /// there is one.
     pub(super) async fn nobody_comes(&mut self) -> bool {
         let linger = self.shared.config.load_linger;
-        let somebody = self.viewers.wait_for(|count| *count > 0);
+        let somebody = self.crowd.wait_for(|crowd| crowd.viewers > 0);
         tokio::time::timeout(linger, somebody).await.is_err()
     }
 
@@ -78,15 +79,15 @@ impl<'a> Connection<'a> {
         let mut ticks = interval_at(Instant::now() + FIRST_FLUSH, LATER_FLUSHES);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut here_bytes = 0;
-        let mut viewers = self.viewers.clone();
-        let mut lonely_since = (*viewers.borrow_and_update() == 0).then(Instant::now);
+        let mut crowd = self.crowd.clone();
+        let mut lonely_since = (crowd.borrow_and_update().viewers == 0).then(Instant::now);
         loop {
             let linger = self.shared.config.load_linger;
             let give_up = lonely_since.map(|since| since + linger);
             let piece = tokio::select! {
                 biased;
-                _ = viewers.changed() => {
-                    let nobody = *viewers.borrow_and_update() == 0;
+                _ = crowd.changed() => {
+                    let nobody = crowd.borrow_and_update().viewers == 0;
                     lonely_since = if nobody { lonely_since.or(Some(Instant::now())) } else { None };
                     continue;
                 }

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::Inner;
 use crate::source::{Phase, State};
+use crate::viewers::ViewerId;
 
 /// Resolves when any source of the recording changed.
 pub(super) async fn changed(recording: &Inner) {
@@ -23,19 +24,24 @@ pub(super) async fn changed(recording: &Inner) {
 ///
 /// A static source that has to be loaded whole counts as settled when that is known: describing a
 /// recording starts no load of its own.
-pub(super) async fn settled(recording: &Inner, at: usize) {
+pub(super) async fn settled(recording: &Inner, at: usize, viewer: ViewerId) {
     let settled = |state: &State| match state.phase {
         Phase::Complete | Phase::Failed { .. } => true,
         Phase::Loading { .. } => state.loaded_whole.is_some(),
         Phase::Pending | Phase::Superseded(_) => false,
     };
-    wanted_until(recording, at, settled).await;
+    wanted_until(recording, at, viewer, settled).await;
 }
 
 /// Wants the source until this much of it is known, or it refuses us. Starts it again whenever
 /// what was begun turned out to be other data.
-async fn wanted_until(recording: &Inner, at: usize, reached: impl Fn(&State) -> bool) {
-    let mut interest = recording.want(at);
+async fn wanted_until(
+    recording: &Inner,
+    at: usize,
+    viewer: ViewerId,
+    reached: impl Fn(&State) -> bool,
+) {
+    let mut interest = recording.want(at, viewer);
     let source = &recording.sources[at].source;
     loop {
         let generation = source.current();
@@ -48,7 +54,7 @@ async fn wanted_until(recording: &Inner, at: usize, reached: impl Fn(&State) -> 
             state.phase.clone()
         };
         if matches!(phase, Phase::Pending) {
-            interest = recording.want(at);
+            interest = recording.want(at, viewer);
         } else if watch.changed().await.is_err() {
             return;
         }
@@ -59,6 +65,7 @@ async fn wanted_until(recording: &Inner, at: usize, reached: impl Fn(&State) -> 
 pub(super) fn prefetch(recording: Arc<Inner>) {
     let shared = recording.shared.clone();
     let tracker = shared.tasks.clone();
+    let viewer = ViewerId::new();
     tracker.spawn(async move {
         let stopping = shared.stopping.clone();
         let all = async {
@@ -67,7 +74,7 @@ pub(super) fn prefetch(recording: Arc<Inner>) {
                 if running.len() >= shared.config.max_concurrent_loads.max(1) {
                     running.next().await;
                 }
-                running.push(done(recording.clone(), at));
+                running.push(done(recording.clone(), at, viewer));
             }
             while running.next().await.is_some() {}
         };
@@ -79,7 +86,7 @@ pub(super) fn prefetch(recording: Arc<Inner>) {
 }
 
 /// Wants the source until it is whole, has failed or refuses us.
-async fn done(recording: Arc<Inner>, at: usize) {
+async fn done(recording: Arc<Inner>, at: usize, viewer: ViewerId) {
     let done = |state: &State| matches!(state.phase, Phase::Complete | Phase::Failed { .. });
-    wanted_until(&recording, at, done).await;
+    wanted_until(&recording, at, viewer, done).await;
 }

@@ -102,6 +102,7 @@ async fn load(response: &mut Response, source: u32, times: TimeRange) -> Result<
         if participant.has_left() {
             return Ok(());
         }
+        participant.need(&response.recording);
         match participant.look(&response.recording, work) {
             Ok(()) if participant.is_loaded_until(times.end) => return Ok(()),
             Ok(()) => participant.changed().await,

@@ -13,7 +13,7 @@ use super::work::{Work, WorkSource};
 use crate::recording::Inner;
 use crate::shared::Shared;
 use crate::source::{AttachmentPlace, Generation, Phase, Place, Source, State};
-use crate::viewers::Interest;
+use crate::viewers::{Interest, ViewerId};
 use crate::{EngineError, SourceKind};
 
 /// A source that a response may need.
@@ -21,6 +21,8 @@ pub(super) struct Participant {
     /// Its position in the manifest.
     pub(super) at: u32,
     source: Arc<Source>,
+    /// The response.
+    viewer: ViewerId,
     /// The times that count before the real ones are known.
     declared: TimeRange,
     /// The topics that count before the real ones are known; empty for a static source.
@@ -58,7 +60,12 @@ pub(super) enum Synced {
 impl Participant {
     /// The source at this position of the manifest, unless the query wants none of its topics as
     /// far as is known: those that the manifest declares, until the real ones are known.
-    pub(super) fn plan(recording: &Inner, query: &Query, at: usize) -> Option<Participant> {
+    pub(super) fn plan(
+        recording: &Inner,
+        query: &Query,
+        viewer: ViewerId,
+        at: usize,
+    ) -> Option<Participant> {
         let source = recording.sources[at].source.clone();
         let complete = matches!(source.current().state().phase, Phase::Complete);
         let (mut declared, mut topics) = (TimeRange::ALL, BTreeSet::new());
@@ -74,7 +81,7 @@ impl Participant {
         }
         let at = u32::try_from(at).ok()?;
         let (interest, pinned, left) = (None, None, false);
-        Some(Participant { at, source, declared, topics, interest, pinned, left })
+        Some(Participant { at, source, viewer, declared, topics, interest, pinned, left })
     }
 
     pub(super) fn is_streamed(&self) -> bool {
@@ -147,7 +154,28 @@ impl Participant {
     /// Starts to wait for the source, which starts its load or its indexing.
     pub(super) fn open(&mut self, recording: &Inner) {
         if self.interest.is_none() {
-            self.interest = Some(recording.want(self.at as usize));
+            self.interest = Some(recording.want(self.at as usize, self.viewer));
+        }
+    }
+
+    /// The source holds the response back: its load comes before those that read ahead.
+    pub(super) fn need(&mut self, recording: &Inner) {
+        self.open(recording);
+        if self.interest.as_ref().is_some_and(Interest::need) {
+            recording.shared.queue.touch();
+        }
+    }
+
+    /// Whether it is opened and not known whole yet.
+    pub(super) fn is_loading(&self) -> bool {
+        self.interest.is_some() && !self.is_complete()
+    }
+
+    /// Up to which time the messages of the source are known.
+    pub(super) fn reached(&self) -> Nanos {
+        match self.pinned.as_ref().and_then(|pinned| pinned.state) {
+            Some(SourceState::Loading { frontier }) => frontier.max(self.declared.start),
+            _ => self.declared.start,
         }
     }
 

@@ -10,6 +10,9 @@ const HOUR_MS: u64 = 3_600_000;
 /// The largest size that may be configured, in bytes.
 const MAX_BYTES: u64 = 1 << 32;
 
+/// The least memory with which a chunk of a common size can be loaded and sent, in bytes.
+const LEAST_MEMORY_BYTES: u64 = 16 << 20;
+
 /// Fetching and loading sources.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Loading")]
@@ -34,6 +37,12 @@ pub(crate) struct LoadingSettings {
           value_parser = parse_number::<0, { 24 * HOUR_MS }>)]
     pub(crate) static_revalidate_ms: u64,
 
+    /// How much memory responses, loads and open chunks may hold together, in bytes; the process
+    /// needs about 60 MiB besides. When it is spent, further requests get a 503
+    #[arg(long, env = "MEMORY_LIMIT_BYTES", default_value = "167772160",
+          value_parser = parse_number::<LEAST_MEMORY_BYTES, { 1 << 40 }>)]
+    pub(crate) memory_limit_bytes: u64,
+
     /// The largest chunk of a source, in bytes, compressed or not
     #[arg(long, env = "MAX_CHUNK_BYTES", default_value = "268435456",
           value_parser = parse_number::<1, MAX_BYTES>)]
@@ -51,6 +60,7 @@ impl LoadingSettings {
         config.load_linger = Duration::from_millis(self.load_linger_ms);
         config.max_concurrent_loads = usize::try_from(self.max_concurrent_loads).unwrap_or(256);
         config.static_revalidate = Duration::from_millis(self.static_revalidate_ms);
+        config.memory_limit_bytes = self.memory_limit_bytes;
         config.max_chunk_bytes = self.max_chunk_bytes;
         config.max_message_bytes = self.max_message_bytes;
     }

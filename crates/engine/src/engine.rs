@@ -1,10 +1,8 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use rdl_fetch::{Access, HttpClient, ManifestClient, ManifestParams, Token};
-use rdl_model::{Nanos, SourceKey};
+use rdl_model::Nanos;
 use rdl_store::DiskStore;
 use rdl_wire::Source as DeclaredSource;
 use tokio::sync::Semaphore;
@@ -15,6 +13,7 @@ use crate::cpu::Cpu;
 use crate::load::{self, LoadMode};
 use crate::memory::Memory;
 use crate::queue::LoadQueue;
+use crate::registry::Registry;
 use crate::recording::{RecordedSource, Recording};
 use crate::shared::Shared;
 use crate::source::{Source, Start};
@@ -27,12 +26,14 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
 /// How many static sources are indexed at a time: a recording may have thousands.
 const INDEXED_AT_A_TIME: usize = 32;
 
+/// How often what is known of idle sources is held against its bound.
+const TIDIED_EVERY: Duration = Duration::from_secs(1);
+
 /// The data plane of one process: every recording that anyone asks it for, each source of them
 /// loaded once and shared by all.
 pub struct Engine {
     shared: Arc<Shared>,
     manifests: Arc<ManifestClient>,
-    sources: Mutex<HashMap<SourceKey, Arc<Source>>>,
 }
 
 impl Engine {
@@ -46,21 +47,20 @@ impl Engine {
         let http = HttpClient::new(fetch.clone())
             .map_err(|error| EngineError::Manifest(Arc::new(error)))?;
         let manifests = Arc::new(ManifestClient::new(fetch, http.clone()));
-        Ok(Arc::new(Engine {
-            shared: Arc::new(Shared {
-                http,
-                store: Arc::new(store),
-                cpu: Cpu::new(),
-                tasks: TaskTracker::new(),
-                indexing: Semaphore::new(INDEXED_AT_A_TIME),
-                queue: LoadQueue::new(config.max_concurrent_loads),
-                memory: Memory::new(config.memory_limit_bytes),
-                stopping: CancellationToken::new(),
-                config,
-            }),
-            manifests,
-            sources: Mutex::default(),
-        }))
+        let shared = Arc::new(Shared {
+            http,
+            store: Arc::new(store),
+            cpu: Cpu::new(),
+            tasks: TaskTracker::new(),
+            indexing: Semaphore::new(INDEXED_AT_A_TIME),
+            registry: Registry::default(),
+            queue: LoadQueue::new(config.max_concurrent_loads),
+            memory: Memory::new(config.memory_limit_bytes),
+            stopping: CancellationToken::new(),
+            config,
+        });
+        shared.tasks.spawn(keep_tidy(shared.clone()));
+        Ok(Arc::new(Engine { shared, manifests }))
     }
 
     /// Asks the manifest endpoint for a recording, with the caller's own token.
@@ -110,7 +110,7 @@ impl Engine {
         if tokio::time::timeout(SHUTDOWN_PATIENCE, self.shared.tasks.wait()).await.is_err() {
             tracing::warn!("some work did not stop in time and is cut off");
         }
-        self.sources.lock().clear();
+        self.shared.registry.clear();
     }
 
     fn source(&self, declared: &DeclaredSource) -> Arc<Source> {
@@ -119,11 +119,19 @@ impl Engine {
             DeclaredSource::Streamed(_) => SourceKind::Streamed,
             DeclaredSource::Static(_) => SourceKind::Static,
         };
-        let mut sources = self.sources.lock();
-        let source = sources
-            .entry(key)
-            .or_insert_with(|| Arc::new(Source::new(key, &declared.name(), kind)));
-        source.clone()
+        self.shared.registry.get(key, &declared.name(), kind)
+    }
+}
+
+/// Forgets what is known of idle sources beyond its bound, until the engine stops.
+async fn keep_tidy(shared: Arc<Shared>) {
+    let bound_bytes = shared.memory.idle_indexes_bytes();
+    let mut ticks = tokio::time::interval(TIDIED_EVERY);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => shared.registry.tidy(bound_bytes),
+            () = shared.stopping.cancelled() => return,
+        }
     }
 }
 

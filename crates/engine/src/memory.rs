@@ -52,6 +52,11 @@ impl Memory {
         self.open_chunks_bytes
     }
 
+    /// What the indexes of sources that nobody uses may take together, beside the limit.
+    pub(crate) fn idle_indexes_bytes(&self) -> usize {
+        usize::try_from(self.open_chunks_bytes / 4).unwrap_or(usize::MAX)
+    }
+
     /// Everything that a response will need. Waits a moment where all of it is taken, then says so.
     pub(crate) async fn reserve_response(&self) -> Result<Reservation, EngineError> {
         let share = self.responses.free_bytes() / SHARE_OF_FREE;

@@ -29,7 +29,6 @@ pub(crate) use self::indexing::index;
 
 /// The file behind a generation of a static source.
 pub(crate) struct Ranged {
-    source: Arc<Source>,
     reader: RangeReader,
     /// Verified chunks, each with message indexes of our own.
     pub(crate) scratch: ScratchFile,
@@ -42,31 +41,34 @@ type Fetch = SharedFuture<BoxFuture<'static, Result<(), EngineError>>>;
 
 impl Ranged {
     /// Reads bytes with a viewer's access; a refusal makes it ask the manifest once more.
-    async fn read(&self, viewer: &Viewer, range: ByteRange) -> Result<Bytes, EngineError> {
+    async fn read(
+        &self,
+        source: &Source,
+        viewer: &Viewer,
+        range: ByteRange,
+    ) -> Result<Bytes, EngineError> {
         loop {
             let error = match self.reader.read(&viewer.access(), range).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => error,
             };
             if error.is_changed() {
-                let changed = EngineError::Changed { source_name: self.source.name.clone() };
-                let current = self.source.current();
+                let changed = EngineError::Changed { source_name: source.name.clone() };
+                let current = source.current();
                 if current
                     .state()
                     .ranged
                     .as_deref()
                     .is_some_and(|ranged| std::ptr::eq(ranged, self))
                 {
-                    self.source.supersede(&current, changed.clone());
+                    source.supersede(&current, changed.clone());
                 }
                 return Err(changed);
             }
             let refused = error.is_refusal();
-            let error = EngineError::Fetch {
-                source_name: self.source.name.clone(),
-                error: Arc::new(error),
-            };
-            if !refused || !viewer.renew(&self.source.key, &error).await {
+            let source_name = source.name.clone();
+            let error = EngineError::Fetch { source_name, error: Arc::new(error) };
+            if !refused || !viewer.renew(&source.key, &error).await {
                 return Err(error);
             }
         }
@@ -75,10 +77,11 @@ impl Ranged {
     /// Reads the attachment record at `range`; `None` where it is not one or is damaged.
     pub(crate) async fn attachment(
         &self,
+        source: &Source,
         viewer: &Viewer,
         range: ByteRange,
     ) -> Result<Option<AttachmentRecord>, EngineError> {
-        let bytes = self.read(viewer, range).await?;
+        let bytes = self.read(source, viewer, range).await?;
         Ok(AttachmentRecord::from_record_bytes(&bytes).ok())
     }
 }

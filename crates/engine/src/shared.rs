@@ -8,6 +8,7 @@ use tokio_util::task::TaskTracker;
 use crate::cpu::Cpu;
 use crate::memory::Memory;
 use crate::queue::LoadQueue;
+use crate::registry::Registry;
 use crate::{EngineConfig, EngineError};
 
 /// What every task of the engine needs.
@@ -20,6 +21,7 @@ pub(crate) struct Shared {
     pub(crate) tasks: TaskTracker,
     /// Turns to index a static source.
     pub(crate) indexing: Semaphore,
+    pub(crate) registry: Registry,
     /// Which loads may run.
     pub(crate) queue: Arc<LoadQueue>,
     /// Shared out before it is used.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use rdl_fetch::Validator;
-use rdl_mcap_io::{ChannelRecord, ChunkDescriptor, Index, MetadataRecord, Position};
+use rdl_mcap_io::{ChannelRecord, ChannelUse, ChunkDescriptor, Index, MetadataRecord, Position};
 use rdl_model::{ByteRange, Nanos, Problem, ProblemCode, SourceKey, TimeRange};
 use rdl_store::SourceFiles;
 use tokio::sync::watch;
@@ -53,6 +53,35 @@ impl Source {
             current: Mutex::new(Arc::default()),
             distrusted: Mutex::default(),
         }
+    }
+
+    /// Whether nobody waits for it and no response reads it.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.viewers.crowd_now().viewers == 0 && self.is_unread(&self.current.lock())
+    }
+
+    /// Puts an empty generation in the place of one that no response reads and that is not being
+    /// loaded; whether it did.
+    pub(crate) fn forget(&self) -> bool {
+        let mut current = self.current.lock();
+        let is_unread = self.is_unread(&current);
+        if is_unread {
+            let forgotten = std::mem::take(&mut *current);
+            // Whoever waits for it looks again.
+            forgotten.touch();
+        }
+        is_unread
+    }
+
+    /// Everyone who reads or loads a generation holds on to it.
+    fn is_unread(&self, current: &Arc<Generation>) -> bool {
+        Arc::strong_count(current) == 1
+            && !matches!(current.state().phase, Phase::Loading { .. })
+    }
+
+    /// About what is known of it takes in memory, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        size_of::<Source>() + self.name.len() + self.current().state().memory_bytes()
     }
 
     pub(crate) fn current(&self) -> Arc<Generation> {
@@ -314,6 +343,24 @@ impl State {
     fn is_stale(&self, believed_for: Duration) -> bool {
         self.identity.as_ref().is_some_and(|identity| identity.validator.is_none())
             || self.validated.is_some_and(|at| at.elapsed() > believed_for)
+    }
+
+    /// About what it takes in memory, in bytes.
+    fn memory_bytes(&self) -> usize {
+        let chunks = self.chunks.iter().map(|chunk| {
+            let descriptor = &chunk.descriptor;
+            size_of::<Chunk>()
+                + size_of::<ChunkDescriptor>()
+                + descriptor.channels.len() * size_of::<ChannelUse>()
+                + (descriptor.channel_records.len() + descriptor.schema_records.len()) * 2
+        });
+        let channels = self.channels.values().map(|channel| {
+            let schema = channel.def.schema.as_ref().map_or(0, |schema| schema.data.len());
+            size_of::<ChannelRecord>() + channel.def.topic.len() + schema
+        });
+        let metadata = self.metadata.iter().flat_map(|record| &record.metadata);
+        let metadata = metadata.map(|(key, value)| key.len() + value.len());
+        size_of::<Self>() + chunks.chain(channels).chain(metadata).sum::<usize>()
     }
 
     /// The least and the greatest log time so far.

@@ -13,6 +13,8 @@ use crate::{FetchConfig, FetchError, TimedOut, Token, redacted};
 
 /// How many redirects are followed.
 const MAX_REDIRECTS: usize = 5;
+/// How many connections to one host are kept open for later.
+const MAX_IDLE_CONNECTIONS: usize = 32;
 
 /// Sends requests to the data backend and to sources. Cheap to clone; clones share connections.
 #[derive(Clone)]
@@ -50,7 +52,9 @@ impl HttpClient {
                 .dns_resolver(resolver.clone())
                 .connect_timeout(config.connect_timeout)
                 // A download that waits for its reader would hold up others on one connection.
-                .http1_only();
+                .http1_only()
+                // Hundreds of loads may end at once; what they leave open costs the peer, too.
+                .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS);
             if config.use_system_proxy { builder } else { builder.no_proxy() }
         };
         let client = builder().build().or_else(|error| {

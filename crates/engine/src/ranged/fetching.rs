@@ -10,7 +10,7 @@ use rdl_model::{ByteRange, Problem, ProblemCode};
 use super::Ranged;
 use crate::EngineError;
 use crate::shared::Shared;
-use crate::source::{Generation, Place};
+use crate::source::{Generation, Place, Source};
 use crate::viewers::Viewer;
 
 /// Chunks with less than this between them are fetched with one request …
@@ -25,13 +25,14 @@ impl Ranged {
     pub(crate) async fn verify(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
+        source: &Arc<Source>,
         generation: &Arc<Generation>,
         viewer: &Arc<Viewer>,
         chunks: &[u32],
     ) -> Result<(), EngineError> {
         let Some(&needed) = chunks.first() else { return Ok(()) };
         loop {
-            let Some((fetch, ours)) = self.join_fetch(shared, generation, viewer, chunks) else {
+            let Some((fetch, ours)) = self.join_fetch(shared, source, generation, viewer, chunks) else {
                 return Ok(());
             };
             match fetch.await {
@@ -50,6 +51,7 @@ impl Ranged {
     fn join_fetch(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
+        source: &Arc<Source>,
         generation: &Arc<Generation>,
         viewer: &Arc<Viewer>,
         chunks: &[u32],
@@ -70,10 +72,11 @@ impl Ranged {
         };
         let members: Vec<u32> = group.iter().map(|(chunk, _)| *chunk).collect();
         let task = shared.tasks.spawn({
-            let (ranged, shared) = (self.clone(), shared.clone());
+            let (ranged, shared, source) = (self.clone(), shared.clone(), source.clone());
             let (generation, viewer) = (generation.clone(), viewer.clone());
             async move {
-                let fetched = ranged.fetch_group(&shared, &generation, &viewer, &group).await;
+                let fetched =
+                    ranged.fetch_group(&shared, &source, &generation, &viewer, &group).await;
                 let mut fetches = ranged.fetches.lock();
                 for (chunk, _) in &group {
                     fetches.remove(chunk);
@@ -92,20 +95,29 @@ impl Ranged {
     async fn fetch_group(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
+        source: &Arc<Source>,
         generation: &Arc<Generation>,
         viewer: &Viewer,
         group: &[(u32, ByteRange)],
     ) -> Result<(), EngineError> {
         let start = group.iter().map(|(_, range)| range.start).min().unwrap_or(0);
         let end = group.iter().map(|(_, range)| range.end).max().unwrap_or(0);
-        let bytes = self.read(viewer, ByteRange { start, end }).await?;
+        let uncompressed_bytes = group.iter().filter_map(|(chunk, _)| {
+            let state = generation.state();
+            state.chunks.get(*chunk as usize).map(|chunk| chunk.descriptor.uncompressed_bytes)
+        });
+        // What is fetched, and the largest of its chunks while it is verified.
+        let takes_bytes = (end - start) + uncompressed_bytes.max().unwrap_or(0);
+        let _memory = shared.memory.ingest().reserve(takes_bytes).await;
+        let bytes = self.read(source, viewer, ByteRange { start, end }).await?;
         for &(chunk, range) in group {
             let offset = |at: u64| usize::try_from(at - start).unwrap_or(usize::MAX);
             let record = bytes.slice(offset(range.start)..offset(range.end));
-            let (ranged, generation) = (self.clone(), generation.clone());
+            let (ranged, source) = (self.clone(), source.clone());
+            let generation = generation.clone();
             shared
                 .cpu
-                .run(move || ranged.keep_verified(&generation, chunk, range, record))
+                .run(move || ranged.keep_verified(&source, &generation, chunk, range, record))
                 .await??;
         }
         Ok(())
@@ -114,6 +126,7 @@ impl Ranged {
     /// Verifies one chunk and puts it in the place of the claim.
     fn keep_verified(
         &self,
+        source: &Source,
         generation: &Arc<Generation>,
         chunk: u32,
         range: ByteRange,
@@ -132,9 +145,9 @@ impl Ranged {
                 let message =
                     format!("chunk {chunk} at byte {} is damaged and left out: {why}", range.start);
                 let problem = Problem::new(ProblemCode::DamagedChunk, message);
-                (None, Some(problem.of_source(&*self.source.name)))
+                (None, Some(problem.of_source(&*source.name)))
             }
-            Err(lie) => return Err(self.summary_lies(generation, chunk, &lie)),
+            Err(lie) => return Err(summary_lies(source, generation, chunk, &lie)),
         };
         let place = match (&found, &problem) {
             (Some(StoredChunk { bytes, .. }), _) => Place::Scratch(self.scratch.append(bytes)?),
@@ -157,23 +170,23 @@ impl Ranged {
         });
         Ok(())
     }
+}
 
-    /// The summary is not to be believed: from now on the file is loaded like a streamed source.
-    fn summary_lies(
-        &self,
-        generation: &Arc<Generation>,
-        chunk: u32,
-        lie: &ChunkError,
-    ) -> EngineError {
-        let why = format!("its summary contradicts its data at chunk {chunk}: {lie}");
-        tracing::warn!(source = %self.source.name, why, "a static source's summary lies");
-        let changed = EngineError::Changed { source_name: self.source.name.clone() };
-        if let Some(identity) = generation.state().identity.clone() {
-            self.source.distrust(identity, why);
-        }
-        self.source.supersede(generation, changed.clone());
-        changed
+/// The summary is not to be believed: from now on the file is loaded like a streamed source.
+fn summary_lies(
+    source: &Source,
+    generation: &Arc<Generation>,
+    chunk: u32,
+    lie: &ChunkError,
+) -> EngineError {
+    let why = format!("its summary contradicts its data at chunk {chunk}: {lie}");
+    tracing::warn!(source = %source.name, why, "a static source's summary lies");
+    let changed = EngineError::Changed { source_name: source.name.clone() };
+    if let Some(identity) = generation.state().identity.clone() {
+        source.distrust(identity, why);
     }
+    source.supersede(generation, changed.clone());
+    changed
 }
 
 fn place(generation: &Generation, chunk: u32) -> Option<Place> {

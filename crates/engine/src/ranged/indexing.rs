@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::Ranged;
 use crate::EngineError;
 use crate::load::{self, LoadMode};
+use crate::memory::{Pool, Reservation};
 use crate::shared::Shared;
 use crate::source::{
     Attachment, AttachmentPlace, Chunk, FileIdentity, Generation, Phase, Place, Source,
@@ -26,6 +27,8 @@ use crate::viewers::Viewer;
 const TAIL_BYTES: u64 = 256 << 10;
 /// Enough for the header record of any file seen in the wild.
 const HEADER_BYTES: u64 = 512;
+/// How many times its size a summary takes while it is read and parsed, about.
+const SUMMARY_TAKES: u64 = 4;
 /// Metadata records beyond this are left unread, with a problem.
 const MAX_METADATA_BYTES: u64 = 4 << 20;
 
@@ -117,12 +120,15 @@ impl Indexing {
             bytes: opened.total_bytes,
             tail: opened.tail,
         };
+        let ingest = self.shared.memory.ingest();
         let limits = Limits {
+            // What it takes to be read, parsed and kept has to fit.
+            max_summary_bytes: ingest.total_bytes() / SUMMARY_TAKES,
             max_chunk_bytes: self.shared.config.max_chunk_bytes,
             max_message_bytes: self.shared.config.max_message_bytes,
             ..Limits::default()
         };
-        let summary = match file.summary(&limits).await? {
+        let summary = match file.summary(&limits, ingest).await? {
             Ok(summary) => summary,
             Err(why) => return Ok(Outcome::LoadWhole { why, identity }),
         };
@@ -147,7 +153,6 @@ impl Indexing {
             state.validated = Some(Instant::now());
             state.identity = Some(identity);
             state.ranged = Some(Arc::new(Ranged {
-                source: self.source.clone(),
                 reader: opened.reader,
                 scratch,
                 limits,
@@ -234,8 +239,13 @@ impl File<'_> {
     }
 
     /// The summary, or why the file cannot be read by ranges.
-    async fn summary(&self, limits: &Limits) -> Result<Result<Summary, String>, EngineError> {
+    async fn summary(
+        &self,
+        limits: &Limits,
+        ingest: &Pool,
+    ) -> Result<Result<Summary, String>, EngineError> {
         let mut tail = self.tail.clone();
+        let mut reservation: Option<Reservation> = None;
         loop {
             match read_summary(self.bytes, &tail, limits) {
                 Err(error) => return Ok(Err(error.to_string())),
@@ -247,6 +257,9 @@ impl File<'_> {
                     });
                 }
                 Ok(SummaryStep::NeedBytes(range)) => {
+                    // One that holds a reservation waits for none.
+                    drop(reservation.take());
+                    reservation = Some(ingest.reserve(range.len() * SUMMARY_TAKES).await);
                     let front = self.read(range).await?;
                     if front.is_empty() {
                         return Ok(Err("its summary cannot be read".into()));

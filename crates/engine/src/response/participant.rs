@@ -280,7 +280,7 @@ impl Participant {
             return Err(EngineError::TaskDied);
         };
         let ranged = pinned.generation.state().ranged.clone().ok_or(EngineError::TaskDied)?;
-        ranged.verify(shared, &pinned.generation, interest.viewer(), chunks).await
+        ranged.verify(shared, &self.source, &pinned.generation, interest.viewer(), chunks).await
     }
 
     /// Puts verified chunks in the place of their claims.
@@ -334,7 +334,7 @@ impl Participant {
                     AttachmentRecord::from_record_bytes(&read).ok()
                 }
                 (AttachmentPlace::File(range), _, Some(ranged)) => {
-                    ranged.attachment(interest.viewer(), range).await?
+                    ranged.attachment(&self.source, interest.viewer(), range).await?
                 }
                 _ => None,
             };

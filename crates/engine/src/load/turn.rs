@@ -1,0 +1,87 @@
+//! The memory of a load, had in turns.
+//!
+//! A load that holds next to nothing between two pieces of its body (a slow one, one that waits)
+//! needs no turn. Any other takes its turn with a share of the memory for what comes in, and gives
+//! it back within [`QUANTUM`] when others wait: it then lets go of what it has as chunks, and puts
+//! the unfinished rest on disk ([`super::work::LoadWork::shed`]). So hundreds of loads go on side
+//! by side in the memory of a few.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::memory::{Pool, Reservation};
+
+/// What a load may hold without a turn, in bytes.
+const ALLOWANCE_BYTES: u64 = 64 << 10;
+/// What a load needs for its sort buffer, the chunk that it builds and what it has not taken yet.
+const BASE_BYTES: u64 = 8 << 20;
+/// How long a turn lasts when others wait.
+const QUANTUM: Duration = Duration::from_millis(250);
+/// How often whoever has a turn looks whether others wait.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// The turn of one load.
+pub(super) struct Turn<'a> {
+    pool: &'a Pool,
+    held: Option<Reservation>,
+    since: Instant,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(pool: &'a Pool) -> Turn<'a> {
+        Turn { pool, held: None, since: Instant::now() }
+    }
+
+    /// Whether what the load has now, and a record of `incoming_bytes` besides, fit the turn; if
+    /// not, [`Turn::give_back`] and then [`Turn::take`].
+    pub(super) fn covers(&self, incoming_bytes: u64) -> bool {
+        let needed = self.needed_bytes(incoming_bytes);
+        self.held.as_ref().is_some_and(|held| held.bytes() >= needed)
+    }
+
+    /// Waits for a turn with room for a record of `incoming_bytes`. The load must hold no more
+    /// than its allowance.
+    pub(super) async fn take(&mut self, incoming_bytes: u64) {
+        self.held = None;
+        self.held = Some(self.pool.reserve(self.needed_bytes(incoming_bytes)).await);
+        self.since = Instant::now();
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Ends the turn if the load, which holds this much now, needs none.
+    pub(super) fn settle(&mut self, held_bytes: u64) {
+        if held_bytes <= ALLOWANCE_BYTES {
+            self.held = None;
+        }
+    }
+
+    /// Ends the turn; the load has shed what it held.
+    pub(super) fn give_back(&mut self) {
+        self.held = None;
+    }
+
+    /// Whether the turn is over because others wait.
+    pub(super) fn is_over(&self) -> bool {
+        self.held.is_some() && self.pool.is_contended() && self.since.elapsed() >= QUANTUM
+    }
+
+    /// Resolves when the turn is over; never while there is none.
+    pub(super) async fn over(&self) {
+        if self.held.is_none() {
+            return std::future::pending().await;
+        }
+        while !self.is_over() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn needed_bytes(&self, incoming_bytes: u64) -> u64 {
+        // Half of a small pool is enough for a load that goes on chunk by chunk.
+        let base = BASE_BYTES.min(self.pool.total_bytes() / 2);
+        base.saturating_add(incoming_bytes).min(self.pool.total_bytes())
+    }
+}

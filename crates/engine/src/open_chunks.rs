@@ -1,0 +1,238 @@
+//! Open chunks, shared by all responses that read them.
+//!
+//! A chunk that a merge takes apart is decompressed once for everyone who is at it. What the open
+//! chunks take together is bounded: one that finds no room any more, when those that nobody reads
+//! were let go, is *spilled*: its messages go to a scratch file in their order, and each response
+//! reads them through small windows of its own ([`crate::response`]). So opening a chunk never
+//! waits for memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use rdl_mcap_io::{OpenChunk, SortedRun};
+use rdl_store::{ScratchFile, StoreError};
+
+use crate::EngineError;
+
+/// Chunks larger than this, uncompressed, are opened one at a time: until one is open it has no
+/// place in the bound.
+const LARGE_BYTES: u64 = 4 << 20;
+
+/// Which chunk: the generation's own number, and its position there.
+pub(crate) type ChunkId = (u64, u32);
+
+/// The open chunks of the process.
+pub(crate) struct OpenChunks {
+    bound_bytes: u64,
+    held: Mutex<Held>,
+    large: Mutex<()>,
+}
+
+#[derive(Default)]
+struct Held {
+    bytes: u64,
+    /// Counts uses, so that the least recent one is known.
+    uses: u64,
+    slots: HashMap<ChunkId, Slot>,
+}
+
+/// A chunk that is open, or is being opened by whoever holds the inner lock.
+struct Slot {
+    open: Arc<Mutex<Option<Kept>>>,
+    /// What it takes of the bound.
+    bytes: u64,
+    used: u64,
+}
+
+/// An open chunk. Cheap to clone; it stays open as long as somebody has a clone.
+#[derive(Clone)]
+pub(crate) enum Opened {
+    /// In memory.
+    Memory(Arc<OpenChunk>),
+    /// In a scratch file.
+    Spilled(Arc<Spilled>),
+}
+
+/// The messages of a chunk in a scratch file.
+pub(crate) struct Spilled {
+    pub(crate) run: SortedRun,
+    pub(crate) file: ScratchFile,
+}
+
+/// An open chunk as it is kept here: one in memory stays until its room is needed, a spilled one
+/// goes with its last reader.
+enum Kept {
+    Memory(Arc<OpenChunk>),
+    Spilled(Weak<Spilled>),
+}
+
+impl Kept {
+    fn of(opened: &Opened) -> Kept {
+        match opened {
+            Opened::Memory(chunk) => Self::Memory(chunk.clone()),
+            Opened::Spilled(spilled) => Self::Spilled(Arc::downgrade(spilled)),
+        }
+    }
+
+    fn open(&self) -> Option<Opened> {
+        match self {
+            Self::Memory(chunk) => Some(Opened::Memory(chunk.clone())),
+            Self::Spilled(spilled) => spilled.upgrade().map(Opened::Spilled),
+        }
+    }
+
+    fn is_unused(&self) -> bool {
+        match self {
+            Self::Memory(chunk) => Arc::strong_count(chunk) == 1,
+            Self::Spilled(spilled) => spilled.strong_count() == 0,
+        }
+    }
+}
+
+impl OpenChunks {
+    pub(crate) fn new(bound_bytes: u64) -> OpenChunks {
+        OpenChunks { bound_bytes, held: Mutex::default(), large: Mutex::default() }
+    }
+
+    /// The chunk, opened with `open` unless it is open already; spilled to what `scratch` gives
+    /// where there is no room for it. Blocks; whoever wants the same chunk waits for the first.
+    pub(crate) fn get(
+        &self,
+        id: ChunkId,
+        uncompressed_bytes: u64,
+        open: impl FnOnce() -> Result<OpenChunk, EngineError>,
+        scratch: impl FnOnce() -> Result<ScratchFile, EngineError>,
+    ) -> Result<Opened, EngineError> {
+        let slot = self.slot(id);
+        let mut inside = slot.lock();
+        if let Some(opened) = inside.as_ref().and_then(Kept::open) {
+            return Ok(opened);
+        }
+        let opened = self.open(id, uncompressed_bytes, open, scratch);
+        match opened {
+            Ok(opened) => {
+                *inside = Some(Kept::of(&opened));
+                Ok(opened)
+            }
+            Err(error) => {
+                drop(inside);
+                self.held.lock().remove(id);
+                Err(error)
+            }
+        }
+    }
+
+    /// The chunk, if it is open in memory.
+    pub(crate) fn find(&self, id: ChunkId) -> Option<Arc<OpenChunk>> {
+        let slot = self.held.lock().slots.get(&id)?.open.clone();
+        let inside = slot.try_lock()?;
+        match &*inside {
+            Some(Kept::Memory(chunk)) => Some(chunk.clone()),
+            _ => None,
+        }
+    }
+
+    /// Keeps a chunk that somebody happened to open, if there is room for it.
+    pub(crate) fn offer(&self, id: ChunkId, chunk: &Arc<OpenChunk>) {
+        let slot = self.slot(id);
+        let Some(mut inside) = slot.try_lock() else { return };
+        if inside.is_none() && self.held.lock().charge(id, chunk_bytes(chunk), self.bound_bytes) {
+            *inside = Some(Kept::Memory(chunk.clone()));
+        } else if inside.is_none() {
+            drop(inside);
+            self.held.lock().remove(id);
+        }
+    }
+
+    fn slot(&self, id: ChunkId) -> Arc<Mutex<Option<Kept>>> {
+        let mut held = self.held.lock();
+        held.uses += 1;
+        let used = held.uses;
+        let slot = held.slots.entry(id).or_insert_with(|| Slot {
+            open: Arc::default(),
+            bytes: 0,
+            used,
+        });
+        slot.used = used;
+        slot.open.clone()
+    }
+
+    fn open(
+        &self,
+        id: ChunkId,
+        uncompressed_bytes: u64,
+        open: impl FnOnce() -> Result<OpenChunk, EngineError>,
+        scratch: impl FnOnce() -> Result<ScratchFile, EngineError>,
+    ) -> Result<Opened, EngineError> {
+        let _large = (uncompressed_bytes > LARGE_BYTES).then(|| self.large.lock());
+        let chunk = open()?;
+        if self.held.lock().charge(id, chunk_bytes(&chunk), self.bound_bytes) {
+            return Ok(Opened::Memory(Arc::new(chunk)));
+        }
+        let file = scratch()?;
+        let mut failed = None;
+        let run = chunk.spill(&mut |bytes| {
+            file.append(bytes).map(drop).map_err(|error| {
+                failed = Some(error);
+                std::io::Error::other("the scratch file failed")
+            })
+        });
+        match (run, failed) {
+            (Ok(run), _) => Ok(Opened::Spilled(Arc::new(Spilled { run, file }))),
+            (Err(_), Some(error)) => Err(error.into()),
+            (Err(error), None) => Err(EngineError::Spill(error.to_string().into())),
+        }
+    }
+}
+
+impl Held {
+    /// Makes room for a chunk that is being opened, by letting go of those that nobody reads, the
+    /// least recently used first; whether there is room.
+    fn charge(&mut self, id: ChunkId, bytes: u64, bound_bytes: u64) -> bool {
+        if self.bytes + bytes > bound_bytes {
+            self.let_go((self.bytes + bytes).saturating_sub(bound_bytes));
+        }
+        if self.bytes + bytes > bound_bytes {
+            return false;
+        }
+        let Some(slot) = self.slots.get_mut(&id) else { return false };
+        slot.bytes = bytes;
+        self.bytes += bytes;
+        true
+    }
+
+    fn let_go(&mut self, wanted_bytes: u64) {
+        let mut unused: Vec<(u64, ChunkId, u64)> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| {
+                // A slot that somebody waits at or opens has clones, or is locked.
+                Arc::strong_count(&slot.open) == 1
+                    && slot.open.try_lock().is_some_and(|inside| {
+                        inside.as_ref().is_none_or(Kept::is_unused)
+                    })
+            })
+            .map(|(id, slot)| (slot.used, *id, slot.bytes))
+            .collect();
+        unused.sort_unstable();
+        let mut freed = 0;
+        for (_, id, bytes) in unused {
+            if freed >= wanted_bytes {
+                break;
+            }
+            freed += bytes;
+            self.remove(id);
+        }
+    }
+
+    fn remove(&mut self, id: ChunkId) {
+        if let Some(slot) = self.slots.remove(&id) {
+            self.bytes -= slot.bytes;
+        }
+    }
+}
+
+fn chunk_bytes(chunk: &OpenChunk) -> u64 {
+    chunk.memory_bytes() as u64
+}

@@ -12,9 +12,12 @@ use tokio_util::task::TaskTracker;
 use crate::cpu::Cpu;
 use crate::load::{self, LoadMode};
 use crate::memory::Memory;
+use crate::open_chunks::OpenChunks;
+use crate::pressure::Pressure;
 use crate::queue::LoadQueue;
-use crate::registry::Registry;
+use crate::ranged::FetchedGroups;
 use crate::recording::{RecordedSource, Recording};
+use crate::registry::Registry;
 use crate::shared::Shared;
 use crate::source::{Source, Start};
 use crate::viewers::{Grant, Interest, ViewerId};
@@ -47,15 +50,19 @@ impl Engine {
         let http = HttpClient::new(fetch.clone())
             .map_err(|error| EngineError::Manifest(Arc::new(error)))?;
         let manifests = Arc::new(ManifestClient::new(fetch, http.clone()));
+        let memory = Memory::new(config.memory_limit_bytes);
         let shared = Arc::new(Shared {
             http,
             store: Arc::new(store),
-            cpu: Cpu::new(),
+            cpu: Cpu::new()?,
             tasks: TaskTracker::new(),
             indexing: Semaphore::new(INDEXED_AT_A_TIME),
             registry: Registry::default(),
+            fetched: FetchedGroups::default(),
+            open_chunks: OpenChunks::new(memory.open_chunks_bytes()),
+            pressure: Pressure::new(),
             queue: LoadQueue::new(config.max_concurrent_loads),
-            memory: Memory::new(config.memory_limit_bytes),
+            memory,
             stopping: CancellationToken::new(),
             config,
         });
@@ -107,7 +114,11 @@ impl Engine {
     pub async fn shutdown(&self) {
         self.shared.stopping.cancel();
         self.shared.tasks.close();
-        if tokio::time::timeout(SHUTDOWN_PATIENCE, self.shared.tasks.wait()).await.is_err() {
+        let all = async {
+            self.shared.tasks.wait().await;
+            self.shared.cpu.is_idle().await;
+        };
+        if tokio::time::timeout(SHUTDOWN_PATIENCE, all).await.is_err() {
             tracing::warn!("some work did not stop in time and is cut off");
         }
         self.shared.registry.clear();

@@ -53,10 +53,12 @@ pub enum EngineError {
         source_name: Arc<str>,
     },
     /// A stored chunk of a source cannot be read any more.
-    #[error("source {source_name}: a stored chunk is damaged: {what}; ask again")]
+    #[error("source {source_name}: a stored chunk cannot be read: {what}; ask again")]
     StoredChunk {
         /// Which source.
         source_name: Arc<str>,
+        /// Its position in the manifest.
+        position: u32,
         /// What is wrong with it.
         what: Arc<str>,
     },
@@ -72,6 +74,24 @@ pub enum EngineError {
     /// The response cannot be written.
     #[error("{0}")]
     Output(Arc<OutputError>),
+    /// The viewer took nothing for too long, while others waited for the room that it held.
+    #[error(
+        "the viewer took nothing for too long, and a source that is larger than the disk store \
+         (REQUEST_CACHE_MAX_BYTES) cannot wait for it"
+    )]
+    CutOff,
+    /// The disk store has no room for a source.
+    #[error(
+        "source {source_name}: the disk store is full of what others read; raise \
+         REQUEST_CACHE_MAX_BYTES, or ask for fewer topics or a shorter time"
+    )]
+    NoRoom {
+        /// Which source.
+        source_name: Arc<str>,
+    },
+    /// The threads of the process could not be started.
+    #[error("cannot start threads: {0}")]
+    Threads(Arc<str>),
     /// The loader is shutting down.
     #[error("the loader is shutting down; ask another one")]
     ShuttingDown,
@@ -100,9 +120,12 @@ impl EngineError {
             Self::Changed { .. }
             | Self::StoredChunk { .. }
             | Self::MemorySpent
+            | Self::CutOff
+            | Self::NoRoom { .. }
             | Self::ShuttingDown => ErrorKind::Unavailable,
             Self::Output(error) => error.kind(),
-            Self::Store(_) | Self::TaskDied => ErrorKind::Internal,
+            Self::Store(error) => error.kind(),
+            Self::Threads(_) | Self::TaskDied => ErrorKind::Internal,
         }
     }
 

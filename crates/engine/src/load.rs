@@ -9,6 +9,8 @@
 //! was published is never taken back within a generation; a body that differs gets a new one.
 
 mod connection;
+mod room;
+mod turn;
 mod work;
 
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use self::connection::{Connection, Ended};
 use self::work::LoadWork;
 use crate::EngineError;
 use crate::shared::Shared;
-use crate::source::{Generation, Phase, Source};
+use crate::source::{Generation, Source};
 
 /// A source whose body differs this often from the one before it has failed. What differs is
 /// noticed while it is skipped, so it is asked for again and taken from its first message.
@@ -77,7 +79,7 @@ impl Load {
             Err(error) => return self.generation.fail(error),
         }
         let Some(_place) = self.shared.queue.admit(&self.source.viewers).await else {
-            self.start_anew();
+            self.leave();
             return;
         };
         let mut differences = 0;
@@ -86,19 +88,22 @@ impl Load {
                 Ok(BodyEnded::Complete) => return,
                 Ok(BodyEnded::Unwanted) => {
                     tracing::info!(source = %self.source.name, "nobody waits for this source any more; its load stops");
-                    self.start_anew();
+                    self.leave();
                     return;
                 }
                 Ok(BodyEnded::Refused) => {
-                    self.start_anew();
+                    self.leave();
                     return;
                 }
                 Ok(BodyEnded::Differs) if differences + 1 < DIFFERENCES => {
                     differences += 1;
                     tracing::warn!(source = %self.source.name, "the data endpoint gave different data this time; starting over");
-                    self.generation = self.start_anew();
-                    self.generation
-                        .change(|state| state.phase = Phase::Loading { frontier: self.mode.start });
+                    let changed = EngineError::Changed { source_name: self.source.name.clone() };
+                    self.generation =
+                        self.source.start_over(&self.generation, self.mode.start, changed);
+                    if !self.source.is_current(&self.generation) {
+                        return;
+                    }
                 }
                 Ok(BodyEnded::Differs) => {
                     let source_name = self.source.name.clone();
@@ -110,9 +115,9 @@ impl Load {
     }
 
     /// Leaves an empty generation behind; whoever has read of the old one cannot go on.
-    fn start_anew(&self) -> Arc<Generation> {
+    fn leave(&self) {
         let changed = EngineError::Changed { source_name: self.source.name.clone() };
-        self.source.supersede(&self.generation, changed)
+        self.source.supersede(&self.generation, changed);
     }
 
     fn fail(&self, error: EngineError) {
@@ -148,10 +153,13 @@ impl Load {
                 if connection.nobody_comes().await {
                     return Ok(BodyEnded::Unwanted);
                 }
+                // That nobody was there does not count as silence.
+                last_progress = Instant::now();
+                backoff = FIRST_BACKOFF;
                 continue;
             };
             let furthest = connection.furthest_bytes();
-            let ended = connection.run(&viewer.access(), &mut work).await?;
+            let ended = connection.run(&viewer.access(), &mut work).await;
             if connection.furthest_bytes() > furthest {
                 last_progress = Instant::now();
                 backoff = FIRST_BACKOFF;

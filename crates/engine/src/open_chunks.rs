@@ -95,21 +95,21 @@ impl OpenChunks {
         OpenChunks { bound_bytes, held: Mutex::default(), large: Mutex::default() }
     }
 
-    /// The chunk, opened with `open` unless it is open already; spilled to what `scratch` gives
-    /// where there is no room for it. Blocks; whoever wants the same chunk waits for the first.
+    /// The chunk, opened with `open` unless it is open already; spilled with `spill` where there is
+    /// no room for it. Blocks; whoever wants the same chunk waits for the first.
     pub(crate) fn get(
         &self,
         id: ChunkId,
         uncompressed_bytes: u64,
         open: impl FnOnce() -> Result<OpenChunk, EngineError>,
-        scratch: impl FnOnce() -> Result<ScratchFile, EngineError>,
+        spill: impl FnOnce(&OpenChunk) -> Result<Spilled, EngineError>,
     ) -> Result<Opened, EngineError> {
         let slot = self.slot(id);
         let mut inside = slot.lock();
         if let Some(opened) = inside.as_ref().and_then(Kept::open) {
             return Ok(opened);
         }
-        let opened = self.open(id, uncompressed_bytes, open, scratch);
+        let opened = self.open(id, uncompressed_bytes, open, spill);
         match opened {
             Ok(opened) => {
                 *inside = Some(Kept::of(&opened));
@@ -133,27 +133,12 @@ impl OpenChunks {
         }
     }
 
-    /// Keeps a chunk that somebody happened to open, if there is room for it.
-    pub(crate) fn offer(&self, id: ChunkId, chunk: &Arc<OpenChunk>) {
-        let slot = self.slot(id);
-        let Some(mut inside) = slot.try_lock() else { return };
-        if inside.is_none() && self.held.lock().charge(id, chunk_bytes(chunk), self.bound_bytes) {
-            *inside = Some(Kept::Memory(chunk.clone()));
-        } else if inside.is_none() {
-            drop(inside);
-            self.held.lock().remove(id);
-        }
-    }
-
     fn slot(&self, id: ChunkId) -> Arc<Mutex<Option<Kept>>> {
         let mut held = self.held.lock();
         held.uses += 1;
         let used = held.uses;
-        let slot = held.slots.entry(id).or_insert_with(|| Slot {
-            open: Arc::default(),
-            bytes: 0,
-            used,
-        });
+        let slot =
+            held.slots.entry(id).or_insert_with(|| Slot { open: Arc::default(), bytes: 0, used });
         slot.used = used;
         slot.open.clone()
     }
@@ -163,14 +148,20 @@ impl OpenChunks {
         id: ChunkId,
         uncompressed_bytes: u64,
         open: impl FnOnce() -> Result<OpenChunk, EngineError>,
-        scratch: impl FnOnce() -> Result<ScratchFile, EngineError>,
+        spill: impl FnOnce(&OpenChunk) -> Result<Spilled, EngineError>,
     ) -> Result<Opened, EngineError> {
         let _large = (uncompressed_bytes > LARGE_BYTES).then(|| self.large.lock());
         let chunk = open()?;
         if self.held.lock().charge(id, chunk_bytes(&chunk), self.bound_bytes) {
             return Ok(Opened::Memory(Arc::new(chunk)));
         }
-        let file = scratch()?;
+        Ok(Opened::Spilled(Arc::new(spill(&chunk)?)))
+    }
+}
+
+impl Spilled {
+    /// Writes the messages of a chunk to a scratch file. Blocks.
+    pub(crate) fn write(chunk: &OpenChunk, file: ScratchFile) -> Result<Spilled, StoreError> {
         let mut failed = None;
         let run = chunk.spill(&mut |bytes| {
             file.append(bytes).map(drop).map_err(|error| {
@@ -179,9 +170,11 @@ impl OpenChunks {
             })
         });
         match (run, failed) {
-            (Ok(run), _) => Ok(Opened::Spilled(Arc::new(Spilled { run, file }))),
-            (Err(_), Some(error)) => Err(error.into()),
-            (Err(error), None) => Err(EngineError::Spill(error.to_string().into())),
+            (_, Some(error)) => Err(error),
+            (Ok(run), None) => Ok(Spilled { run, file }),
+            (Err(error), None) => {
+                Err(StoreError::Part(rdl_mcap_io::OutputError::Codec(error.to_string())))
+            }
         }
     }
 }
@@ -209,9 +202,10 @@ impl Held {
             .filter(|(_, slot)| {
                 // A slot that somebody waits at or opens has clones, or is locked.
                 Arc::strong_count(&slot.open) == 1
-                    && slot.open.try_lock().is_some_and(|inside| {
-                        inside.as_ref().is_none_or(Kept::is_unused)
-                    })
+                    && slot
+                        .open
+                        .try_lock()
+                        .is_some_and(|inside| inside.as_ref().is_none_or(Kept::is_unused))
             })
             .map(|(id, slot)| (slot.used, *id, slot.bytes))
             .collect();

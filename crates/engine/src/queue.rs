@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -16,6 +17,9 @@ use crate::viewers::{Crowd, ViewerId, Viewers};
 
 /// How many needed loads run at a time; also how many sources a response opens at once.
 pub(crate) const MOST_NEEDED: usize = 256;
+
+/// How often a load that waits looks whether it may run, whatever it is told.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Every load of the process that runs or waits to.
 pub(crate) struct LoadQueue {
@@ -61,8 +65,16 @@ impl LoadQueue {
             tokio::select! {
                 _ = crowd.changed() => {}
                 _ = changed.changed() => {}
+                // A viewer that leaves a running load may make room, and tells nobody.
+                () = tokio::time::sleep(LOOK_EVERY) => {}
             }
         }
+    }
+
+    /// How many loads run that are needed.
+    pub(crate) fn needed_count(&self) -> usize {
+        let places = self.places.lock();
+        places.running.values().filter(|viewers| viewers.crowd_now().needed > 0).count()
     }
 
     /// Somebody's need has changed: those who wait look again.

@@ -9,6 +9,7 @@
 
 mod fetching;
 mod indexing;
+mod keeping;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,19 +20,17 @@ use parking_lot::Mutex;
 use rdl_fetch::RangeReader;
 use rdl_mcap_io::{AttachmentRecord, Limits};
 use rdl_model::ByteRange;
-use rdl_store::ScratchFile;
 
 use crate::EngineError;
 use crate::source::Source;
 use crate::viewers::Viewer;
 
 pub(crate) use self::indexing::index;
+pub(crate) use self::keeping::{FetchedChunk, FetchedGroups};
 
 /// The file behind a generation of a static source.
 pub(crate) struct Ranged {
     reader: RangeReader,
-    /// Verified chunks, each with message indexes of our own.
-    pub(crate) scratch: ScratchFile,
     limits: Limits,
     /// Fetches under way, by chunk: whoever needs a chunk of one shares it.
     fetches: Mutex<HashMap<u32, Fetch>>,

@@ -61,8 +61,7 @@ pub(crate) struct Reading {
 impl Readers {
     /// A response that needs every chunk so far.
     pub(crate) fn join(self: &Arc<Self>, progress: &Arc<Progress>) -> Reading {
-        let reader =
-            Arc::new(Reader { progress: progress.clone(), needs_from: AtomicU32::new(0) });
+        let reader = Arc::new(Reader { progress: progress.clone(), needs_from: AtomicU32::new(0) });
         self.0.lock().push(reader.clone());
         Reading { readers: self.clone(), reader }
     }

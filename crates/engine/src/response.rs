@@ -5,37 +5,45 @@
 //! CPU or reads files is in [`work::Work`], which it hands to a blocking thread and gets back.
 //! [`participant::Participant`] is one source as this answer sees it.
 //!
+//! What it holds in memory was reserved whole before it began ([`crate::memory`]): the chunk that
+//! is written, what is ready, what is on its way ([`pieces::Outlet`]), and windows on spilled
+//! chunks. Under [`crate::pressure`] it lets go of the sources that it is done with.
+//!
 //! Invariants: nothing leaves before the first message, or its absence, is known; an answer that
 //! cannot be finished ends with an error, never cleanly; a viewer that goes away stops the task at
-//! the next thing it waits for; at most [`WINDOW`] pieces wait for the viewer.
+//! the next thing it waits for.
 
 mod closing;
 mod lookback;
 mod participant;
+mod pieces;
 mod work;
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
+use rdl_mcap_io::MetadataRecord;
 use rdl_merge::Query;
 use rdl_model::Nanos;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use self::closing::Missing;
 use self::participant::{Participant, Synced};
+use self::pieces::{Outlet, Unread, WINDOW_SLICES};
 use self::work::{Need, Work};
 use crate::EngineError;
 use crate::memory::Reservation;
 use crate::queue::MOST_NEEDED;
+use crate::readers::Progress;
 use crate::recording::Inner;
 use crate::viewers::ViewerId;
 
-/// How many pieces, of about a chunk each, may wait for the viewer.
-const WINDOW: usize = 4;
 /// A source that starts within this much log time of where the response waits is needed too.
 const SOON_NANOS: u64 = 1_000_000_000;
 /// How long a viewer waits for a chunk to fill up while a source gives nothing new.
@@ -43,14 +51,21 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The bytes of an answer. An error is the last item; whoever sends the bytes on must then abort.
 pub struct ResponseStream {
-    pieces: mpsc::Receiver<Result<Bytes, EngineError>>,
+    slices: mpsc::Receiver<Result<Bytes, EngineError>>,
+    /// Set before the last slice was sent on: without it an end is none.
+    ended: Arc<AtomicBool>,
 }
 
 impl Stream for ResponseStream {
     type Item = Result<Bytes, EngineError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.pieces.poll_recv(context)
+        match self.slices.poll_recv(context) {
+            Poll::Ready(None) if !self.ended.swap(true, Ordering::Relaxed) => {
+                Poll::Ready(Some(Err(EngineError::TaskDied)))
+            }
+            polled => polled,
+        }
     }
 }
 
@@ -60,24 +75,40 @@ pub(crate) async fn start(
     query: Arc<Query>,
 ) -> Result<ResponseStream, EngineError> {
     let reservation = recording.shared.memory.reserve_response().await?;
-    let (pieces_in, pieces) = mpsc::channel(WINDOW);
+    let (slices_in, slices) = mpsc::channel(WINDOW_SLICES);
     let (started_in, started) = oneshot::channel();
+    let ended: Arc<AtomicBool> = Arc::default();
+    let stream = ResponseStream { slices, ended: ended.clone() };
     let tasks = recording.shared.tasks.clone();
     tasks.spawn(async move {
         let stopping = recording.shared.stopping.clone();
-        let gone = pieces_in.clone();
-        let mut response = Response::new(recording, query, reservation, pieces_in, started_in);
-        let ended = tokio::select! {
-            ended = response.run() => ended,
+        let gone = slices_in.clone();
+        let progress: Arc<Progress> = Arc::default();
+        let outlet = Outlet::new(slices_in, progress.clone());
+        let mut response =
+            Response::new(recording, query, reservation, &progress, outlet, started_in);
+        let result = tokio::select! {
+            result = response.run() => result,
             () = gone.closed() => return,
+            () = progress.is_cut_off() => Err(EngineError::CutOff),
             () = stopping.cancelled() => Err(EngineError::ShuttingDown),
         };
-        if let Err(error) = ended {
-            response.fail(error).await;
+        if let Err(error) = result {
+            // The viewer may take its time to notice.
+            match response.into_outlet() {
+                (_, Some(started)) => {
+                    let _ = started.send(Err(error));
+                }
+                (outlet, None) => {
+                    tracing::warn!(%error, "a response is aborted");
+                    outlet.fail(error).await;
+                }
+            }
         }
+        ended.store(true, Ordering::Relaxed);
     });
     started.await.unwrap_or(Err(EngineError::TaskDied))?;
-    Ok(ResponseStream { pieces })
+    Ok(stream)
 }
 
 struct Response {
@@ -87,9 +118,13 @@ struct Response {
     /// `None` while a blocking thread has it.
     work: Option<Work>,
     /// For all that it holds in memory, but for open chunks.
+    #[expect(dead_code, reason = "held until the response ends")]
     reservation: Reservation,
     missing: Vec<Missing>,
-    pieces: mpsc::Sender<Result<Bytes, EngineError>>,
+    /// The metadata records of sources that the response is done with.
+    metadata: BTreeSet<MetadataRecord>,
+    pressed: watch::Receiver<u64>,
+    outlet: Outlet,
     started: Option<oneshot::Sender<Result<(), EngineError>>>,
 }
 
@@ -98,39 +133,44 @@ impl Response {
         recording: Arc<Inner>,
         query: Arc<Query>,
         reservation: Reservation,
-        pieces: mpsc::Sender<Result<Bytes, EngineError>>,
+        progress: &Arc<Progress>,
+        outlet: Outlet,
         started: oneshot::Sender<Result<(), EngineError>>,
     ) -> Response {
         let viewer = ViewerId::new();
         let participants = (0..recording.sources.len())
-            .filter_map(|at| Participant::plan(&recording, &query, viewer, at))
+            .filter_map(|at| Participant::plan(&recording, &query, viewer, progress, at))
             .collect();
         Response {
-            work: Some(Work::new(query.clone(), &recording.shared.config)),
+            work: Some(Work::new(recording.shared.clone(), query.clone(), reservation.bytes())),
+            pressed: recording.shared.pressure.calls(),
             recording,
             query,
             participants,
             reservation,
             missing: Vec::new(),
-            pieces,
+            metadata: BTreeSet::new(),
+            outlet,
             started: Some(started),
         }
     }
 
     /// Answers from the first message to the footer.
     async fn run(&mut self) -> Result<(), EngineError> {
-        let latched = lookback::search(self).await?;
-        self.with_work(move |work| work.latch(&latched)).await?;
+        lookback::search(self).await?;
         if let Some(times) = self.query.merged_times() {
             let work = self.work.as_mut().ok_or(EngineError::TaskDied)?;
-            for participant in &self.participants {
+            for participant in &mut self.participants {
                 participant.enter(times, work);
             }
-            self.take_complete()?;
         }
         loop {
+            if self.recording.shared.pressure.is_on() {
+                self.let_go()?;
+            }
             match self.with_work(Work::advance).await? {
                 Need::Send => self.send().await?,
+                Need::Turn => {}
                 Need::Chunks { source, chunks } => self.verify(source, &chunks).await?,
                 Need::Source(source) => self.progress(source).await?,
                 Need::End => break,
@@ -139,30 +179,30 @@ impl Response {
         self.close().await
     }
 
-    /// Sources that are known whole need no waiting for.
-    fn take_complete(&mut self) -> Result<(), EngineError> {
-        let work = self.work.as_mut().ok_or(EngineError::TaskDied)?;
-        for participant in self.participants.iter_mut().filter(|source| source.is_complete()) {
-            // What fails here is met again, and dealt with, when the merge reaches it.
-            let _ = participant.sync(&self.recording, work);
-        }
-        Ok(())
-    }
-
     /// Brings the source on: opens it, or waits until it has something new.
     async fn progress(&mut self, source: u32) -> Result<(), EngineError> {
         let mut patience = Some(tokio::time::Instant::now() + PATIENCE);
         loop {
             let work = self.work.as_mut().ok_or(EngineError::TaskDied)?;
             let participant = participant_of(&mut self.participants, source)?;
-            match participant.sync(&self.recording, work) {
+            participant.need(&self.recording);
+            let synced = participant.sync(&self.recording, work);
+            self.open_upcoming(source)?;
+            match synced {
                 Ok(Synced::Changed) => return Ok(()),
                 Ok(Synced::Unchanged) => {}
                 Err(error) => return self.source_failed(source, error),
             }
-            self.open_upcoming(source)?;
+            if self.recording.shared.pressure.is_on() {
+                self.let_go()?;
+            }
             let participant = participant_of(&mut self.participants, source)?;
-            let changed = participant.changed();
+            let changed = async {
+                tokio::select! {
+                    () = participant.changed() => {}
+                    _ = self.pressed.changed() => {}
+                }
+            };
             match patience {
                 None => changed.await,
                 Some(until) => {
@@ -180,21 +220,42 @@ impl Response {
     /// While `source` holds the response back: opens those that hold it back as well, or soon
     /// will, and some of those that come after them.
     fn open_upcoming(&mut self, source: u32) -> Result<(), EngineError> {
-        let work = self.work.as_ref().ok_or(EngineError::TaskDied)?;
+        let work = self.work.as_mut().ok_or(EngineError::TaskDied)?;
         let upcoming = work.next_unopened(MOST_NEEDED);
         let held_back_by = participant_of(&mut self.participants, source)?;
-        held_back_by.need(&self.recording);
         let soon = Nanos(held_back_by.reached().0.saturating_add(SOON_NANOS));
         let mut ahead = self.recording.shared.config.max_concurrent_loads;
         for source in upcoming {
             let participant = participant_of(&mut self.participants, source)?;
-            if participant.declared_times().start <= soon {
+            if participant.starts_by(soon) {
                 participant.need(&self.recording);
+                if participant.is_complete() {
+                    // What fails here is met again, and dealt with, when the merge reaches it.
+                    let _ = participant.sync(&self.recording, work);
+                }
             } else if ahead > 0 {
                 participant.open(&self.recording);
                 ahead -= usize::from(participant.is_loading());
             } else {
                 break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of the sources that the response is done with, and tells the others from which
+    /// chunk on it needs them.
+    fn let_go(&mut self) -> Result<(), EngineError> {
+        let work = self.work.as_mut().ok_or(EngineError::TaskDied)?;
+        let needed = work.needed_chunks();
+        let last = !self.query.attachments;
+        for participant in &mut self.participants {
+            let needed = needed.get(&participant.at).copied();
+            participant.needs_from(needed);
+            if last && needed.is_none() && participant.is_used_up() {
+                closing::remember(participant, &self.query, &mut self.metadata, &mut self.missing);
+                participant.let_go();
+                work.forget_source(participant.at);
             }
         }
         Ok(())
@@ -216,7 +277,9 @@ impl Response {
 
     /// Without `partial` the answer fails with its source.
     fn source_failed(&mut self, source: u32, error: EngineError) -> Result<(), EngineError> {
-        if !self.query.partial {
+        // Before anything has left, a source that changed can be served from its beginning.
+        let starts_again = matches!(error, EngineError::Changed { .. }) && self.started.is_some();
+        if !self.query.partial || starts_again {
             return Err(error);
         }
         let name = participant_of(&mut self.participants, source)?.leave();
@@ -230,6 +293,9 @@ impl Response {
 
     /// Everything after the last message.
     async fn close(&mut self) -> Result<(), EngineError> {
+        if let Some(why) = self.participants.iter().find_map(Participant::superseded) {
+            return Err(why);
+        }
         let attachments = closing::attachments(self).await?;
         let metadata = closing::metadata(self);
         self.with_work(move |work| work.finish(&metadata, &attachments)).await?;
@@ -242,30 +308,43 @@ impl Response {
         if !work.may_leave() {
             return Ok(());
         }
-        let pieces = work.take_output();
+        let pieces = work.take_output()?;
         if let Some(started) = self.started.take() {
             // A viewer that went away is noticed at the first piece.
             let _ = started.send(Ok(()));
         }
         for piece in pieces {
-            if self.pieces.send(Ok(piece)).await.is_err() {
-                // Nobody listens: the task is stopped from outside.
-                return std::future::pending().await;
+            if let Err(Unread { chunk, error }) =
+                self.outlet.send(&self.recording.shared, piece).await
+            {
+                let participant = participant_of(&mut self.participants, chunk.source)?;
+                let source_name = participant.name();
+                let what = error.to_string().into();
+                let error = EngineError::StoredChunk { source_name, position: chunk.source, what };
+                return Err(self.lost(error).await);
             }
         }
         Ok(())
     }
 
-    async fn fail(&mut self, error: EngineError) {
-        match self.started.take() {
-            Some(started) => {
-                let _ = started.send(Err(error));
-            }
-            None => {
-                tracing::warn!(%error, "a response is aborted");
-                let _ = self.pieces.send(Err(error)).await;
-            }
+    /// What was stored of a source cannot be read any more: whoever comes next loads it again.
+    /// Before anything has left, this response does.
+    async fn lost(&mut self, error: EngineError) -> EngineError {
+        let EngineError::StoredChunk { position, source_name, .. } = &error else { return error };
+        let Ok(participant) = participant_of(&mut self.participants, *position) else {
+            return error;
+        };
+        tracing::warn!(%error, "a stored source is lost");
+        participant.lose(&self.recording.shared).await;
+        match self.started {
+            Some(_) => EngineError::Changed { source_name: source_name.clone() },
+            None => error,
         }
+    }
+
+    /// Gives back all that it holds but the way to the viewer.
+    fn into_outlet(self) -> (Outlet, Option<oneshot::Sender<Result<(), EngineError>>>) {
+        (self.outlet, self.started)
     }
 
     /// Runs `action` on a blocking thread.
@@ -284,7 +363,10 @@ impl Response {
             })
             .await?;
         self.work = Some(work);
-        result
+        match result {
+            Err(error) => Err(self.lost(error).await),
+            result => result,
+        }
     }
 }
 

@@ -1,13 +1,16 @@
 use std::sync::Arc;
 
 use rdl_fetch::HttpClient;
-use rdl_store::DiskStore;
+use rdl_store::{DiskStore, StoreError};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::cpu::Cpu;
 use crate::memory::Memory;
+use crate::open_chunks::OpenChunks;
+use crate::pressure::Pressure;
 use crate::queue::LoadQueue;
+use crate::ranged::FetchedGroups;
 use crate::registry::Registry;
 use crate::{EngineConfig, EngineError};
 
@@ -22,6 +25,10 @@ pub(crate) struct Shared {
     /// Turns to index a static source.
     pub(crate) indexing: Semaphore,
     pub(crate) registry: Registry,
+    /// What was fetched of static sources.
+    pub(crate) fetched: FetchedGroups,
+    pub(crate) open_chunks: OpenChunks,
+    pub(crate) pressure: Pressure,
     /// Which loads may run.
     pub(crate) queue: Arc<LoadQueue>,
     /// Shared out before it is used.
@@ -31,6 +38,29 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Writes to the disk store; where it is full, once more after letting go of what nobody
+    /// reads. Blocks.
+    pub(crate) fn with_room<T>(
+        &self,
+        bytes: u64,
+        write: impl Fn() -> Result<T, StoreError>,
+    ) -> Result<T, EngineError> {
+        match write() {
+            Err(error) if error.is_full() => {
+                self.make_room(bytes);
+                Ok(write()?)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// Lets go of what nobody reads, so that the disk store finds room for this much. Blocks.
+    pub(crate) fn make_room(&self, bytes: u64) {
+        self.pressure.press();
+        self.registry.forget_unread();
+        self.fetched.let_go(bytes);
+    }
+
     /// Runs store work off the async threads.
     pub(crate) async fn store<T: Send + 'static>(
         &self,

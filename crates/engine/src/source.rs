@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,11 +14,13 @@ use parking_lot::{Mutex, MutexGuard};
 use rdl_fetch::Validator;
 use rdl_mcap_io::{ChannelRecord, ChannelUse, ChunkDescriptor, Index, MetadataRecord, Position};
 use rdl_model::{ByteRange, Nanos, Problem, ProblemCode, SourceKey, TimeRange};
-use rdl_store::SourceFiles;
+use rdl_store::{SourceFiles, StoreError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::ranged::Ranged;
+use crate::open_chunks::ChunkId;
+use crate::ranged::{FetchedChunk, Ranged};
+use crate::readers::{Progress, Readers, Reading};
 use crate::viewers::Viewers;
 use crate::{EngineError, SourceKind};
 
@@ -75,8 +78,7 @@ impl Source {
 
     /// Everyone who reads or loads a generation holds on to it.
     fn is_unread(&self, current: &Arc<Generation>) -> bool {
-        Arc::strong_count(current) == 1
-            && !matches!(current.state().phase, Phase::Loading { .. })
+        Arc::strong_count(current) == 1 && !matches!(current.state().phase, Phase::Loading { .. })
     }
 
     /// About what is known of it takes in memory, in bytes.
@@ -88,15 +90,53 @@ impl Source {
         self.current.lock().clone()
     }
 
+    /// The current generation, for a response that reads it from now on.
+    pub(crate) fn pin(&self, progress: &Arc<Progress>) -> (Arc<Generation>, Reading) {
+        let current = self.current.lock();
+        (current.clone(), current.readers.join(progress))
+    }
+
     /// Puts a new, empty generation in place of `old`; whoever reads `old` is told `why`.
-    /// Returns the generation that is current afterwards.
-    pub(crate) fn supersede(&self, old: &Arc<Generation>, why: EngineError) -> Arc<Generation> {
+    pub(crate) fn supersede(&self, old: &Arc<Generation>, why: EngineError) {
         let mut current = self.current.lock();
         if Arc::ptr_eq(&current, old) {
             *current = Arc::default();
         }
         old.change(|state| state.phase = Phase::Superseded(why));
-        current.clone()
+    }
+
+    /// The same, but the new generation is the caller's to load, as `old` was. A load that nobody
+    /// new can find any more (see [`Source::retire`]) goes on as such.
+    pub(crate) fn start_over(
+        &self,
+        old: &Arc<Generation>,
+        declared_start: Nanos,
+        why: EngineError,
+    ) -> Arc<Generation> {
+        let fresh = Generation::default();
+        fresh.state().phase = Phase::Loading { frontier: declared_start };
+        let fresh = Arc::new(fresh);
+        let mut current = self.current.lock();
+        if Arc::ptr_eq(&current, old) {
+            *current = fresh.clone();
+        }
+        old.change(|state| state.phase = Phase::Superseded(why));
+        fresh
+    }
+
+    /// Takes a generation that lets go of its beginning out of sight: who reads it goes on, and
+    /// whoever comes gets another.
+    pub(crate) fn retire(&self, generation: &Arc<Generation>) {
+        let mut current = self.current.lock();
+        if Arc::ptr_eq(&current, generation) {
+            *current = Arc::default();
+            generation.touch();
+        }
+    }
+
+    /// Whether this generation is the one that whoever comes gets.
+    pub(crate) fn is_current(&self, generation: &Arc<Generation>) -> bool {
+        Arc::ptr_eq(&self.current.lock(), generation)
     }
 
     /// Whether work on the source has to be started, in which case the caller must start it: the
@@ -112,7 +152,7 @@ impl Source {
             let state = current.state();
             match &state.phase {
                 Phase::Loading { .. } => return None,
-                Phase::Failed { at, .. } if at.elapsed() < FAILURE_COUNTS_FOR => return None,
+                Phase::Failed { at, .. } if !Source::may_retry(*at) => return None,
                 Phase::Complete if !state.is_stale(believed_for) => return None,
                 Phase::Complete => Some(current.clone()),
                 Phase::Pending | Phase::Failed { .. } | Phase::Superseded(_) => None,
@@ -126,11 +166,22 @@ impl Source {
         Some(Start { generation: current.clone(), before })
     }
 
+    /// Whether a failure at that time is long enough ago to try again.
+    pub(crate) fn may_retry(failed_at: Instant) -> bool {
+        failed_at.elapsed() >= FAILURE_COUNTS_FOR
+    }
+
     /// The file turned out to be unchanged: `before` is current again.
     pub(crate) fn put_back(&self, fresh: &Arc<Generation>, before: Arc<Generation>) {
         let mut current = self.current.lock();
         if Arc::ptr_eq(&current, fresh) {
-            *current = before;
+            let is_good = {
+                let mut state = before.state();
+                state.validated = Some(Instant::now());
+                matches!(state.phase, Phase::Complete)
+            };
+            // A reader may have found meanwhile that it is not to be relied on.
+            *current = if is_good { before } else { Arc::default() };
         }
         let unchanged = EngineError::Changed { source_name: self.name.clone() };
         fresh.change(|state| state.phase = Phase::Superseded(unchanged));
@@ -156,13 +207,22 @@ pub(crate) struct Start {
 
 /// One consistent body of data of a source.
 pub(crate) struct Generation {
+    /// Tells it from every other generation of the process.
+    number: u64,
     state: Mutex<State>,
     version: watch::Sender<u64>,
+    readers: Arc<Readers>,
 }
 
 impl Default for Generation {
     fn default() -> Self {
-        Generation { state: Mutex::default(), version: watch::Sender::new(0) }
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Generation {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            state: Mutex::default(),
+            version: watch::Sender::new(0),
+            readers: Arc::default(),
+        }
     }
 }
 
@@ -213,12 +273,14 @@ pub(crate) struct Chunk {
 }
 
 /// Where a chunk's bytes lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Place {
     /// In the source's files.
     Stored(Position),
-    /// In the scratch file of a static source.
-    Scratch(ByteRange),
+    /// Fetched from a static file, and verified.
+    Fetched(FetchedChunk),
+    /// In the static file itself, verified before, and let go of since.
+    LetGo(ByteRange),
     /// In the static file itself, not yet verified: the descriptor is what the summary claims.
     Claimed(ByteRange),
     /// It has no messages.
@@ -254,6 +316,20 @@ impl Generation {
         result
     }
 
+    /// The responses that read it.
+    pub(crate) fn readers(&self) -> &Arc<Readers> {
+        &self.readers
+    }
+
+    /// The name of one of its chunks among all of the process.
+    pub(crate) fn chunk_id(&self, chunk: u32) -> ChunkId {
+        (self.number, chunk)
+    }
+
+    pub(crate) fn descriptor(&self, chunk: u32) -> Option<Arc<ChunkDescriptor>> {
+        self.state().chunks.get(chunk as usize).map(|chunk| chunk.descriptor.clone())
+    }
+
     fn touch(&self) {
         self.version.send_modify(|version| *version += 1);
     }
@@ -284,31 +360,51 @@ impl Generation {
         });
     }
 
-    /// Reads a chunk that is not merely claimed. Blocks.
-    pub(crate) fn read_chunk(&self, chunk: u32) -> Result<Bytes, ReadFault> {
+    /// Where the bytes of a chunk lie; `None` where they have to be fetched first, and for one
+    /// that is left out. Whoever has it can read it.
+    pub(crate) fn chunk_data(&self, chunk: u32) -> Option<ChunkData> {
         let state = self.state();
-        let place = state.chunks.get(chunk as usize).map(|chunk| chunk.place);
-        let files = state.files.clone();
-        let ranged = state.ranged.clone();
-        drop(state);
-        match (place, files, ranged) {
-            (Some(Place::Stored(position)), Some(files), _) => {
-                files.read(position).map_err(|error| ReadFault::Store(error.into()))
+        match (&state.chunks.get(chunk as usize)?.place, &state.files) {
+            (Place::Stored(position), Some(files)) => {
+                Some(ChunkData::Stored(files.clone(), *position))
             }
-            (Some(Place::Scratch(range)), _, Some(ranged)) => {
-                ranged.scratch.read(range).map_err(|error| ReadFault::Store(error.into()))
-            }
-            _ => Err(ReadFault::NotHere),
+            (Place::Fetched(fetched), _) => Some(ChunkData::Fetched(fetched.clone())),
+            _ => None,
         }
     }
 }
 
-/// Why [`Generation::read_chunk`] gave nothing.
-pub(crate) enum ReadFault {
-    /// The chunk is only claimed, or left out.
-    NotHere,
-    /// The disk store failed.
-    Store(EngineError),
+/// The bytes of a chunk on disk: its record, and the message indexes behind it.
+#[derive(Clone)]
+pub(crate) enum ChunkData {
+    Stored(Arc<SourceFiles>, Position),
+    Fetched(FetchedChunk),
+}
+
+impl ChunkData {
+    /// Its size in bytes.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Stored(_, position) => position.range.len(),
+            Self::Fetched(fetched) => fetched.len(),
+        }
+    }
+
+    /// Reads all of it. Blocks.
+    pub(crate) fn read_all(&self) -> Result<Bytes, StoreError> {
+        self.read(ByteRange::at(0, self.len()))
+    }
+
+    /// Reads a part of it. Blocks.
+    pub(crate) fn read(&self, part: ByteRange) -> Result<Bytes, StoreError> {
+        match self {
+            Self::Stored(files, position) => {
+                let start = position.range.start + part.start;
+                files.read(Position { range: ByteRange::at(start, part.len()), ..*position })
+            }
+            Self::Fetched(fetched) => fetched.read(part),
+        }
+    }
 }
 
 impl State {
@@ -379,7 +475,9 @@ impl State {
             .map(|chunk| match chunk.place {
                 Place::Claimed(_) => None,
                 Place::Empty | Place::Damaged => Some(0),
-                Place::Stored(_) | Place::Scratch(_) => Some(chunk.descriptor.message_count),
+                Place::Stored(_) | Place::Fetched(_) | Place::LetGo(_) => {
+                    Some(chunk.descriptor.message_count)
+                }
             })
             .sum()
     }

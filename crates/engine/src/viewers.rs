@@ -7,9 +7,13 @@ use parking_lot::Mutex;
 use rdl_fetch::{Access, FetchError, ManifestClient, ManifestParams, Token};
 use rdl_model::SourceKey;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use url::Url;
 
 use crate::EngineError;
+
+/// A URL that is refused within this time after the manifest gave it is refused for good.
+const RENEWAL_COUNTS_FOR: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// How to ask the manifest endpoint again for one user.
 pub(crate) struct Grant {
@@ -54,8 +58,8 @@ pub(crate) struct Viewer {
 enum Standing {
     #[default]
     Good,
-    /// Refused once, and the manifest was asked again.
-    Renewed,
+    /// Refused, and the manifest was asked again at this time.
+    Renewed(Instant),
     Refused(EngineError),
 }
 
@@ -68,16 +72,22 @@ impl Viewer {
     pub(crate) fn refusal(&self) -> Option<EngineError> {
         match &*self.standing.lock() {
             Standing::Refused(error) => Some(error.clone()),
-            Standing::Good | Standing::Renewed => None,
+            Standing::Good | Standing::Renewed(_) => None,
         }
     }
 
-    /// After a refusal: asks the manifest once more. `false` when this viewer can do no more.
+    /// After a refusal: asks the manifest once more, unless it has just been asked. `false` when
+    /// this viewer can do no more.
     pub(crate) async fn renew(&self, key: &SourceKey, refusal: &EngineError) -> bool {
-        let first = matches!(*self.standing.lock(), Standing::Good);
-        if first && let Ok(Some(access)) = self.grant.renew(key).await {
+        let may_ask = match *self.standing.lock() {
+            Standing::Good => true,
+            // Signed URLs of a long answer run out again and again.
+            Standing::Renewed(at) => at.elapsed() >= RENEWAL_COUNTS_FOR,
+            Standing::Refused(_) => false,
+        };
+        if may_ask && let Ok(Some(access)) = self.grant.renew(key).await {
             *self.access.lock() = access;
-            *self.standing.lock() = Standing::Renewed;
+            *self.standing.lock() = Standing::Renewed(Instant::now());
             return true;
         }
         *self.standing.lock() = Standing::Refused(refusal.clone());

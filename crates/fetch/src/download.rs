@@ -43,6 +43,12 @@ impl Download {
         self.content_length
     }
 
+    /// Nobody waits for the next bytes for now: the time until [`Download::next`] is called again
+    /// does not count as silence.
+    pub fn pause(&mut self) {
+        self.waiting_since = None;
+    }
+
     /// The next bytes; `None` at the end of the body, which a server that announced no length may
     /// reach early. Fails when nothing came for `stall` of waiting, counted across calls whose
     /// futures were dropped. A dropped future loses no bytes.

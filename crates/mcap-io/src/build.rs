@@ -60,6 +60,11 @@ impl ChunkBuilder {
         self.records.len()
     }
 
+    /// What its buffers take in memory, in bytes, about.
+    pub fn memory_bytes(&self) -> usize {
+        self.records.capacity() + self.stored.capacity()
+    }
+
     /// How many messages there are so far.
     pub fn message_count(&self) -> u64 {
         self.tally.count()

@@ -26,10 +26,19 @@ use crate::{
     StoredChunk,
 };
 
+/// A piece of what was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutputPiece {
+    /// These bytes.
+    Bytes(Bytes),
+    /// The stored bytes of the chunk that was given this ticket.
+    Chunk(u64),
+}
+
 /// A file as far as it is written.
 pub(crate) struct FileWriter {
     /// Written and not taken yet.
-    output: Vec<Bytes>,
+    output: Vec<OutputPiece>,
     /// Small records that come after `output`.
     buffer: Vec<u8>,
     pending_bytes: usize,
@@ -121,8 +130,31 @@ impl FileWriter {
 
     /// Writes a chunk whose channels are defined, and says where it lies.
     pub(crate) fn chunk(&mut self, chunk: &StoredChunk) -> Result<ByteRange, OutputError> {
-        let descriptor = &chunk.descriptor;
-        let range = ByteRange::at(self.position, chunk.bytes.len() as u64);
+        let range = self.account(&chunk.descriptor, chunk.bytes.len() as u64)?;
+        self.push(chunk.bytes.clone());
+        Ok(range)
+    }
+
+    /// Leaves the place for a chunk whose channels are defined; its bytes are somewhere else.
+    pub(crate) fn chunk_elsewhere(
+        &mut self,
+        descriptor: &ChunkDescriptor,
+        ticket: u64,
+    ) -> Result<(), OutputError> {
+        let range = self.account(descriptor, descriptor.stored_bytes())?;
+        self.seal_buffer();
+        self.position = range.end;
+        self.output.push(OutputPiece::Chunk(ticket));
+        Ok(())
+    }
+
+    /// Puts a chunk that comes next into the summary, and says where it will lie.
+    fn account(
+        &mut self,
+        descriptor: &ChunkDescriptor,
+        stored_bytes: u64,
+    ) -> Result<ByteRange, OutputError> {
+        let range = ByteRange::at(self.position, stored_bytes);
         let compressed_bytes = compressed_bytes(descriptor);
         let (index_offsets, index_bytes) =
             index_offsets(descriptor, self.position.saturating_add(descriptor.record_bytes));
@@ -154,7 +186,6 @@ impl FileWriter {
         for used in &descriptor.channels {
             *self.message_counts.entry(used.id).or_default() += u64::from(used.count);
         }
-        self.push(chunk.bytes.clone());
         Ok(range)
     }
 
@@ -258,13 +289,13 @@ impl FileWriter {
     }
 
     /// Takes what was written since the last call, in order.
-    pub(crate) fn take_output(&mut self) -> Vec<Bytes> {
+    pub(crate) fn take_output(&mut self) -> Vec<OutputPiece> {
         self.seal_buffer();
         self.pending_bytes = 0;
         mem::take(&mut self.output)
     }
 
-    /// What was written and not taken yet, in bytes.
+    /// What was written and not taken yet, in bytes, less chunks that are elsewhere.
     pub(crate) fn pending_bytes(&self) -> usize {
         self.pending_bytes
     }
@@ -288,7 +319,7 @@ impl FileWriter {
     fn push(&mut self, bytes: Bytes) {
         self.seal_buffer();
         self.advance(bytes.len());
-        self.output.push(bytes);
+        self.output.push(OutputPiece::Bytes(bytes));
     }
 
     fn advance(&mut self, bytes: usize) {
@@ -298,7 +329,7 @@ impl FileWriter {
 
     fn seal_buffer(&mut self) {
         if !self.buffer.is_empty() {
-            self.output.push(mem::take(&mut self.buffer).into());
+            self.output.push(OutputPiece::Bytes(mem::take(&mut self.buffer).into()));
         }
     }
 }

@@ -150,6 +150,37 @@ impl Intake {
         self.guarded(Self::scan)
     }
 
+    /// What it holds in memory between two calls, in bytes, but for definitions.
+    pub fn memory_bytes(&self) -> usize {
+        self.body.scanner.memory_bytes() + self.rechunker.memory_bytes()
+    }
+
+    /// What the record that is arriving will take in memory until it is taken in, in bytes.
+    pub fn incoming_bytes(&mut self) -> u64 {
+        self.body.scanner.incoming_bytes()
+    }
+
+    /// Gives out everything that waits to be sorted, and gives its memory back. What comes later
+    /// and lies at most the sort window behind is in its place all the same. An error is kept and
+    /// comes with the next call that can return one.
+    pub fn shed(&mut self) {
+        if self.body.failed.is_none() {
+            // Kept in `failed`.
+            let _ = self.guarded(|intake| intake.rechunker.shed());
+        }
+    }
+
+    /// Takes out the beginning of the record that is arriving, for somebody else to keep;
+    /// [`Intake::swap_in`] puts it back, before anything else is called.
+    pub fn swap_out(&mut self) -> Option<Bytes> {
+        Some(self.body.scanner.swap_out()).filter(|bytes| !bytes.is_empty())
+    }
+
+    /// Puts back what [`Intake::swap_out`] took.
+    pub fn swap_in(&mut self, bytes: Bytes) {
+        self.body.scanner.swap_in(bytes);
+    }
+
     /// The next event. Drain them after every other call.
     pub fn next_event(&mut self) -> Option<IntakeEvent> {
         self.events.pop_front()

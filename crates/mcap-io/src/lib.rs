@@ -21,6 +21,7 @@ mod output;
 mod part;
 mod rechunk;
 mod records;
+mod run;
 #[cfg(test)]
 mod sample;
 mod scan;
@@ -38,9 +39,10 @@ pub use index::{Index, IndexedAttachment, IndexedChunk, Position};
 pub use intake::{Intake, IntakeError, IntakeEvent, IntakeOptions};
 pub use limits::Limits;
 pub use open::{MessageEntry, OpenChunk, open_chunk_bound_bytes};
-pub use output::{OutputError, OutputOptions, OutputWriter};
+pub use output::{OutputError, OutputOptions, OutputPiece, OutputWriter};
 pub use part::PartWriter;
 pub use records::{AttachmentRecord, MetadataRecord, RecordError};
+pub use run::{LEAST_RECORD_BYTES, RunError, SortedRun};
 pub use scan::{ScanError, ScanEvent, ScannedChunk, ScannedMessage, Scanner};
 pub use summary::{
     Summary, SummaryAttachment, SummaryChunk, SummaryError, SummaryMetadata, SummaryStatistics,

@@ -1,5 +1,7 @@
 //! Opened chunks: what a merge takes messages from.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use mcap::records::op;
 use rdl_model::Nanos;
@@ -18,7 +20,7 @@ use crate::{Limits, MessageView};
 pub struct OpenChunk {
     records: Bytes,
     /// By log time; equal times in their order in the chunk.
-    messages: Vec<MessageEntry>,
+    messages: Arc<[MessageEntry]>,
 }
 
 /// Where a message of an [`OpenChunk`] stands.
@@ -59,8 +61,7 @@ impl OpenChunk {
         if !messages.is_sorted_by_key(|entry| entry.log_time) {
             messages.sort_by_key(|entry| entry.log_time);
         }
-        messages.shrink_to_fit();
-        Ok(OpenChunk { records, messages })
+        Ok(OpenChunk { records, messages: messages.into() })
     }
 
     /// How many messages.
@@ -73,9 +74,21 @@ impl OpenChunk {
         self.messages.is_empty()
     }
 
+    /// Where the messages stand, in order of time.
+    pub fn entries(&self) -> &Arc<[MessageEntry]> {
+        &self.messages
+    }
+
     /// Where message `i` in order of time stands. Panics when there is no such message.
     pub fn entry(&self, i: usize) -> MessageEntry {
         self.messages[i]
+    }
+
+    /// The whole record of message `i` in order of time.
+    pub(crate) fn record(&self, i: usize) -> &[u8] {
+        let offset = self.messages[i].offset as usize;
+        let body = record_at(&self.records, offset).map_or(0, |(_, body)| body.len());
+        &self.records[offset..offset + RECORD_HEADER_BYTES + body]
     }
 
     /// Message `i` in order of time. Panics when there is no such message.
@@ -88,7 +101,7 @@ impl OpenChunk {
 
     /// What it takes in memory, in bytes.
     pub fn memory_bytes(&self) -> usize {
-        self.records.len() + self.messages.capacity() * size_of::<MessageEntry>()
+        self.records.len() + self.messages.len() * size_of::<MessageEntry>()
     }
 }
 

@@ -4,13 +4,13 @@ mod ids;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rdl_model::ErrorKind;
 
 use crate::file::FileWriter;
+pub use crate::file::OutputPiece;
 use crate::{
-    AttachmentRecord, ChannelRecord, ChunkBuilder, Compression, MessageView, MetadataRecord,
-    StoredChunk,
+    AttachmentRecord, ChannelRecord, ChunkBuilder, ChunkDescriptor, Compression, MessageView,
+    MetadataRecord,
 };
 use ids::Ids;
 
@@ -85,6 +85,7 @@ pub struct OutputWriter {
     ids: Ids,
     open: ChunkBuilder,
     chunk_target_bytes: usize,
+    tickets: u64,
 }
 
 impl OutputWriter {
@@ -96,6 +97,7 @@ impl OutputWriter {
             ids: Ids::default(),
             open: ChunkBuilder::new(compression),
             chunk_target_bytes,
+            tickets: 0,
         }
     }
 
@@ -105,19 +107,28 @@ impl OutputWriter {
         channels.into_iter().all(|channel| self.file.fits(channel))
     }
 
-    /// Writes a chunk unchanged, after whatever is still open and those of `channels`, which are
-    /// all that it uses or records, that are new. Only what [`OutputWriter::accepts`] accepts.
+    /// Leaves the place for a chunk that is sent unchanged, after whatever is still open and those of
+    /// `channels`, which are all that it uses or records, that are new. Its stored bytes, as long as
+    /// the descriptor says, go where the ticket is met that is returned. Only what
+    /// [`OutputWriter::accepts`] accepts.
     pub fn pass(
         &mut self,
-        chunk: &StoredChunk,
+        descriptor: &ChunkDescriptor,
         channels: &[Arc<ChannelRecord>],
-    ) -> Result<(), OutputError> {
+    ) -> Result<u64, OutputError> {
         self.close_chunk()?;
         for channel in channels {
             self.file.define(channel)?;
         }
-        self.file.chunk(chunk)?;
-        Ok(())
+        let ticket = self.tickets;
+        self.tickets += 1;
+        self.file.chunk_elsewhere(descriptor, ticket)?;
+        Ok(ticket)
+    }
+
+    /// How large the next chunk is that is written, uncompressed, in bytes.
+    pub fn set_chunk_target_bytes(&mut self, bytes: usize) {
+        self.chunk_target_bytes = bytes;
     }
 
     /// Adds a message of `channel`, as its source numbers it, to the open chunk.
@@ -165,11 +176,12 @@ impl OutputWriter {
     }
 
     /// Takes what was written since the last call, in order; passed chunks are not copied.
-    pub fn take_output(&mut self) -> Vec<Bytes> {
+    pub fn take_output(&mut self) -> Vec<OutputPiece> {
         self.file.take_output()
     }
 
-    /// What was written and not taken yet, in bytes; the open chunk does not count.
+    /// What was written and not taken yet, in bytes; neither the open chunk counts nor those that
+    /// pass through from elsewhere.
     pub fn pending_bytes(&self) -> usize {
         self.file.pending_bytes()
     }

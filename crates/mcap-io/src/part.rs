@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rdl_model::ByteRange;
 
-use crate::file::FileWriter;
+use crate::file::{FileWriter, OutputPiece};
 use crate::output::LIBRARY;
 use crate::{AttachmentRecord, ChannelRecord, MetadataRecord, OutputError, StoredChunk};
 
@@ -50,7 +50,14 @@ impl PartWriter {
 
     /// Takes what was written since the last call, in order; chunks are not copied.
     pub fn take_output(&mut self) -> Vec<Bytes> {
-        self.file.take_output()
+        let pieces = self.file.take_output().into_iter();
+        // A part has the bytes of all its chunks.
+        pieces
+            .filter_map(|piece| match piece {
+                OutputPiece::Bytes(bytes) => Some(bytes),
+                OutputPiece::Chunk(_) => None,
+            })
+            .collect()
     }
 
     /// What was written at all, in bytes.

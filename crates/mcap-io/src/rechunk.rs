@@ -58,6 +58,8 @@ pub(crate) struct Rechunker {
     /// The greatest time that has left, or that [`Rechunker::flush_early`] let go of.
     settled: Option<Nanos>,
     newest: Option<Nanos>,
+    /// The frontier stays before it although more has left, because it left early.
+    left_early: Option<Nanos>,
     out: VecDeque<Rechunked>,
 }
 
@@ -72,6 +74,7 @@ impl Rechunker {
             promised: None,
             settled: None,
             newest: None,
+            left_early: None,
             out: VecDeque::new(),
         }
     }
@@ -82,7 +85,7 @@ impl Rechunker {
     /// comes.
     pub(crate) fn frontier(&self) -> Option<Nanos> {
         let held = self.held.as_ref().map(|held| held.times.start);
-        let waiting = self.buffer.oldest().into_iter().chain(held).min();
+        let waiting = self.buffer.oldest().into_iter().chain(held).chain(self.left_early).min();
         self.settled.map(|settled| waiting.map_or(settled, |waiting| settled.min(waiting)))
     }
 
@@ -138,10 +141,40 @@ impl Rechunker {
         } else {
             self.emit_until(until)?;
         }
+        self.left_early = self.left_early.map(|early| early.max(until));
         // A chunk held back that reaches beyond still leaves whole.
         let held = self.held.as_ref().map_or(until, |held| until.min(held.times.start));
         self.settled = self.settled.max(Some(held));
         Ok(())
+    }
+
+    /// Lets go of everything, and of all memory. What lay within the sort window leaves early: the
+    /// frontier stays behind it, so that what still belongs before it finds its place.
+    pub(crate) fn shed(&mut self) -> Result<(), IntakeError> {
+        let before = self.frontier();
+        self.finish()?;
+        let early = self.newest.map(|newest| self.behind(newest));
+        self.left_early = early.max(before);
+        self.buffer = SortBuffer::default();
+        self.late = SortBuffer::default();
+        self.builder = ChunkBuilder::new(Compression::Lz4);
+        Ok(())
+    }
+
+    /// What it holds in memory, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let held = self.held.as_ref().map_or(0, |held| held.record.len());
+        let out = self.out.iter().map(|out| match out {
+            Rechunked::Chunk(chunk) => chunk.bytes.len(),
+            Rechunked::Problem(_) => 0,
+        });
+        let buffers = self.buffer.memory_bytes() + self.late.memory_bytes();
+        buffers + self.builder.memory_bytes() + held + out.sum::<usize>()
+    }
+
+    fn behind(&self, newest: Nanos) -> Nanos {
+        let window = u64::try_from(self.options.sort_window.as_nanos()).unwrap_or(u64::MAX);
+        Nanos(newest.0.saturating_sub(window))
     }
 
     /// Lets go of everything.
@@ -177,6 +210,7 @@ impl Rechunker {
     /// Lets go of the chunk held back, and before it of everything that is older.
     fn emit_held(&mut self) -> Result<(), IntakeError> {
         let Some(held) = self.held.take() else { return Ok(()) };
+        self.left_early = None;
         self.emit_until(Nanos::MAX)?;
         let limits = &self.options.limits;
         let (body, records) = open(&held, limits).map_err(|error| verified_before(&error))?;
@@ -213,6 +247,7 @@ impl Rechunker {
     }
 
     fn emit_one(&mut self, until: Nanos) -> Result<(), IntakeError> {
+        self.left_early = None;
         self.buffer.move_oldest(&mut self.builder, self.options.chunk_target_bytes, until);
         self.settled = self.settled.max(self.builder.times().map(|times| times.end));
         self.emit_built()

@@ -30,6 +30,9 @@ use crate::{AttachmentRecord, ChunkError, Limits, MetadataRecord, RecordError};
 /// died before it closed its last chunk.
 const UNFINISHED_LENGTH: u64 = u64::MAX;
 
+/// Where the uncompressed size of a chunk ends, counted from the front of its record.
+const CHUNK_SIZE_END: usize = RECORD_HEADER_BYTES + 8 + 8 + 8;
+
 /// Comes first and last in every file.
 const MAGIC: &[u8; 8] = b"\x89MCAP0\r\n";
 /// The bytes of the footer that the summary's checksum covers: all but that checksum.
@@ -85,6 +88,37 @@ impl Scanner {
     /// Gives it the next bytes.
     pub fn push(&mut self, bytes: Bytes) {
         self.framer.push(bytes);
+    }
+
+    /// What it holds in memory, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.framer.memory_bytes()
+    }
+
+    /// How long the record is that is arriving, with the uncompressed records of a chunk, in bytes.
+    pub(crate) fn incoming_bytes(&mut self) -> u64 {
+        if self.skipping.is_some() || !matches!(self.section, Section::Data) {
+            return 0;
+        }
+        let Some([opcode, len @ ..]) = self.framer.peek::<RECORD_HEADER_BYTES>() else { return 0 };
+        let len = u64::from_le_bytes(len).min(self.limits.max_chunk_bytes);
+        let uncompressed_bytes = match self.framer.peek::<CHUNK_SIZE_END>() {
+            Some([.., s0, s1, s2, s3, s4, s5, s6, s7]) if opcode == op::CHUNK => {
+                u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7])
+            }
+            _ => 0,
+        };
+        len.saturating_add(uncompressed_bytes.min(self.limits.max_chunk_bytes))
+    }
+
+    /// Takes out the bytes of the record that is arriving; see [`Scanner::swap_in`].
+    pub(crate) fn swap_out(&mut self) -> Bytes {
+        self.framer.swap_out()
+    }
+
+    /// Puts back what [`Scanner::swap_out`] took, before anything else is pushed.
+    pub(crate) fn swap_in(&mut self, bytes: Bytes) {
+        self.framer.swap_in(bytes);
     }
 
     /// The next event; `None` when it needs more bytes, or the end was reached.

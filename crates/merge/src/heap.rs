@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-use rdl_mcap_io::{ChannelRecord, ChunkDescriptor, OpenChunk};
+use rdl_mcap_io::{ChannelRecord, ChunkDescriptor, MessageEntry, OpenChunk};
 use rdl_model::{ChunkRef, Nanos, TimeRange};
 
 use crate::Query;
@@ -52,21 +52,44 @@ pub enum SourceState {
 pub enum Step {
     /// Send this chunk as it is.
     Pass(ChunkRef),
-    /// Read and open this chunk, then call [`MergeHeap::opened`].
-    Open(ChunkRef),
+    /// Read the chunk's message table from this position on (or from before it) and call
+    /// [`MergeHeap::opened`]. Asked again when a part of the table is used up and there is more.
+    Open {
+        /// Which chunk.
+        at: ChunkRef,
+        /// The first message that is of interest as far as is known, in order of time.
+        from: usize,
+    },
     /// Fetch and verify this chunk, then call [`MergeHeap::replace_chunk`].
     Verify(ChunkRef),
     /// Send these messages of this open chunk, in this order; the query wants each of them.
     Merge {
         /// The open chunk.
         at: ChunkRef,
-        /// Positions for [`OpenChunk::message`]; at least one.
+        /// Positions in the chunk's message table, as for [`OpenChunk::message`]; at least one.
         messages: Range<usize>,
     },
     /// Nothing may leave before this source goes on: open it if it is unopened, else wait for it.
     Wait(u32),
     /// Everything was handed out.
     End,
+}
+
+/// A part of a chunk's message table.
+#[derive(Clone, Debug)]
+pub struct Entries {
+    /// The position of the first of them.
+    pub first: usize,
+    /// In stable order of log time.
+    pub entries: Arc<[MessageEntry]>,
+    /// The log time of the message that follows them; `None` when they are the last.
+    pub next: Option<Nanos>,
+}
+
+impl From<&OpenChunk> for Entries {
+    fn from(chunk: &OpenChunk) -> Entries {
+        Entries { first: 0, entries: chunk.entries().clone(), next: None }
+    }
 }
 
 /// Merges the chunks of all sources of a query.
@@ -85,10 +108,10 @@ pub struct MergeHeap {
     places: HashMap<ChunkRef, Option<Key>>,
     /// The open chunks, at their next wanted message.
     open: BTreeMap<Key, Open>,
+    /// Where in `open` a chunk is.
+    opens: HashMap<ChunkRef, Key>,
     /// The greatest key handed out.
     sent: Option<Key>,
-    /// The chunk of the last [`Step::Merge`].
-    current: Option<(ChunkRef, Arc<OpenChunk>)>,
 }
 
 #[derive(Debug)]
@@ -126,8 +149,8 @@ impl MergeHeap {
             waiting: BTreeMap::new(),
             places: HashMap::new(),
             open: BTreeMap::new(),
+            opens: HashMap::new(),
             sent: None,
-            current: None,
         }
     }
 
@@ -189,9 +212,17 @@ impl MergeHeap {
         }
     }
 
-    /// Hands in a chunk that [`Step::Open`] asked for. Wanted messages that come too late are
-    /// counted here. A chunk that is claimed, unknown or already dealt with is ignored.
-    pub fn opened(&mut self, at: ChunkRef, chunk: Arc<OpenChunk>) {
+    /// Hands in the part of a chunk's message table that [`Step::Open`] asked for. Wanted messages
+    /// that come too late are counted here. A chunk that is claimed, unknown or already dealt with
+    /// is ignored.
+    pub fn opened(&mut self, at: ChunkRef, entries: Entries) {
+        if let Some(key) = self.opens.remove(&at) {
+            if let Some(mut open) = self.open.remove(&key) {
+                open.go_on(entries);
+                self.put_open(at, open);
+            }
+            return;
+        }
         let (Some(times), Some(Some(key))) = (self.times, self.places.get(&at).copied()) else {
             return;
         };
@@ -204,13 +235,21 @@ impl MergeHeap {
             return;
         };
         self.places.remove(&at);
-        let mut open = Open::new(chunk, times, &waiting.descriptor, &source.selection);
+        let open = Open::new(entries, times, &waiting.descriptor, &source.selection);
+        self.put_open(at, open);
+    }
+
+    /// Puts an open chunk at its next wanted message, and counts those before it that are late.
+    fn put_open(&mut self, at: ChunkRef, mut open: Open) {
         while let Some(key) = open.next_key(at) {
-            if self.sent.is_none_or(|sent| sent < key) {
+            if open.is_starved() || self.sent.is_none_or(|sent| sent < key) {
+                self.opens.insert(at, key);
                 self.open.insert(key, open);
                 return;
             }
-            source.late = source.late.saturating_add(1);
+            if let Some(source) = self.sources.get_mut(&at.source) {
+                source.late = source.late.saturating_add(1);
+            }
             open.advance(key.entry + 1);
         }
     }
@@ -225,6 +264,7 @@ impl MergeHeap {
         self.waiting.retain(|key, _| key.source != source);
         self.places.retain(|at, _| at.source != source);
         self.open.retain(|key, _| key.source != source);
+        self.opens.retain(|at, _| at.source != source);
     }
 
     /// What to do next. Until it was done ([`Step::Open`], [`Step::Verify`], [`Step::Wait`]), the
@@ -236,7 +276,6 @@ impl MergeHeap {
         &mut self,
         accepts_ids: &mut dyn FnMut(ChunkRef, &ChunkDescriptor) -> bool,
     ) -> Step {
-        self.current = None;
         loop {
             let Some(least) = self.least() else {
                 return Step::End;
@@ -245,6 +284,11 @@ impl MergeHeap {
                 return Step::Wait(least.source);
             }
             if let Some(open) = self.open.remove(&least) {
+                if open.is_starved() {
+                    self.open.insert(least, open);
+                    return Step::Open { at: least.at(), from: least.entry };
+                }
+                self.opens.remove(&least.at());
                 return self.run(least, open);
             }
             let Some(waiting) = self.waiting.remove(&least) else {
@@ -270,12 +314,9 @@ impl MergeHeap {
         }
     }
 
-    /// An open chunk that still has messages to hand out, or that the last [`Step::Merge`] was of.
-    pub fn open_chunk(&self, at: ChunkRef) -> Option<&Arc<OpenChunk>> {
-        match &self.current {
-            Some((current, chunk)) if *current == at => Some(chunk),
-            _ => self.open.iter().find(|(key, _)| key.at() == at).map(|(_, open)| open.chunk()),
-        }
+    /// Whether an open chunk has messages left to hand out.
+    pub fn is_open(&self, at: ChunkRef) -> bool {
+        self.opens.contains_key(&at)
     }
 
     /// How many chunks are open.
@@ -368,7 +409,7 @@ impl MergeHeap {
         }
         if let Some(sent) = self.sent.filter(|sent| key <= *sent) {
             let late = self.wholly_late(key.at(), descriptor, sent);
-            return late.map_or(Reached::Stays(Step::Open(key.at())), Reached::Late);
+            return late.map_or(Reached::Stays(open(key)), Reached::Late);
         }
         let end = Key::last(descriptor.times.end, key.at());
         if *passes
@@ -377,7 +418,7 @@ impl MergeHeap {
         {
             return Reached::Passes;
         }
-        Reached::Stays(Step::Open(key.at()))
+        Reached::Stays(open(key))
     }
 
     /// How many wanted messages a chunk has, when all of them are late and the descriptor alone
@@ -408,13 +449,15 @@ impl MergeHeap {
             }
         }
         self.sent = Some(last);
-        self.current = Some((at, Arc::clone(open.chunk())));
         open.advance(last.entry + 1);
-        if let Some(key) = open.next_key(at) {
-            self.open.insert(key, open);
-        }
+        self.put_open(at, open);
         Step::Merge { at, messages: first.entry..last.entry + 1 }
     }
+}
+
+/// Opens a chunk from its first message.
+fn open(key: Key) -> Step {
+    Step::Open { at: key.at(), from: 0 }
 }
 
 enum Reached {

@@ -17,6 +17,6 @@ mod lookback;
 mod query;
 mod selection;
 
-pub use heap::{MergeHeap, SourceState, Step};
+pub use heap::{Entries, MergeHeap, SourceState, Step};
 pub use lookback::{DeclaredSource, Lookback, LookbackMessage, LookbackStep, next_to_load};
 pub use query::{Query, ReplayPolicy};

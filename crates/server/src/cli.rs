@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::cache::{self, CacheArgs, CacheCommand};
 use crate::export::{self, ExportArgs};
 use crate::play::{self, DemoArgs};
 use crate::serve::{self, ServeArgs};
@@ -32,6 +33,8 @@ enum Command {
     Demo(DemoArgs),
     /// Write a recording, or a part of it, to a file
     Export(Box<ExportArgs>),
+    /// See what is stored of loaded sources, and remove it
+    Cache(CacheArgs),
 }
 
 const FAILED: u8 = 1;
@@ -56,6 +59,13 @@ fn run(cli: Cli) -> ExitCode {
         Command::Export(args) => {
             telemetry::start(&cli.log, "off");
             checked(args.check(), export::run)
+        }
+        Command::Cache(CacheArgs { command }) => {
+            telemetry::start(&cli.log, "off");
+            match command {
+                CacheCommand::List(args) => checked(args.check(), cache::list),
+                CacheCommand::Purge(args) => checked(args.check(), cache::purge),
+            }
         }
         Command::Demo(args) => {
             telemetry::start(&cli.log, "warn");

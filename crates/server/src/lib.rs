@@ -1,12 +1,13 @@
 //! The service and its command line: settings in, HTTP out.
 //!
-//! [`main`] reads the command line ([`cli`]) and runs one subcommand: [`serve`], [`export`] or
-//! [`play`] (the demo). Requests enter through [`routes`], which turn them into calls of the engine; whatever
+//! [`main`] reads the command line ([`cli`]) and runs one subcommand: [`serve`], [`export`],
+//! [`cache`] or [`play`] (the demo). Requests enter through [`routes`], which turn them into calls of the engine; whatever
 //! goes wrong becomes a [`problem`].
 //!
 //! Invariants: no token, cookie or query string is in any log line or error text; an error after
 //! the headers of a response aborts its connection.
 
+mod cache;
 mod cli;
 mod demo;
 mod export;

@@ -2,20 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rdl_mcap_io::{
-    ChannelDef, ChannelRecord, Index, IndexedAttachment, IndexedChunk, MetadataRecord, SchemaDef,
+    ChannelDef, ChannelRecord, Index, IndexedAttachment, IndexedChunk, MetadataRecord, Position,
+    SchemaDef,
 };
 use rdl_model::Problem;
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
 use crate::attempt::PartInfo;
+use crate::charge::Charge;
 
 /// The file's name.
 pub(crate) const COMPLETE: &str = "complete.json";
@@ -27,6 +29,9 @@ const LAYOUT: u32 = 1;
 #[serde(rename_all = "camelCase")]
 struct Complete {
     layout: u32,
+    /// The source's id, or else its URL less query and credentials; for people.
+    #[serde(default)]
+    name: String,
     profile: String,
     parts: Vec<PartInfo>,
     schemas: Vec<Schema>,
@@ -55,8 +60,22 @@ struct Channel {
     metadata: BTreeMap<String, String>,
 }
 
-/// Writes the file into an attempt's folder, durably.
-pub(crate) fn write(folder: &Path, parts: &[PartInfo], index: &Index) -> Result<(), StoreError> {
+/// What an attempt has written.
+pub(crate) struct Written<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) parts: &'a [PartInfo],
+    pub(crate) index: &'a Index,
+}
+
+/// Writes the file into an attempt's folder, so that it outlives the system where it must; after
+/// an error it is not there.
+pub(crate) fn write(
+    folder: &Path,
+    written: &Written<'_>,
+    durable: bool,
+    charge: &Charge,
+) -> Result<(), StoreError> {
+    let Written { name, parts, index } = *written;
     let mut schemas = BTreeMap::new();
     for channel in index.channels.values() {
         if let Some(schema) = &channel.def.schema {
@@ -65,6 +84,7 @@ pub(crate) fn write(folder: &Path, parts: &[PartInfo], index: &Index) -> Result<
     }
     let complete = Complete {
         layout: LAYOUT,
+        name: name.to_owned(),
         profile: index.profile.clone(),
         parts: parts.to_vec(),
         schemas: schemas
@@ -93,22 +113,51 @@ pub(crate) fn write(folder: &Path, parts: &[PartInfo], index: &Index) -> Result<
         problems: index.problems.clone(),
     };
     let path = folder.join(COMPLETE);
-    let failed = || StoreError::io("write", &path);
-    let mut file = BufWriter::new(File::create_new(&path).map_err(failed())?);
-    serde_json::to_writer(&mut file, &complete).map_err(|error| failed()(error.into()))?;
-    file.flush().map_err(failed())?;
-    file.get_ref().sync_all().map_err(failed())
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, &complete)
+        .map_err(|error| StoreError::io("write", &path)(error.into()))?;
+    charge.write(length.0, &path, || {
+        let written = write_json(&path, &complete, durable);
+        if written.is_err() {
+            let _ = fs::remove_file(&path);
+        }
+        written
+    })
+}
+
+fn write_json(path: &Path, complete: &Complete, durable: bool) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    serde_json::to_writer(&mut file, complete)?;
+    file.flush()?;
+    if durable { file.get_ref().sync_all() } else { Ok(()) }
+}
+
+/// Counts what is written to it.
+struct Length(u64);
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Why a stored source cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unusable {
+    /// There is no `complete.json`.
+    #[error("it is gone")]
+    Gone,
     /// It is not what was written, for certain.
     #[error("{0}")]
     Damaged(String),
     /// The system would not let it be read; that may pass.
     #[error("{0}")]
-    Unreadable(std::io::Error),
+    Unreadable(io::Error),
 }
 
 impl From<String> for Unusable {
@@ -117,9 +166,23 @@ impl From<String> for Unusable {
     }
 }
 
+/// The name alone, for people.
+pub(crate) fn name(folder: &Path) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    let file = File::open(folder.join(COMPLETE)).ok()?;
+    let named: Named = serde_json::from_reader(BufReader::new(file)).ok()?;
+    Some(named.name)
+}
+
 /// Reads the file back, and checks that the parts that it lists are there.
 pub(crate) fn read(folder: &Path) -> Result<Index, Unusable> {
-    let text = fs::read(folder.join(COMPLETE)).map_err(Unusable::Unreadable)?;
+    let text = fs::read(folder.join(COMPLETE)).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Unusable::Gone,
+        _ => Unusable::Unreadable(error),
+    })?;
     let complete: Complete = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
     check_parts(folder, &complete)?;
     index(complete).map_err(Unusable::Damaged)
@@ -133,7 +196,7 @@ fn check_parts(folder: &Path, complete: &Complete) -> Result<(), Unusable> {
     for part in &complete.parts {
         let bytes = match fs::metadata(folder.join(&part.name)) {
             Ok(found) => found.len(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(format!("{} is missing", part.name).into());
             }
             Err(error) => return Err(Unusable::Unreadable(error)),
@@ -145,14 +208,24 @@ fn check_parts(folder: &Path, complete: &Complete) -> Result<(), Unusable> {
         }
     }
     for chunk in &complete.chunks {
-        let part = chunk.position.part as usize;
-        let fits = part
-            .checked_sub(1)
-            .and_then(|at| complete.parts.get(at))
-            .is_some_and(|part| chunk.position.range.end <= part.bytes);
-        if !fits || chunk.position.range.len() != chunk.descriptor.stored_bytes() {
-            return Err(format!("a chunk lies outside part {part}").into());
+        check_position(complete, &chunk.position)?;
+        if chunk.position.range.len() != chunk.descriptor.stored_bytes() {
+            return Err("a chunk has another length than its descriptor".to_owned().into());
         }
+    }
+    for attachment in &complete.attachments {
+        check_position(complete, &attachment.position)?;
+    }
+    Ok(())
+}
+
+fn check_position(complete: &Complete, position: &Position) -> Result<(), Unusable> {
+    let fits = (position.part as usize)
+        .checked_sub(1)
+        .and_then(|at| complete.parts.get(at))
+        .is_some_and(|part| position.range.end <= part.bytes);
+    if !fits || position.range.start > position.range.end {
+        return Err(format!("something lies outside part {}", position.part).into());
     }
     Ok(())
 }

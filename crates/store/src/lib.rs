@@ -1,27 +1,41 @@
 //! Where loads write and responses read: the disk store.
 //!
 //! [`DiskStore`] owns one folder per process. A load writes an [`Attempt`] there, part by part,
-//! and whoever follows it reads the same files through [`SourceFiles`] while they grow. With a
-//! bucket folder (`local`) a complete attempt moves into the bucket by a rename, nothing is stored
-//! twice, and [`DiskStore::find`] gives it back after a restart. Chunks that were fetched by range
-//! lie in [`ScratchFile`]s, which last as long as the process.
+//! and whoever follows it reads the same files through [`SourceFiles`] while they grow. A complete
+//! attempt moves by a rename to where [`DiskStore::find`] finds it: into the bucket folder
+//! (`local`), where it outlives the process, or else into the process's folder. Chunks that were
+//! fetched by range, and what does not fit into memory, lie in [`ScratchFile`]s.
+//!
+//! The store is bounded: every byte is charged before it is written, complete sources are evicted
+//! by last use to make room, and what does not fit even then is refused with
+//! [`StoreError::Full`], which leaves everything as it was.
 //!
 //! Invariants: an attempt is found only after its last byte was written and verified
-//! (`complete.json` is written last); an attempt that is dropped before leaves nothing behind; the
-//! folder of a dead process is removed by the next one that starts.
+//! (`complete.json` is written last); an attempt that is dropped before leaves nothing behind; what
+//! is being read in this process is not evicted; the folder of a dead process is removed by the
+//! next one that starts.
 //!
 //! Everything here blocks: call it off the async threads.
 
 mod attempt;
+mod charge;
 mod complete;
+mod descriptors;
 mod disk_store;
 mod error;
 mod files;
+mod inventory;
+mod kept;
+mod listing;
 mod process_folder;
 mod scratch;
+mod space;
+mod used;
 
 pub use attempt::Attempt;
 pub use disk_store::{DiskStore, FoundSource, StoreConfig};
 pub use error::StoreError;
 pub use files::SourceFiles;
+pub use listing::{BucketFolder, StoredSource};
 pub use scratch::ScratchFile;
+pub use space::Usage;

@@ -49,27 +49,31 @@ impl Drop for ProcessFolder {
 const GRACE: std::time::Duration = std::time::Duration::from_secs(60);
 
 fn remove_dead(root: &Path) -> Result<(), StoreError> {
-    let entries = fs::read_dir(root).map_err(StoreError::io("list", root))?;
-    for entry in entries.flatten() {
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
-            continue;
-        }
-        let path = entry.path();
-        let dead = match File::open(path.join(LOCK_FILE)) {
-            Ok(lock) => lock.try_lock().is_ok(),
-            Err(_) => entry
-                .metadata()
-                .and_then(|metadata| metadata.modified())
-                .is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > GRACE)),
-        };
-        if dead {
-            tracing::info!(folder = %path.display(), "removing the folder of a dead process");
-            if let Err(error) = fs::remove_dir_all(&path) {
-                tracing::warn!(folder = %path.display(), %error, "cannot remove it");
-            }
+    fs::read_dir(root).map_err(StoreError::io("list", root))?;
+    for path in all_in(root).into_iter().filter(|path| !is_living(path)) {
+        tracing::info!(folder = %path.display(), "removing the folder of a dead process");
+        if let Err(error) = fs::remove_dir_all(&path) {
+            tracing::warn!(folder = %path.display(), %error, "cannot remove it");
         }
     }
     Ok(())
+}
+
+/// The folders of all processes, living and dead.
+pub(crate) fn all_in(root: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(root) else { return Vec::new() };
+    let ours = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(PREFIX);
+    entries.flatten().filter(ours).map(|entry| entry.path()).collect()
+}
+
+/// Whether the process that made the folder may still be there.
+pub(crate) fn is_living(folder: &Path) -> bool {
+    match File::open(folder.join(LOCK_FILE)) {
+        Ok(lock) => lock.try_lock().is_err(),
+        Err(_) => !fs::metadata(folder)
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > GRACE)),
+    }
 }
 
 #[cfg(test)]

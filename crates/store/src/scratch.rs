@@ -1,62 +1,139 @@
 //! A file that only grows and goes with its last user.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rdl_model::ByteRange;
 
-use crate::StoreError;
+use crate::charge::Charge;
 use crate::files::read_range;
+use crate::{StoreError, inventory};
 
-/// A nameless file for chunks that were fetched by range; the system frees it when it is dropped.
+/// A file for what was fetched by range or does not fit into memory; removed when dropped.
+///
+/// It is opened for each call, so that thousands of them hold no descriptors.
 #[derive(Debug)]
 pub struct ScratchFile {
-    file: File,
-    /// For error texts only.
-    folder: PathBuf,
-    end: Mutex<u64>,
+    path: PathBuf,
+    /// Held by whoever appends, perhaps for as long as an eviction takes; readers do not wait.
+    appending: Mutex<()>,
+    end: AtomicU64,
+    charge: Charge,
 }
 
 impl ScratchFile {
-    pub(crate) fn create(folder: &Path) -> Result<ScratchFile, StoreError> {
-        let file =
-            tempfile::tempfile_in(folder).map_err(StoreError::io("create a file in", folder))?;
-        Ok(ScratchFile { file, folder: folder.to_owned(), end: Mutex::new(0) })
+    pub(crate) fn create(path: PathBuf, charge: Charge) -> Result<ScratchFile, StoreError> {
+        charge.space().on_disk(0, "create", &path, || File::create_new(&path))?;
+        Ok(ScratchFile { path, appending: Mutex::new(()), end: AtomicU64::new(0), charge })
     }
 
-    /// Appends bytes and says where they lie. Blocks.
+    /// Appends bytes and says where they lie. Blocks. After [`StoreError::Full`] nothing was
+    /// appended.
     pub fn append(&self, bytes: &[u8]) -> Result<ByteRange, StoreError> {
-        let mut end = self.end.lock();
-        let range = ByteRange::at(*end, bytes.len() as u64);
-        self.file
-            .write_all_at(bytes, range.start)
-            .map_err(StoreError::io("write to a file in", &self.folder))?;
-        *end = range.end;
+        let _appending = self.appending.lock();
+        let range = ByteRange::at(self.bytes(), bytes.len() as u64);
+        let file = File::options()
+            .write(true)
+            .open(&self.path)
+            .map_err(StoreError::reading("open", &self.path))?;
+        self.charge.write(range.len(), &self.path, || {
+            file.write_all_at(bytes, range.start).inspect_err(|_| {
+                // What cannot be cut off is written over by the next call.
+                let _ = file.set_len(range.start);
+            })
+        })?;
+        self.end.store(range.end, Ordering::Release);
         Ok(range)
     }
 
     /// Reads what was appended. Blocks.
     pub fn read(&self, range: ByteRange) -> Result<Bytes, StoreError> {
-        read_range(&self.file, &self.folder, range.start, range.len())
+        read_range(&self.open(range.end)?, &self.path, range.start, range.len())
+    }
+
+    /// Fills `buffer` with what was appended at `offset`. Blocks.
+    pub fn read_into(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StoreError> {
+        let file = self.open(offset.saturating_add(buffer.len() as u64))?;
+        file.read_exact_at(buffer, offset).map_err(StoreError::io("read", &self.path))
+    }
+
+    /// How long it is, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.end.load(Ordering::Acquire)
+    }
+
+    /// Opens it for reading up to `end`, which must have been appended.
+    fn open(&self, end: u64) -> Result<File, StoreError> {
+        if end > self.bytes() {
+            let beyond = std::io::ErrorKind::UnexpectedEof.into();
+            return Err(StoreError::io("read", &self.path)(beyond));
+        }
+        File::open(&self.path).map_err(StoreError::reading("open", &self.path))
+    }
+}
+
+impl Drop for ScratchFile {
+    fn drop(&mut self) {
+        if let Err(error) = inventory::unless_gone(fs::remove_file(&self.path)) {
+            tracing::warn!(file = %self.path.display(), %error, "cannot remove a scratch file");
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{DiskStore, StoreConfig};
 
     #[test]
-    fn gives_back_what_was_appended() {
+    fn gives_back_what_was_appended_and_goes_when_dropped() {
         let folder = tempfile::tempdir().unwrap();
-        let scratch = ScratchFile::create(folder.path()).unwrap();
+        let config = StoreConfig {
+            folder: Some(folder.path().to_owned()),
+            bucket: None,
+            max_bytes: Some(10),
+        };
+        let store = DiskStore::open(&config).unwrap();
+        let scratch = store.scratch().unwrap();
+        let path = scratch.path.clone();
         let first = scratch.append(b"one").unwrap();
         let second = scratch.append(b"twelve").unwrap();
+        assert_eq!(scratch.bytes(), 9);
+        assert_eq!(store.usage().bytes, 9);
+
+        let error = scratch.append(b"no").unwrap_err();
+        assert!(matches!(error, StoreError::Full { needed_bytes: 2, max_bytes: 10 }), "{error}");
+        assert_eq!(fs::metadata(&path).unwrap().len(), 9);
+        let third = scratch.append(b"!").unwrap();
+
         assert_eq!(scratch.read(second).unwrap().as_ref(), b"twelve");
         assert_eq!(scratch.read(first).unwrap().as_ref(), b"one");
-        assert!(scratch.read(ByteRange::at(second.end, 1)).is_err());
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "it has no name");
+        assert_eq!(scratch.read(third).unwrap().as_ref(), b"!");
+        let mut buffer = [0; 4];
+        scratch.read_into(1, &mut buffer).unwrap();
+        assert_eq!(&buffer, b"netw");
+        assert!(scratch.read(ByteRange::at(third.end, 1)).is_err());
+        assert!(scratch.read(ByteRange { start: 0, end: u64::MAX }).is_err());
+        assert!(scratch.read_into(u64::MAX, &mut buffer).is_err());
+
+        drop(scratch);
+        assert!(!path.exists());
+        assert_eq!(store.usage().bytes, 0);
+    }
+
+    #[test]
+    fn one_that_was_removed_by_hand_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = StoreConfig { folder: Some(folder.path().to_owned()), ..Default::default() };
+        let store = DiskStore::open(&config).unwrap();
+        let scratch = store.scratch().unwrap();
+        let range = scratch.append(b"one").unwrap();
+        fs::remove_file(&scratch.path).unwrap();
+        assert!(matches!(scratch.read(range), Err(StoreError::Gone { .. })));
+        assert!(matches!(scratch.append(b"two"), Err(StoreError::Gone { .. })));
     }
 }

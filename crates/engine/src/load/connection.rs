@@ -1,5 +1,6 @@
 //! One connection of a load: bytes in, until they end.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use rdl_mcap_io::IntakeError;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::work::{LoadFault, LoadWork};
+use super::room;
+use super::turn::Turn;
+use super::work::{LoadFault, LoadWork, Outcome};
 use crate::EngineError;
 use crate::shared::Shared;
 use crate::source::Source;
@@ -38,10 +41,16 @@ pub(super) enum Ended {
     Unwanted,
 }
 
+impl From<EngineError> for Ended {
+    fn from(error: EngineError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// What outlives a single connection: how far the body got, and who waits.
 pub(super) struct Connection<'a> {
-    shared: &'a Arc<Shared>,
-    source: &'a Arc<Source>,
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) source: &'a Arc<Source>,
     crowd: watch::Receiver<Crowd>,
     furthest_bytes: u64,
 }
@@ -65,25 +74,38 @@ impl<'a> Connection<'a> {
         tokio::time::timeout(linger, somebody).await.is_err()
     }
 
-    /// Asks once and takes what comes. `work` is `None` afterwards only if its thread died.
-    pub(super) async fn run(
+    /// Asks once and takes what comes, until that ends in one way or the other. `work` is `None`
+    /// afterwards only when the body is complete, or its thread died.
+    pub(super) async fn run(&mut self, access: &Access, work: &mut Option<LoadWork>) -> Ended {
+        match self.take_body(access, work).await {
+            Ok(never) => match never {},
+            Err(ended) => ended,
+        }
+    }
+
+    async fn take_body(
         &mut self,
         access: &Access,
         work: &mut Option<LoadWork>,
-    ) -> Result<Ended, EngineError> {
-        let silence = self.shared.config.source_silence;
-        let mut download = match Download::open(&self.shared.http, access).await {
-            Ok(download) => download,
-            Err(error) => return Ok(self.fetch_failed(error)),
-        };
+    ) -> Result<Infallible, Ended> {
+        let shared = self.shared.clone();
+        let silence = shared.config.source_silence;
+        let download = Download::open(&shared.http, access).await;
+        let mut download = download.map_err(|error| self.fetch_failed(error))?;
         let mut ticks = interval_at(Instant::now() + FIRST_FLUSH, LATER_FLUSHES);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut here_bytes = 0;
         let mut crowd = self.crowd.clone();
         let mut lonely_since = (crowd.borrow_and_update().viewers == 0).then(Instant::now);
+        let mut turn = Turn::new(shared.memory.ingest());
         loop {
-            let linger = self.shared.config.load_linger;
-            let give_up = lonely_since.map(|since| since + linger);
+            while room::has_to_wait(&shared, self.source, work.as_ref()) {
+                self.shed(work, &mut turn).await?;
+                room::make_some(self, work).await?;
+                download.pause();
+                tokio::time::sleep(room::LOOK_EVERY).await;
+            }
+            let give_up = lonely_since.map(|since| since + shared.config.load_linger);
             let piece = tokio::select! {
                 biased;
                 _ = crowd.changed() => {
@@ -91,60 +113,86 @@ impl<'a> Connection<'a> {
                     lonely_since = if nobody { lonely_since.or(Some(Instant::now())) } else { None };
                     continue;
                 }
-                () = sleep_until(give_up) => return Ok(Ended::Unwanted),
+                () = sleep_until(give_up) => return Err(Ended::Unwanted),
                 _ = ticks.tick() => {
-                    match self.with(work, LoadWork::flush_early).await? {
-                        Ok(()) => continue,
-                        Err(fault) => return Ok(self.fault(fault)),
-                    }
+                    self.with(work, LoadWork::flush_early).await?;
+                    continue;
+                }
+                () = turn.over() => {
+                    self.shed(work, &mut turn).await?;
+                    continue;
                 }
                 piece = download.next(silence) => piece,
             };
-            let last = match piece {
-                Ok(Some(bytes)) => {
-                    let (batch, last) = gather(bytes, &mut download, silence);
-                    here_bytes += batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-                    self.furthest_bytes = self.furthest_bytes.max(here_bytes);
-                    if let Err(fault) = self.with(work, move |work| work.take(batch)).await? {
-                        return Ok(self.fault(fault));
-                    }
-                    last
-                }
-                Ok(None) => Some(Ok(())),
-                Err(error) => Some(Err(error)),
+            let Some(bytes) = piece.map_err(|error| self.fetch_failed(error))? else {
+                return Err(self.body_ended(work).await);
             };
+            if !turn.is_held() {
+                turn.take(incoming_bytes(work)).await;
+            }
+            let (batch, last) = gather(bytes, &mut download, silence);
+            here_bytes += batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+            self.furthest_bytes = self.furthest_bytes.max(here_bytes);
+            self.with(work, move |work| work.take(batch)).await?;
             match last {
                 None => {}
-                Some(Err(error)) => return Ok(self.fetch_failed(error)),
-                Some(Ok(())) => return self.body_ended(work).await,
+                Some(Err(error)) => return Err(self.fetch_failed(error)),
+                Some(Ok(())) => return Err(self.body_ended(work).await),
             }
+            if !turn.covers(incoming_bytes(work)) {
+                self.shed(work, &mut turn).await?;
+                turn.take(incoming_bytes(work)).await;
+            }
+            turn.settle(work.as_ref().map_or(0, LoadWork::memory_bytes));
+            download.pause();
         }
     }
 
-    async fn body_ended(&self, work: &mut Option<LoadWork>) -> Result<Ended, EngineError> {
-        let Some(mut taken) = work.take() else { return Err(EngineError::TaskDied) };
-        let (left, result) = self
-            .shared
-            .cpu
-            .run(move || match taken.finish() {
-                Ok(()) => (None, taken.complete()),
-                Err(fault) => (Some(taken), Err(fault)),
-            })
-            .await?;
-        *work = left;
-        Ok(match result {
+    /// Gives the turn back, and with it all memory but the allowance.
+    async fn shed(
+        &mut self,
+        work: &mut Option<LoadWork>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), Ended> {
+        self.with(work, LoadWork::shed).await?;
+        turn.give_back();
+        Ok(())
+    }
+
+    async fn body_ended(&mut self, work: &mut Option<LoadWork>) -> Ended {
+        if let Err(ended) = self.with(work, LoadWork::finish).await {
+            return ended;
+        }
+        let Some(taken) = work.take() else { return EngineError::TaskDied.into() };
+        match self.shared.cpu.run(move || taken.complete()).await {
             Ok(()) => Ended::Complete,
-            Err(fault) => self.fault(fault),
-        })
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Runs `action` on a blocking thread, and goes on with what it leaves over as soon as there
+    /// is room on the disk.
+    pub(super) async fn with(
+        &mut self,
+        work: &mut Option<LoadWork>,
+        action: impl FnOnce(&mut LoadWork) -> Result<Outcome, LoadFault> + Send + 'static,
+    ) -> Result<(), Ended> {
+        let mut outcome = self.once(work, action).await?;
+        let mut waiting = room::Waiting::new();
+        while let Outcome::NoRoom { bytes } = outcome {
+            waiting.for_room(self, work, bytes).await?;
+            outcome = self.once(work, LoadWork::go_on).await?;
+        }
+        Ok(())
     }
 
     /// Runs `action` on a blocking thread.
-    async fn with(
+    pub(super) async fn once<T: Send + 'static>(
         &self,
         work: &mut Option<LoadWork>,
-        action: impl FnOnce(&mut LoadWork) -> Result<(), LoadFault> + Send + 'static,
-    ) -> Result<Result<(), LoadFault>, EngineError> {
-        let Some(mut taken) = work.take() else { return Err(EngineError::TaskDied) };
+        action: impl FnOnce(&mut LoadWork) -> Result<T, LoadFault> + Send + 'static,
+    ) -> Result<T, Ended> {
+        let mut taken = work.take().ok_or(EngineError::TaskDied)?;
         let (taken, result) = self
             .shared
             .cpu
@@ -154,7 +202,7 @@ impl<'a> Connection<'a> {
             })
             .await?;
         *work = Some(taken);
-        Ok(result)
+        result.map_err(|fault| self.fault(fault))
     }
 
     fn fetch_failed(&self, error: FetchError) -> Ended {
@@ -180,6 +228,11 @@ impl<'a> Connection<'a> {
             }),
         }
     }
+}
+
+/// What the record that is arriving will take in memory.
+fn incoming_bytes(work: &mut Option<LoadWork>) -> u64 {
+    work.as_mut().map_or(0, LoadWork::incoming_bytes)
 }
 
 /// Takes what has already arrived as well, up to a batch. The second value tells how the body

@@ -14,8 +14,10 @@ use crate::memory::{Pool, Reservation};
 
 /// What a load may hold without a turn, in bytes.
 const ALLOWANCE_BYTES: u64 = 64 << 10;
-/// What a load needs for its sort buffer, the chunk that it builds and what it has not taken yet.
-const BASE_BYTES: u64 = 8 << 20;
+/// What a load needs for its sort buffer, the chunk that it builds and what it has not taken yet …
+const BASE_BYTES: u64 = 10 << 20;
+/// … records of this size included.
+const USUAL_RECORD_BYTES: u64 = 4 << 20;
 /// How long a turn lasts when others wait.
 const QUANTUM: Duration = Duration::from_millis(250);
 /// How often whoever has a turn looks whether others wait.
@@ -82,6 +84,7 @@ impl<'a> Turn<'a> {
     fn needed_bytes(&self, incoming_bytes: u64) -> u64 {
         // Half of a small pool is enough for a load that goes on chunk by chunk.
         let base = BASE_BYTES.min(self.pool.total_bytes() / 2);
-        base.saturating_add(incoming_bytes).min(self.pool.total_bytes())
+        let beyond = incoming_bytes.saturating_sub(USUAL_RECORD_BYTES);
+        base.saturating_add(beyond).min(self.pool.total_bytes())
     }
 }

@@ -1,28 +1,56 @@
 //! The part of a load that burns CPU and writes files; runs on blocking threads.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rdl_mcap_io::{
     Index, IndexedAttachment, IndexedChunk, Intake, IntakeError, IntakeEvent, IntakeOptions,
 };
-use rdl_model::Problem;
-use rdl_store::{Attempt, StoreError};
+use rdl_model::{ByteRange, Problem};
+use rdl_store::{Attempt, DiskStore, ScratchFile, StoreError};
 
 use super::LoadMode;
 use crate::EngineError;
+use crate::readers::Readers;
 use crate::shared::Shared;
 use crate::source::{Attachment, AttachmentPlace, Chunk, Generation, Phase, Place, Source};
+
+/// In how many steps the disk store is filled, at least.
+const STEPS: u64 = 64;
+/// No new chunk is made smaller than this for the sake of a small disk, in bytes.
+const LEAST_CHUNK_BYTES: usize = 64 << 10;
 
 /// One attempt at a body: the bytes go in, the generation grows.
 pub(super) struct LoadWork {
     intake: Intake,
+    store: Arc<DiskStore>,
     attempt: Attempt,
     generation: Arc<Generation>,
     /// What goes into the bucket beside the parts; the generation holds the same.
     index: Index,
     source_name: Arc<str>,
     truncated_is_final: bool,
+    /// What has arrived and was not taken in yet.
+    waiting: VecDeque<Bytes>,
+    /// What did not find room on the disk.
+    left_over: Option<IntakeEvent>,
+    /// What ends the body once everything before it is stored.
+    failed: Option<IntakeError>,
+    /// The beginning of a record, put on disk while others have their turn.
+    swapped: Option<ScratchFile>,
+    /// The parts before it are discarded.
+    first_part: u32,
+}
+
+/// How far a piece of work came.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Outcome {
+    Done,
+    /// The disk has no room for this much; the rest is left over for [`LoadWork::go_on`].
+    NoRoom {
+        bytes: u64,
+    },
 }
 
 /// Why a load's work stopped.
@@ -55,71 +83,185 @@ impl LoadWork {
         let mut options = IntakeOptions::default();
         options.limits.max_chunk_bytes = shared.config.max_chunk_bytes;
         options.limits.max_message_bytes = shared.config.max_message_bytes;
-        let attempt = shared.store(move |store| store.begin(&mode.key, mode.keep)).await??;
+        // A small disk has to be filled and emptied in small steps.
+        let most = usize::try_from(shared.store.usage().max_bytes / STEPS).unwrap_or(usize::MAX);
+        options.chunk_target_bytes = options.chunk_target_bytes.min(most.max(LEAST_CHUNK_BYTES));
+        options.sort_buffer_bytes = options.sort_buffer_bytes.min(2 * options.chunk_target_bytes);
+        let name = source.name.clone();
+        let begin = move |store: &DiskStore| store.begin(&mode.key, &name, mode.keep);
+        let attempt = shared.store(begin).await??;
         generation.change(|state| state.files = Some(attempt.files()));
         Ok(LoadWork {
             intake: Intake::new(options),
+            store: shared.store.clone(),
             attempt,
             generation: generation.clone(),
             index: Index::default(),
             source_name: source.name.clone(),
             truncated_is_final: mode.truncated_is_final,
+            waiting: VecDeque::new(),
+            left_over: None,
+            failed: None,
+            swapped: None,
+            first_part: 0,
         })
     }
 
     /// Takes bytes of the body.
-    pub(super) fn take(&mut self, batch: Vec<Bytes>) -> Result<(), LoadFault> {
-        for bytes in batch {
-            let pushed = self.intake.push(bytes);
-            self.publish()?;
+    pub(super) fn take(&mut self, batch: Vec<Bytes>) -> Result<Outcome, LoadFault> {
+        self.waiting.extend(batch);
+        self.go_on()
+    }
+
+    /// Goes on with what was left over when there was no room.
+    pub(super) fn go_on(&mut self) -> Result<Outcome, LoadFault> {
+        if let Some(swapped) = self.swapped.take() {
+            self.intake.swap_in(swapped.read(ByteRange::at(0, swapped.bytes()))?);
+        }
+        loop {
+            if let Outcome::NoRoom { bytes } = self.publish()? {
+                return Ok(Outcome::NoRoom { bytes });
+            }
+            let pushed = match self.waiting.pop_front() {
+                Some(bytes) => self.intake.push(bytes),
+                None => return Ok(Outcome::Done),
+            };
             match pushed {
                 // A chunk that was never closed: what follows is noise, and the end tells.
                 Err(error) if self.truncated_is_final && error.is_retryable() => {}
-                pushed => pushed?,
+                pushed => self.failed = pushed.err(),
             }
         }
-        Ok(())
     }
 
     /// Lets go of what can be let go of before a chunk is full, so that followers see it.
-    pub(super) fn flush_early(&mut self) -> Result<(), LoadFault> {
+    pub(super) fn flush_early(&mut self) -> Result<Outcome, LoadFault> {
         self.intake.flush_early();
-        self.publish()?;
-        self.attempt.close_part()?;
-        Ok(())
+        let outcome = self.publish()?;
+        if matches!(outcome, Outcome::Done) {
+            self.attempt.close_part()?;
+        }
+        Ok(outcome)
+    }
+
+    /// Lets go of all memory but a little.
+    pub(super) fn shed(&mut self) -> Result<Outcome, LoadFault> {
+        self.intake.shed();
+        let outcome = self.publish()?;
+        if let (Outcome::Done, Some(bytes)) = (outcome, self.intake.swap_out()) {
+            match self.swap_out(&bytes) {
+                Ok(file) => self.swapped = Some(file),
+                Err(error) if error.is_full() => self.intake.swap_in(bytes),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn swap_out(&self, bytes: &[u8]) -> Result<ScratchFile, StoreError> {
+        let file = self.store.scratch()?;
+        file.append(bytes)?;
+        Ok(file)
     }
 
     /// The connection broke; the body comes again from its first byte.
     pub(super) fn restart(&mut self) {
+        self.waiting.clear();
+        self.swapped = None;
         self.intake.restart();
     }
 
     /// The body ended.
-    pub(super) fn finish(&mut self) -> Result<(), LoadFault> {
+    pub(super) fn finish(&mut self) -> Result<Outcome, LoadFault> {
         let finished = match self.intake.finish() {
             Err(IntakeError::Truncated { .. }) if self.truncated_is_final => {
                 self.intake.finish_truncated()
             }
             finished => finished,
         };
-        self.publish()?;
-        finished.map_err(LoadFault::Data)
+        self.failed = finished.err();
+        self.publish()
     }
 
-    /// The last byte was verified: stores the index and tells everyone.
-    pub(super) fn complete(self) -> Result<(), LoadFault> {
-        self.attempt.complete(&self.index)?;
-        self.generation.change(|state| state.phase = Phase::Complete);
-        Ok(())
-    }
-
-    /// Stores what the intake gives and lets the generation grow by it.
-    fn publish(&mut self) -> Result<(), LoadFault> {
-        let before = Grown::of(&self.index);
-        while let Some(event) = self.intake.next_event() {
-            self.store(event)?;
+    /// The last byte was verified: stores the index and tells everyone. What cannot be kept for
+    /// later is there for those who read it now.
+    pub(super) fn complete(mut self) {
+        if let Err(error) = self.attempt.complete(&self.index) {
+            tracing::warn!(source = %self.source_name, %error, "a complete source cannot be kept");
         }
-        let frontier = self.intake.frontier();
+        self.generation.change(|state| state.phase = Phase::Complete);
+    }
+
+    /// About what it holds in memory, in bytes.
+    pub(super) fn memory_bytes(&self) -> u64 {
+        let waiting: usize = self.waiting.iter().map(Bytes::len).sum();
+        (self.intake.memory_bytes() + waiting) as u64
+    }
+
+    /// What the record that is arriving will take besides, in bytes.
+    pub(super) fn incoming_bytes(&mut self) -> u64 {
+        self.intake.incoming_bytes()
+    }
+
+    /// What it holds on disk, in bytes.
+    pub(super) fn stored_bytes(&self) -> u64 {
+        self.attempt.bytes()
+    }
+
+    /// Who reads what is loaded.
+    pub(super) fn readers(&self) -> Arc<Readers> {
+        self.generation.readers().clone()
+    }
+
+    /// Discards the parts that every reader has passed; whether there were any. From then on new
+    /// viewers get a generation of their own.
+    pub(super) fn discard(&mut self, source: &Source) -> Result<bool, StoreError> {
+        if self.generation.readers().is_empty() || self.needed_part() <= self.first_part {
+            return Ok(false);
+        }
+        // From here on nobody joins who would need more.
+        source.retire(&self.generation);
+        self.first_part = self.needed_part();
+        Ok(self.attempt.discard_before(self.first_part)? > 0)
+    }
+
+    /// The first part that any reader still needs.
+    fn needed_part(&self) -> u32 {
+        let needed = self.index.chunks.get(self.generation.readers().needed_from() as usize);
+        needed.map_or(self.attempt.part_of_next(), |chunk| chunk.position.part)
+    }
+
+    /// Stores what the intake gives and lets the generation grow by it. What does not find room
+    /// is left over, and so is the error that came with it.
+    fn publish(&mut self) -> Result<Outcome, LoadFault> {
+        let before = Grown::of(&self.index);
+        let stored = self.store_events();
+        self.grow(&before);
+        match stored? {
+            Outcome::Done => {
+                self.failed.take().map_or(Ok(Outcome::Done), |error| Err(error.into()))
+            }
+            no_room => Ok(no_room),
+        }
+    }
+
+    fn store_events(&mut self) -> Result<Outcome, LoadFault> {
+        while let Some(event) = self.left_over.take().or_else(|| self.intake.next_event()) {
+            match self.store(&event) {
+                Ok(()) => {}
+                Err(StoreError::Full { needed_bytes, .. }) => {
+                    self.left_over = Some(event);
+                    return Ok(Outcome::NoRoom { bytes: needed_bytes });
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn grow(&self, before: &Grown) {
+        // What is left over lies at or after it: it was promised only for what has been stored.
+        let frontier = if self.left_over.is_none() { self.intake.frontier() } else { None };
         let index = &self.index;
         self.generation.change(|state| {
             state.profile.clone_from(&index.profile);
@@ -134,44 +276,46 @@ impl LoadWork {
             state.attachments.extend(index.attachments[before.attachments..].iter().map(
                 |attachment| Attachment { place: AttachmentPlace::Stored(attachment.position) },
             ));
-            state.problems.clone_from(&index.problems);
+            if state.problems != index.problems {
+                state.problems.clone_from(&index.problems);
+            }
             if let (Phase::Loading { frontier: known }, Some(reached)) =
                 (&mut state.phase, frontier)
             {
                 *known = reached;
             }
         });
-        Ok(())
     }
 
-    fn store(&mut self, event: IntakeEvent) -> Result<(), LoadFault> {
+    /// Keeps what an event brings. After an error it may be repeated.
+    fn store(&mut self, event: &IntakeEvent) -> Result<(), StoreError> {
         match event {
             IntakeEvent::Profile(profile) => {
-                self.attempt.set_profile(&profile);
-                self.index.profile = profile;
+                self.attempt.set_profile(profile);
+                self.index.profile.clone_from(profile);
             }
             IntakeEvent::Channel(channel) => {
-                self.index.channels.insert(channel.id, channel);
+                self.index.channels.insert(channel.id, channel.clone());
             }
             IntakeEvent::Chunk(chunk) => {
                 let channels = self.index.channels_of(&chunk.descriptor);
-                let position = self.attempt.append_chunk(&chunk, &channels)?;
-                let descriptor = Arc::new(chunk.descriptor);
+                let position = self.attempt.append_chunk(chunk, &channels)?;
+                let descriptor = Arc::new(chunk.descriptor.clone());
                 self.index.chunks.push(IndexedChunk { descriptor, position });
             }
-            IntakeEvent::Metadata(metadata) => self.index.metadata.push(metadata),
+            IntakeEvent::Metadata(metadata) => self.index.metadata.push(metadata.clone()),
             IntakeEvent::Attachment(attachment) => {
-                let position = self.attempt.append_attachment(&attachment)?;
+                let position = self.attempt.append_attachment(attachment)?;
                 self.index.attachments.push(IndexedAttachment {
-                    name: attachment.name,
-                    media_type: attachment.media_type,
+                    name: attachment.name.clone(),
+                    media_type: attachment.media_type.clone(),
                     log_time: attachment.log_time,
                     position,
                 });
             }
             IntakeEvent::Problem(problem) => {
-                let problem = Problem { source: Some(self.source_name.to_string()), ..problem };
-                problem.add_to(&mut self.index.problems);
+                let source = Some(self.source_name.to_string());
+                Problem { source, ..problem.clone() }.add_to(&mut self.index.problems);
             }
         }
         Ok(())

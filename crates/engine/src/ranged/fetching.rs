@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use rdl_mcap_io::{ChunkError, StoredChunk, verify_chunk};
+use rdl_mcap_io::{ChunkDescriptor, ChunkError, StoredChunk, verify_chunk};
 use rdl_model::{ByteRange, Problem, ProblemCode};
 
-use super::Ranged;
+use super::{FetchedChunk, Ranged};
 use crate::EngineError;
 use crate::shared::Shared;
 use crate::source::{Generation, Place, Source};
@@ -32,7 +32,8 @@ impl Ranged {
     ) -> Result<(), EngineError> {
         let Some(&needed) = chunks.first() else { return Ok(()) };
         loop {
-            let Some((fetch, ours)) = self.join_fetch(shared, source, generation, viewer, chunks) else {
+            let Some((fetch, ours)) = self.join_fetch(shared, source, generation, viewer, chunks)
+            else {
                 return Ok(());
             };
             match fetch.await {
@@ -41,7 +42,7 @@ impl Ranged {
                 Err(error) if ours || !error.is_refusal() => return Err(error),
                 Err(_) => {}
             }
-            if !matches!(place(generation, needed), Some(Place::Claimed(_))) {
+            if !is_to_fetch(generation, needed) {
                 return Ok(());
             }
         }
@@ -63,7 +64,7 @@ impl Ranged {
         let group = {
             let state = generation.state();
             let claimed = |chunk: &u32| match state.chunks.get(*chunk as usize)?.place {
-                Place::Claimed(range) => Some((*chunk, range)),
+                Place::Claimed(range) | Place::LetGo(range) => Some((*chunk, range)),
                 _ => None,
             };
             claimed(&chunks[0])?;
@@ -110,14 +111,22 @@ impl Ranged {
         let takes_bytes = (end - start) + uncompressed_bytes.max().unwrap_or(0);
         let _memory = shared.memory.ingest().reserve(takes_bytes).await;
         let bytes = self.read(source, viewer, ByteRange { start, end }).await?;
+        let file = shared.store(rdl_store::DiskStore::scratch).await??;
+        let kept = shared.fetched.add(file, generation);
         for &(chunk, range) in group {
             let offset = |at: u64| usize::try_from(at - start).unwrap_or(usize::MAX);
             let record = bytes.slice(offset(range.start)..offset(range.end));
             let (ranged, source) = (self.clone(), source.clone());
-            let generation = generation.clone();
+            let (shared_here, generation) = (shared.clone(), generation.clone());
+            let kept = kept.clone();
+            let keep = move |bytes: &[u8]| {
+                shared_here.with_room(bytes.len() as u64, || kept.keep(bytes, range))
+            };
             shared
                 .cpu
-                .run(move || ranged.keep_verified(&source, &generation, chunk, range, record))
+                .run(move || {
+                    ranged.keep_verified(&source, &generation, chunk, range, record, &keep)
+                })
                 .await??;
         }
         Ok(())
@@ -131,11 +140,17 @@ impl Ranged {
         chunk: u32,
         range: ByteRange,
         record: Bytes,
+        keep: &dyn Fn(&[u8]) -> Result<FetchedChunk, EngineError>,
     ) -> Result<(), EngineError> {
         let channels = generation.state().channels.clone();
         let verified = verify_chunk(record, &|id| channels.get(&id).cloned(), &self.limits);
         let mut definitions = Vec::new();
+        let claim = generation.descriptor(chunk).ok_or(EngineError::TaskDied)?;
         let (found, problem) = match verified {
+            Ok(Some(verified)) if !covers(&claim, &verified.chunk.descriptor) => {
+                let lie = ChunkError::Lies("its times or its channels are others".to_owned());
+                return Err(summary_lies(source, generation, chunk, &lie));
+            }
             Ok(Some(verified)) => {
                 definitions = verified.definitions;
                 (Some(verified.chunk), None)
@@ -150,7 +165,7 @@ impl Ranged {
             Err(lie) => return Err(summary_lies(source, generation, chunk, &lie)),
         };
         let place = match (&found, &problem) {
-            (Some(StoredChunk { bytes, .. }), _) => Place::Scratch(self.scratch.append(bytes)?),
+            (Some(StoredChunk { bytes, .. }), _) => Place::Fetched(keep(bytes)?),
             (None, Some(_)) => Place::Damaged,
             (None, None) => Place::Empty,
         };
@@ -189,8 +204,17 @@ fn summary_lies(
     changed
 }
 
-fn place(generation: &Generation, chunk: u32) -> Option<Place> {
-    generation.state().chunks.get(chunk as usize).map(|chunk| chunk.place)
+/// Whether a claim did not leave out anything that the chunk turned out to have: queries were
+/// planned by it.
+fn covers(claim: &ChunkDescriptor, verified: &ChunkDescriptor) -> bool {
+    let claimed = |id: u16| claim.channels.iter().any(|used| used.id == id);
+    claim.times.covers(verified.times) && verified.channels.iter().all(|used| claimed(used.id))
+}
+
+fn is_to_fetch(generation: &Generation, chunk: u32) -> bool {
+    let state = generation.state();
+    let place = state.chunks.get(chunk as usize).map(|chunk| &chunk.place);
+    matches!(place, Some(Place::Claimed(_) | Place::LetGo(_)))
 }
 
 /// The first chunk and those that one request may fetch with it, by position in the file.

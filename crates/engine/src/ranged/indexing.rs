@@ -29,6 +29,8 @@ const TAIL_BYTES: u64 = 256 << 10;
 const HEADER_BYTES: u64 = 512;
 /// How many times its size a summary takes while it is read and parsed, about.
 const SUMMARY_TAKES: u64 = 4;
+/// How often a file that becomes another while it is indexed is looked at.
+const LOOKS: u32 = 3;
 /// Metadata records beyond this are left unread, with a problem.
 const MAX_METADATA_BYTES: u64 = 4 << 20;
 
@@ -41,7 +43,18 @@ pub(crate) async fn index(
     before: Option<Arc<Generation>>,
 ) {
     let indexing = Indexing { shared, source, generation };
-    match indexing.run(before).await {
+    let mut looks = 1;
+    let outcome = loop {
+        match indexing.run(before.clone()).await {
+            // The file became another, or this viewer's own token was refused: the next look
+            // tells more.
+            Err(error) if error.is_refusal() => {}
+            Err(EngineError::Changed { .. }) if looks < LOOKS => {}
+            outcome => break outcome,
+        }
+        looks += 1;
+    };
+    match outcome {
         Ok(Outcome::Indexed) => {}
         Ok(Outcome::LoadWhole { why, identity }) => indexing.load_whole(&why, identity).await,
         Ok(Outcome::Refused) => {
@@ -105,13 +118,12 @@ impl Indexing {
             bytes: Some(opened.total_bytes),
             validator: opened.reader.validator().cloned(),
         };
-        if let Some(before) = before.filter(|before| before.state().is_file(&identity)) {
-            before.change(|state| state.validated = Some(Instant::now()));
-            self.source.put_back(&self.generation, before);
-            return Ok(Outcome::Indexed);
-        }
         if let Some(why) = self.source.distrusted(&identity) {
             return Ok(Outcome::LoadWhole { why, identity });
+        }
+        if let Some(before) = before.filter(|before| before.state().is_file(&identity)) {
+            self.source.put_back(&self.generation, before);
+            return Ok(Outcome::Indexed);
         }
         let file = File {
             source: &self.source,
@@ -138,7 +150,6 @@ impl Indexing {
             return Ok(Outcome::LoadWhole { why, identity });
         };
         let (metadata, problems) = file.metadata(&summary).await?;
-        let scratch = self.shared.store(rdl_store::DiskStore::scratch).await??;
         self.generation.change(|state| {
             state.profile = profile;
             state.channels.clone_from(&summary.channels);
@@ -154,7 +165,6 @@ impl Indexing {
             state.identity = Some(identity);
             state.ranged = Some(Arc::new(Ranged {
                 reader: opened.reader,
-                scratch,
                 limits,
                 fetches: Mutex::new(HashMap::new()),
             }));
@@ -225,6 +235,7 @@ struct File<'a> {
 }
 
 impl File<'_> {
+    /// Reads bytes with the viewer's access; a refusal makes it ask the manifest once more.
     async fn read(&self, range: ByteRange) -> Result<Bytes, EngineError> {
         let tail_start = self.bytes - self.tail.len() as u64;
         if range.start >= tail_start && range.end <= self.bytes {
@@ -232,10 +243,21 @@ impl File<'_> {
             let to = usize::try_from(range.end - tail_start).unwrap_or(usize::MAX);
             return Ok(self.tail.slice(from..to));
         }
-        self.reader.read(&self.viewer.access(), range).await.map_err(|error| EngineError::Fetch {
-            source_name: self.source.name.clone(),
-            error: Arc::new(error),
-        })
+        loop {
+            let error = match self.reader.read(&self.viewer.access(), range).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => error,
+            };
+            let source_name = self.source.name.clone();
+            if error.is_changed() {
+                return Err(EngineError::Changed { source_name });
+            }
+            let refused = error.is_refusal();
+            let error = EngineError::Fetch { source_name, error: Arc::new(error) };
+            if !refused || !self.viewer.renew(&self.source.key, &error).await {
+                return Err(error);
+            }
+        }
     }
 
     /// The summary, or why the file cannot be read by ranges.

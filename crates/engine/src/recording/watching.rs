@@ -53,7 +53,7 @@ async fn wanted_until(
             }
             state.phase.clone()
         };
-        if matches!(phase, Phase::Pending) {
+        if matches!(phase, Phase::Pending | Phase::Superseded(_)) {
             interest = recording.want(at, viewer);
         } else if watch.changed().await.is_err() {
             return;

@@ -1,13 +1,15 @@
 //! What comes after the last message: metadata, attachments, and what is missing.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use rdl_mcap_io::{AttachmentRecord, ChunkDescriptor, MetadataRecord};
-use rdl_merge::Query;
+use rdl_merge::{Lookback, Query};
 use rdl_model::ProblemCode;
 use serde::Serialize;
 
 use super::Response;
+use super::participant::Participant;
 use crate::EngineError;
 use crate::source::{Place, State};
 
@@ -61,47 +63,57 @@ impl Missing {
 /// The metadata records of all sources, each once, and the closing record where something is
 /// missing.
 pub(super) fn metadata(response: &mut Response) -> Vec<MetadataRecord> {
-    let mut records = BTreeSet::new();
-    let query = response.query.clone();
+    let mut records = std::mem::take(&mut response.metadata);
     let mut missing = std::mem::take(&mut response.missing);
     let late = response.work.as_ref().map(super::work::Work::late).unwrap_or_default();
     for participant in &response.participants {
-        let name = participant.name();
         if let Some(count) = late.get(&participant.at).filter(|count| **count > 0) {
-            missing.push(Missing::late(&name, *count));
+            missing.push(Missing::late(&participant.name(), *count));
         }
-        let Some(generation) = participant.generation() else { continue };
-        let state = generation.state();
-        records.extend(state.metadata.iter().cloned());
-        if state.ranged.is_some() {
-            let damaged = (0..).zip(&state.chunks).filter(|(_, chunk)| {
-                chunk.place == Place::Damaged && is_wanted(&query, &state, &chunk.descriptor)
-            });
-            missing.extend(damaged.map(|(at, _)| Missing::chunk(&name, at)));
-        } else {
-            // Where in time the damaged chunks of a loaded source belong nobody knows.
-            let lost =
-                |code| matches!(code, ProblemCode::DamagedChunk | ProblemCode::TruncatedFile);
-            missing.extend(state.problems.iter().filter(|problem| lost(problem.code)).map(
-                |problem| Missing {
-                    code: problem.code,
-                    source: name.to_string(),
-                    chunk: None,
-                    count: problem.count,
-                    message: Some(problem.message.clone()),
-                },
-            ));
-        }
+        remember(participant, &response.query, &mut records, &mut missing);
     }
     let mut records: Vec<MetadataRecord> = records.into_iter().collect();
     records.extend(closing_record(&missing));
     records
 }
 
+/// What of a source comes after the last message: its metadata, and what is missing of it.
+pub(super) fn remember(
+    participant: &Participant,
+    query: &Query,
+    records: &mut BTreeSet<MetadataRecord>,
+    missing: &mut Vec<Missing>,
+) {
+    let Some(generation) = participant.generation() else { return };
+    let name = participant.name();
+    let state = generation.state();
+    records.extend(state.metadata.iter().cloned());
+    if state.ranged.is_some() {
+        let damaged = (0..).zip(&state.chunks).filter(|(_, chunk)| {
+            matches!(chunk.place, Place::Damaged) && is_wanted(query, &state, &chunk.descriptor)
+        });
+        missing.extend(damaged.map(|(at, _)| Missing::chunk(&name, at)));
+    } else {
+        // Where in time the damaged chunks of a loaded source belong nobody knows.
+        let lost = |code| matches!(code, ProblemCode::DamagedChunk | ProblemCode::TruncatedFile);
+        let lost = state.problems.iter().filter(|problem| lost(problem.code));
+        missing.extend(lost.map(|problem| Missing {
+            code: problem.code,
+            source: name.to_string(),
+            chunk: None,
+            count: problem.count,
+            message: Some(problem.message.clone()),
+        }));
+    }
+}
+
 /// Whether the query would have had messages of a chunk, as far as the summary claims.
 fn is_wanted(query: &Query, state: &State, claimed: &ChunkDescriptor) -> bool {
     let wanted = |id: u16| state.channels.get(&id).is_none_or(|channel| query.wants(&channel.def));
-    query.times.overlaps(claimed.times) && claimed.channels.iter().any(|used| wanted(used.id))
+    let looked_at = Lookback::new(Arc::new(query.clone())).times();
+    let is_looked_at = looked_at.is_some_and(|times| times.overlaps(claimed.times));
+    (query.times.overlaps(claimed.times) || is_looked_at)
+        && claimed.channels.iter().any(|used| wanted(used.id))
 }
 
 fn closing_record(missing: &[Missing]) -> Option<MetadataRecord> {

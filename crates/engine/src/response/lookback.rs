@@ -4,37 +4,42 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rdl_mcap_io::OpenChunk;
-use rdl_merge::{DeclaredSource, Lookback, LookbackStep, next_to_load};
+use rdl_merge::{DeclaredSource, Lookback, LookbackMessage, LookbackStep, next_to_load};
 use rdl_model::{ChunkRef, TimeRange};
 
 use super::participant::Participant;
-use super::work::Latched;
 use super::{Response, participant_of};
 use crate::EngineError;
 
 /// How many open chunks the search keeps at a time; what is dropped is opened again at the end.
-const KEPT_CHUNKS: usize = 16;
+const KEPT_CHUNKS: usize = 2;
 
-/// Searches for the newest message of each channel, as the query's replay policy asks.
-pub(super) async fn search(response: &mut Response) -> Result<Latched, EngineError> {
+/// Searches for the newest message of each channel, as the query's replay policy asks, and sends
+/// what it finds.
+pub(super) async fn search(response: &mut Response) -> Result<(), EngineError> {
     let mut lookback = Lookback::new(response.query.clone());
-    let Some(times) = lookback.times() else { return Ok(Latched::default()) };
+    let Some(times) = lookback.times() else { return Ok(()) };
     let topics: Vec<BTreeSet<String>> =
         response.participants.iter().map(Participant::declared_topics).collect();
-    let mut chunks = HashMap::new();
+    let mut chunks: HashMap<ChunkRef, Arc<OpenChunk>> = HashMap::new();
+    look_at_sources(response, &mut lookback, times).await?;
     loop {
-        look_at_sources(response, &mut lookback, times).await?;
         match lookback.next() {
-            LookbackStep::Read(at) => match open(response, at).await? {
-                Some(chunk) => {
-                    lookback.offer(at, &chunk);
-                    if chunks.len() >= KEPT_CHUNKS {
-                        chunks.clear();
+            LookbackStep::Read(at) => {
+                let opened = open(response, at).await?;
+                // A static source's chunk may define channels that its summary does not name.
+                reveal(response, at.source, &mut lookback)?;
+                match opened {
+                    Some(chunk) => {
+                        lookback.offer(at, &chunk);
+                        if chunks.len() >= KEPT_CHUNKS {
+                            chunks.clear();
+                        }
+                        chunks.insert(at, chunk);
                     }
-                    chunks.insert(at, chunk);
+                    None => lookback.skip(at),
                 }
-                None => lookback.skip(at),
-            },
+            }
             LookbackStep::Done => {
                 let declared: Vec<DeclaredSource<'_>> = response
                     .participants
@@ -53,19 +58,36 @@ pub(super) async fn search(response: &mut Response) -> Result<Latched, EngineErr
                     break;
                 };
                 load(response, source, times).await?;
+                reveal(response, source, &mut lookback)?;
             }
         }
     }
-    let messages = lookback.finish();
-    chunks.retain(|at, _| messages.iter().any(|message| message.at == *at));
-    for message in &messages {
-        if !chunks.contains_key(&message.at)
-            && let Some(chunk) = open(response, message.at).await?
-        {
-            chunks.insert(message.at, chunk);
+    write(response, lookback.finish(), chunks).await
+}
+
+/// Writes the messages that were found, and sends them on.
+async fn write(
+    response: &mut Response,
+    messages: Vec<LookbackMessage>,
+    mut chunks: HashMap<ChunkRef, Arc<OpenChunk>>,
+) -> Result<(), EngineError> {
+    for message in messages {
+        let chunk = match chunks.get(&message.at) {
+            Some(chunk) => Some(chunk.clone()),
+            None => open(response, message.at).await?,
+        };
+        let Some(chunk) = chunk else { continue };
+        if chunks.len() >= KEPT_CHUNKS && !chunks.contains_key(&message.at) {
+            chunks.clear();
+        }
+        chunks.insert(message.at, chunk.clone());
+        let work = response.work.as_mut().ok_or(EngineError::TaskDied)?;
+        work.latch(&message, &chunk)?;
+        if work.is_ready() {
+            response.send().await?;
         }
     }
-    Ok(Latched { messages, chunks })
+    Ok(())
 }
 
 /// Hands what the sources reveal to the search. Static sources are waited for until they are
@@ -78,9 +100,10 @@ async fn look_at_sources(
     let sources: Vec<u32> =
         response.participants.iter().map(|participant| participant.at).collect();
     for source in sources {
-        if !participant_of(&mut response.participants, source)?.is_streamed() {
+        let participant = participant_of(&mut response.participants, source)?;
+        if !participant.is_streamed() && !participant.has_left() {
             // All of them start to be indexed before the first is waited for.
-            participant_of(&mut response.participants, source)?.open(&response.recording);
+            participant.open(&response.recording);
         }
     }
     for at in 0..response.participants.len() {
@@ -88,9 +111,19 @@ async fn look_at_sources(
         if !response.participants[at].is_streamed() {
             load(response, source, times).await?;
         }
-        let work = response.work.as_mut().ok_or(EngineError::TaskDied)?;
-        response.participants[at].reveal(work, lookback);
+        reveal(response, source, lookback)?;
     }
+    Ok(())
+}
+
+/// Hands what is new of a source to the search.
+fn reveal(
+    response: &mut Response,
+    source: u32,
+    lookback: &mut Lookback,
+) -> Result<(), EngineError> {
+    let work = response.work.as_mut().ok_or(EngineError::TaskDied)?;
+    participant_of(&mut response.participants, source)?.reveal(work, lookback);
     Ok(())
 }
 
@@ -120,11 +153,11 @@ async fn open(
     if participant.has_left() {
         return Ok(None);
     }
-    if participant.is_claimed(at.chunk) {
+    if participant.is_to_fetch(at.chunk) {
         response.verify(at.source, &[at.chunk]).await?;
     }
     if !participant_of(&mut response.participants, at.source)?.is_there(at.chunk) {
         return Ok(None);
     }
-    response.with_work(move |work| work.open(at)).await.map(|chunk| Some(Arc::new(chunk)))
+    response.with_work(move |work| work.open_once(at)).await.map(Some)
 }

@@ -10,6 +10,7 @@ use rdl_wire::Source as Declared;
 use tokio::sync::watch;
 
 use super::work::{Work, WorkSource};
+use crate::readers::{Progress, Reading};
 use crate::recording::Inner;
 use crate::shared::Shared;
 use crate::source::{AttachmentPlace, Generation, Phase, Place, Source, State};
@@ -21,8 +22,9 @@ pub(super) struct Participant {
     /// Its position in the manifest.
     pub(super) at: u32,
     source: Arc<Source>,
-    /// The response.
+    /// The response, and how it gets on.
     viewer: ViewerId,
+    progress: Arc<Progress>,
     /// The times that count before the real ones are known.
     declared: TimeRange,
     /// The topics that count before the real ones are known; empty for a static source.
@@ -37,6 +39,7 @@ pub(super) struct Participant {
 /// The generation that a response reads.
 struct Pinned {
     generation: Arc<Generation>,
+    reading: Reading,
     introduced: bool,
     watch: watch::Receiver<u64>,
     channels: Arc<BTreeMap<u16, Arc<ChannelRecord>>>,
@@ -64,6 +67,7 @@ impl Participant {
         recording: &Inner,
         query: &Query,
         viewer: ViewerId,
+        progress: &Arc<Progress>,
         at: usize,
     ) -> Option<Participant> {
         let source = recording.sources[at].source.clone();
@@ -81,7 +85,8 @@ impl Participant {
         }
         let at = u32::try_from(at).ok()?;
         let (interest, pinned, left) = (None, None, false);
-        Some(Participant { at, source, viewer, declared, topics, interest, pinned, left })
+        let progress = progress.clone();
+        Some(Participant { at, source, viewer, progress, declared, topics, interest, pinned, left })
     }
 
     pub(super) fn is_streamed(&self) -> bool {
@@ -105,12 +110,11 @@ impl Participant {
         if self.left {
             return true;
         }
-        let generation = match &self.pinned {
-            Some(pinned) => pinned.generation.clone(),
-            None => self.source.current(),
+        let Some(pinned) = &self.pinned else {
+            // What is being loaded has to be pinned before it can be looked at.
+            return self.is_complete();
         };
-        let state = generation.state();
-        match state.phase {
+        match pinned.generation.state().phase {
             Phase::Complete => true,
             Phase::Loading { frontier } => self.is_streamed() && frontier > end,
             Phase::Pending | Phase::Failed { .. } | Phase::Superseded(_) => false,
@@ -122,18 +126,19 @@ impl Participant {
         matches!(self.source.current().state().phase, Phase::Complete)
     }
 
-    pub(super) fn is_claimed(&self, chunk: u32) -> bool {
-        matches!(self.place(chunk), Some(Place::Claimed(_)))
+    /// Whether the chunk has to be fetched before it can be read.
+    pub(super) fn is_to_fetch(&self, chunk: u32) -> bool {
+        matches!(self.place(chunk), Some(Place::Claimed(_) | Place::LetGo(_)))
     }
 
     /// Whether the chunk can be read.
     pub(super) fn is_there(&self, chunk: u32) -> bool {
-        matches!(self.place(chunk), Some(Place::Stored(_) | Place::Scratch(_)))
+        matches!(self.place(chunk), Some(Place::Stored(_) | Place::Fetched(_)))
     }
 
     fn place(&self, chunk: u32) -> Option<Place> {
         let state = self.pinned.as_ref()?.generation.state();
-        state.chunks.get(chunk as usize).map(|chunk| chunk.place)
+        state.chunks.get(chunk as usize).map(|chunk| chunk.place.clone())
     }
 
     pub(super) fn name(&self) -> Arc<str> {
@@ -144,8 +149,16 @@ impl Participant {
         self.pinned.as_ref().map(|pinned| &pinned.generation)
     }
 
-    /// Takes its place in the merge, unless no message of it is expected there.
-    pub(super) fn enter(&self, times: TimeRange, work: &mut Work) {
+    /// Takes its place in the merge, unless no message of it is expected there. What is known of
+    /// it whole counts more than what was declared.
+    pub(super) fn enter(&mut self, times: TimeRange, work: &mut Work) {
+        let current = self.source.current();
+        let state = current.state();
+        if matches!(state.phase, Phase::Complete) {
+            let Some(times) = state.times() else { return };
+            self.declared = times;
+        }
+        drop(state);
         if self.declared.overlaps(times) && !self.left {
             work.set_state(self.at, SourceState::Unopened { start: self.declared.start });
         }
@@ -163,6 +176,49 @@ impl Participant {
         self.open(recording);
         if self.interest.as_ref().is_some_and(Interest::need) {
             recording.shared.queue.touch();
+        }
+    }
+
+    /// Whether its first message is expected by then.
+    pub(super) fn starts_by(&self, time: Nanos) -> bool {
+        self.declared.start <= time
+    }
+
+    /// The response needs no chunk before this one any more, or none of those known.
+    pub(super) fn needs_from(&self, chunk: Option<u32>) {
+        if let Some(pinned) = &self.pinned {
+            pinned.reading.needs_from(chunk.unwrap_or(pinned.chunks));
+        }
+    }
+
+    /// Whether all of it is known and was handed to the merge.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.pinned.as_ref().is_some_and(|pinned| pinned.state == Some(SourceState::Complete))
+    }
+
+    /// Reads nothing of it any more.
+    pub(super) fn let_go(&mut self) {
+        self.interest = None;
+        self.pinned = None;
+    }
+
+    /// What is stored of it cannot be read any more: it has to be loaded again.
+    pub(super) async fn lose(&mut self, shared: &Shared) {
+        let Some(pinned) = &self.pinned else { return };
+        let changed = EngineError::Changed { source_name: self.name() };
+        self.source.supersede(&pinned.generation, changed);
+        let files = pinned.generation.state().files.clone();
+        if let Some(files) = files {
+            // That it fails is told to the log alone: the next reader meets it again.
+            let _ = shared.store(move |store| store.forget(&files)).await;
+        }
+    }
+
+    /// Why what the response has read of it cannot be relied on, if so.
+    pub(super) fn superseded(&self) -> Option<EngineError> {
+        match &self.pinned.as_ref()?.generation.state().phase {
+            Phase::Superseded(why) => Some(why.clone()),
+            _ => None,
         }
     }
 
@@ -197,6 +253,8 @@ impl Participant {
                 return Ok(Synced::Unchanged);
             }
         };
+        // Under the lock under which the chunks are taken: they may use channels that are new.
+        pinned.introduce(self.at, &self.source, &state, work);
         let more = pinned.take(self.at, &state, work);
         if pinned.state == Some(reached) && !more {
             return Ok(Synced::Unchanged);
@@ -211,7 +269,8 @@ impl Participant {
     pub(super) fn look(&mut self, recording: &Inner, work: &mut Work) -> Result<(), EngineError> {
         self.open(recording);
         loop {
-            let pinned = self.pinned.get_or_insert_with(|| Pinned::new(self.source.current()));
+            let pinned =
+                self.pinned.get_or_insert_with(|| Pinned::new(&self.source, &self.progress));
             pinned.watch.mark_unchanged();
             let generation = pinned.generation.clone();
             let state = generation.state();
@@ -219,6 +278,10 @@ impl Participant {
                 Phase::Loading { .. } | Phase::Complete => {
                     pinned.introduce(self.at, &self.source, &state, work);
                     return Ok(());
+                }
+                // It was opened ahead, and may have been mended since.
+                Phase::Failed { at, .. } if pinned.is_unused() && Source::may_retry(*at) => {
+                    EngineError::Changed { source_name: self.name() }
                 }
                 Phase::Failed { error, .. } => return Err(error.clone()),
                 Phase::Pending => EngineError::Changed { source_name: self.name() },
@@ -236,11 +299,11 @@ impl Participant {
             return;
         }
         if self.pinned.is_none() {
-            let generation = self.source.current();
-            if !matches!(generation.state().phase, Phase::Complete) {
+            let pinned = Pinned::new(&self.source, &self.progress);
+            if !matches!(pinned.generation.state().phase, Phase::Complete) {
                 return;
             }
-            self.pinned = Some(Pinned::new(generation));
+            self.pinned = Some(pinned);
         }
         let Some(pinned) = &mut self.pinned else { return };
         let generation = pinned.generation.clone();
@@ -252,7 +315,7 @@ impl Participant {
             let claimed = match entry.place {
                 Place::Empty | Place::Damaged => continue,
                 Place::Claimed(_) => true,
-                Place::Stored(_) | Place::Scratch(_) => false,
+                Place::Stored(_) | Place::Fetched(_) | Place::LetGo(_) => false,
             };
             let at = ChunkRef { source: self.at, chunk };
             lookback.add_chunk(at, entry.descriptor.clone(), claimed);
@@ -296,7 +359,9 @@ impl Participant {
             let verified = match entry.place {
                 Place::Claimed(_) => return true,
                 Place::Damaged | Place::Empty => None,
-                Place::Stored(_) | Place::Scratch(_) => Some(entry.descriptor.clone()),
+                Place::Stored(_) | Place::Fetched(_) | Place::LetGo(_) => {
+                    Some(entry.descriptor.clone())
+                }
             };
             work.replace_chunk(ChunkRef { source: at, chunk: *chunk }, verified);
             false
@@ -305,8 +370,7 @@ impl Participant {
 
     /// Stops to wait for the source.
     pub(super) fn leave(&mut self) -> Arc<str> {
-        self.interest = None;
-        self.pinned = None;
+        self.let_go();
         self.left = true;
         self.name()
     }
@@ -316,9 +380,7 @@ impl Participant {
         &self,
         shared: &Arc<Shared>,
     ) -> Result<Vec<AttachmentRecord>, EngineError> {
-        let (Some(pinned), Some(interest)) = (&self.pinned, &self.interest) else {
-            return Ok(Vec::new());
-        };
+        let Some(pinned) = &self.pinned else { return Ok(Vec::new()) };
         let (places, files, ranged) = {
             let state = pinned.generation.state();
             let places: Vec<AttachmentPlace> =
@@ -333,9 +395,12 @@ impl Participant {
                     let read = shared.cpu.run(move || files.read(position)).await??;
                     AttachmentRecord::from_record_bytes(&read).ok()
                 }
-                (AttachmentPlace::File(range), _, Some(ranged)) => {
-                    ranged.attachment(&self.source, interest.viewer(), range).await?
-                }
+                (AttachmentPlace::File(range), _, Some(ranged)) => match &self.interest {
+                    Some(interest) => {
+                        ranged.attachment(&self.source, interest.viewer(), range).await?
+                    }
+                    None => None,
+                },
                 _ => None,
             };
             attachments.extend(found);
@@ -345,8 +410,7 @@ impl Participant {
 
     /// The pinned generation is gone. As long as nothing of it was used, the next one will do.
     fn start_again(&mut self, recording: &Inner, why: EngineError) -> Result<(), EngineError> {
-        let used = |pinned: &Pinned| pinned.chunks > 0 || pinned.revealed > 0;
-        let used = self.pinned.as_ref().is_some_and(used);
+        let used = self.pinned.as_ref().is_some_and(|pinned| !pinned.is_unused());
         let refusal = self.interest.as_ref().and_then(|interest| interest.viewer().refusal());
         if let Some(refusal) = refusal {
             return Err(refusal);
@@ -368,8 +432,10 @@ impl Participant {
 }
 
 impl Pinned {
-    fn new(generation: Arc<Generation>) -> Pinned {
+    fn new(source: &Source, progress: &Arc<Progress>) -> Pinned {
+        let (generation, reading) = source.pin(progress);
         Pinned {
+            reading,
             watch: generation.watch(),
             introduced: false,
             channels: Arc::default(),
@@ -379,6 +445,11 @@ impl Pinned {
             state: None,
             generation,
         }
+    }
+
+    /// Whether nothing of it was handed on.
+    fn is_unused(&self) -> bool {
+        self.chunks == 0 && self.revealed == 0
     }
 
     /// Tells the work of the source, and of new channels.
@@ -401,7 +472,7 @@ impl Pinned {
                 Place::Claimed(_) => {
                     self.claimed.insert(chunk);
                 }
-                Place::Stored(_) | Place::Scratch(_) => {}
+                Place::Stored(_) | Place::Fetched(_) | Place::LetGo(_) => {}
             }
             work.add_chunk(ChunkRef { source: at, chunk }, entry);
         }

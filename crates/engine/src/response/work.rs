@@ -1,28 +1,54 @@
 //! The part of a response that burns CPU and reads files; runs on blocking threads.
 
+mod reading;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use rdl_mcap_io::{
-    AttachmentRecord, ChannelRecord, ChunkDescriptor, ChunkError, Compression, Limits,
-    MetadataRecord, OpenChunk, OutputOptions, OutputWriter, StoredChunk,
+    AttachmentRecord, ChannelRecord, ChunkDescriptor, Compression, Limits, MetadataRecord,
+    OpenChunk, OutputOptions, OutputPiece, OutputWriter,
 };
 use rdl_merge::{LookbackMessage, MergeHeap, Query, SourceState, Step};
 use rdl_model::ChunkRef;
 
-use crate::source::{Generation, Place, ReadFault};
-use crate::{EngineConfig, EngineError};
+use self::reading::Reading;
+use super::pieces::Piece;
+use crate::EngineError;
+use crate::open_chunks::Spilled;
+use crate::shared::Shared;
+use crate::source::{ChunkData, Generation, Place};
 
-/// What is handed to the viewer at a time, about.
+/// What is handed to the viewer at a time once the response is under way, about.
 const SLICE_BYTES: usize = 1 << 20;
+/// The first chunk is small, so that the viewer sees something soon; each later one is this many
+/// times larger, up to the target.
+const FIRST_CHUNK_BYTES: usize = 64 << 10;
+const GROWTH: usize = 4;
+/// How long a piece of work goes on before others get their turn.
+const QUANTUM: Duration = Duration::from_millis(20);
 /// How many chunks are looked at for a static source's next request.
 const READ_AHEAD_CHUNKS: usize = 64;
 
 /// The merge and the writer of one response.
 pub(super) struct Work {
+    shared: Arc<Shared>,
     query: Arc<Query>,
     heap: MergeHeap,
+    /// The chunks that the merge has taken apart.
+    open: HashMap<ChunkRef, Reading>,
+    /// The chunks that pass through and have not left yet, by ticket.
+    passing: HashMap<u64, (ChunkRef, ChunkData)>,
+    /// What they come to, in bytes.
+    passing_bytes: u64,
+    /// A chunk that passes through once it is fetched again.
+    held_up: Option<ChunkRef>,
+    /// A quarter of what the response may hold; another each is what is ready, what is on its
+    /// way, and what is read of spilled chunks.
+    share_bytes: usize,
+    /// The size of the next chunk that is written.
+    chunk_bytes: usize,
     /// There once the first record is to be written: the header names a profile.
     writer: Option<OutputWriter>,
     sources: BTreeMap<u32, WorkSource>,
@@ -42,6 +68,8 @@ pub(super) struct WorkSource {
 pub(super) enum Need {
     /// Somebody takes what is ready.
     Send,
+    /// Others get their turn.
+    Turn,
     /// The first of these chunks is fetched and verified; the others may be.
     Chunks { source: u32, chunks: Vec<u32> },
     /// This source goes on.
@@ -50,18 +78,19 @@ pub(super) enum Need {
     End,
 }
 
-/// The messages of a lookback, and the chunks that they lie in.
-#[derive(Default)]
-pub(super) struct Latched {
-    pub(super) messages: Vec<LookbackMessage>,
-    pub(super) chunks: HashMap<ChunkRef, Arc<OpenChunk>>,
-}
-
 impl Work {
-    pub(super) fn new(query: Arc<Query>, config: &EngineConfig) -> Work {
+    /// A response that may hold `reserved_bytes` in memory, beside open chunks.
+    pub(super) fn new(shared: Arc<Shared>, query: Arc<Query>, reserved_bytes: u64) -> Work {
+        let config = &shared.config;
         Work {
             heap: MergeHeap::new(query.clone()),
             query,
+            open: HashMap::new(),
+            passing: HashMap::new(),
+            passing_bytes: 0,
+            held_up: None,
+            share_bytes: usize::try_from(reserved_bytes / 4).unwrap_or(usize::MAX),
+            chunk_bytes: FIRST_CHUNK_BYTES,
             writer: None,
             sources: BTreeMap::new(),
             limits: Limits {
@@ -70,6 +99,7 @@ impl Work {
                 ..Limits::default()
             },
             ended: false,
+            shared,
         }
     }
 
@@ -93,6 +123,24 @@ impl Work {
         self.heap.replace_chunk(at, verified, &source.channels);
     }
 
+    /// The first chunk of each source that is still needed; sources of which none is are not
+    /// listed.
+    pub(super) fn needed_chunks(&self) -> BTreeMap<u32, u32> {
+        let mut needed: BTreeMap<u32, u32> = BTreeMap::new();
+        let waiting = self.heap.upcoming(usize::MAX);
+        let passing = self.passing.values().map(|(at, _)| *at).chain(self.held_up);
+        for at in waiting.into_iter().chain(self.open.keys().copied()).chain(passing) {
+            let first = needed.entry(at.source).or_insert(at.chunk);
+            *first = at.chunk.min(*first);
+        }
+        needed
+    }
+
+    /// Forgets a source of which nothing is needed any more.
+    pub(super) fn forget_source(&mut self, source: u32) {
+        self.sources.remove(&source);
+    }
+
     pub(super) fn leave_out(&mut self, source: u32) {
         self.heap.failed(source);
     }
@@ -105,17 +153,15 @@ impl Work {
         self.heap.late().collect()
     }
 
-    /// Writes what a lookback found.
-    pub(super) fn latch(&mut self, latched: &Latched) -> Result<(), EngineError> {
-        for message in &latched.messages {
-            let (Some(chunk), Some(source)) =
-                (latched.chunks.get(&message.at), self.sources.get(&message.at.source))
-            else {
-                return Err(EngineError::TaskDied);
-            };
-            let view = chunk.message(message.entry);
-            let Some(channel) = source.channels.get(&view.channel) else { continue };
-            let channel = channel.clone();
+    /// Writes a message that a lookback found.
+    pub(super) fn latch(
+        &mut self,
+        message: &LookbackMessage,
+        chunk: &OpenChunk,
+    ) -> Result<(), EngineError> {
+        let source = self.sources.get(&message.at.source).ok_or(EngineError::TaskDied)?;
+        let view = chunk.message(message.entry);
+        if let Some(channel) = source.channels.get(&view.channel).cloned() {
             self.writer().message(&channel, view)?;
         }
         Ok(())
@@ -123,34 +169,32 @@ impl Work {
 
     /// Merges until something is needed.
     pub(super) fn advance(&mut self) -> Result<Need, EngineError> {
+        let started = Instant::now();
         loop {
-            if self.writer.as_ref().is_some_and(|writer| writer.pending_bytes() >= SLICE_BYTES) {
+            if self.is_ready() {
                 return Ok(Need::Send);
             }
-            let (writer, sources) = (&self.writer, &self.sources);
-            let step = self.heap.next(&mut |at, descriptor| {
-                let Some(source) = sources.get(&at.source) else { return false };
-                let channels = channels_of(&source.channels, descriptor);
-                writer
-                    .as_ref()
-                    .is_none_or(|writer| writer.accepts(channels.iter().map(|channel| &**channel)))
-            });
+            if started.elapsed() >= QUANTUM {
+                return Ok(Need::Turn);
+            }
+            let step = match self.held_up.take() {
+                Some(at) => Step::Pass(at),
+                None => self.next_step(),
+            };
             match step {
-                Step::Pass(at) => self.pass(at)?,
-                Step::Open(at) => {
-                    let chunk = self.open(at)?;
-                    self.heap.opened(at, Arc::new(chunk));
+                Step::Pass(at) => {
+                    if !self.pass(at)? {
+                        self.held_up = Some(at);
+                        return Ok(self.need_chunks(at));
+                    }
+                }
+                Step::Open { at, from } => {
+                    if !self.open(at, from)? {
+                        return Ok(self.need_chunks(at));
+                    }
                 }
                 Step::Merge { at, messages } => self.merge(at, messages)?,
-                Step::Verify(at) => {
-                    let upcoming = self.heap.upcoming(READ_AHEAD_CHUNKS);
-                    let others = upcoming.into_iter().filter(|other| *other != at);
-                    let mut chunks = vec![at.chunk];
-                    chunks.extend(
-                        others.filter(|other| other.source == at.source).map(|other| other.chunk),
-                    );
-                    return Ok(Need::Chunks { source: at.source, chunks });
-                }
+                Step::Verify(at) => return Ok(self.need_chunks(at)),
                 Step::Wait(source) => return Ok(Need::Source(source)),
                 Step::End => {
                     self.ended = true;
@@ -158,6 +202,26 @@ impl Work {
                 }
             }
         }
+    }
+
+    fn next_step(&mut self) -> Step {
+        let (writer, sources) = (&self.writer, &self.sources);
+        self.heap.next(&mut |at, descriptor| {
+            let Some(source) = sources.get(&at.source) else { return false };
+            let channels = channels_of(&source.channels, descriptor);
+            writer
+                .as_ref()
+                .is_none_or(|writer| writer.accepts(channels.iter().map(|channel| &**channel)))
+        })
+    }
+
+    /// The chunk, and those of its source that come next.
+    fn need_chunks(&self, at: ChunkRef) -> Need {
+        let upcoming = self.heap.upcoming(READ_AHEAD_CHUNKS);
+        let others = upcoming.into_iter().filter(|other| *other != at);
+        let mut chunks = vec![at.chunk];
+        chunks.extend(others.filter(|other| other.source == at.source).map(|other| other.chunk));
+        Need::Chunks { source: at.source, chunks }
     }
 
     /// Closes the chunk that is being written, so that it can leave.
@@ -191,56 +255,121 @@ impl Work {
         self.ended || self.writer.as_ref().is_some_and(|writer| writer.message_count() > 0)
     }
 
-    pub(super) fn take_output(&mut self) -> Vec<Bytes> {
-        self.writer.as_mut().map(OutputWriter::take_output).unwrap_or_default()
+    /// What the viewer gets next. The more it has, the larger is the next chunk that is written.
+    pub(super) fn take_output(&mut self) -> Result<Vec<Piece>, EngineError> {
+        let most = self.share_bytes.min(OutputOptions::default().chunk_target_bytes);
+        let Some(writer) = &mut self.writer else { return Ok(Vec::new()) };
+        self.chunk_bytes = self.chunk_bytes.saturating_mul(GROWTH).min(most);
+        writer.set_chunk_target_bytes(self.chunk_bytes);
+        self.passing_bytes = 0;
+        let pieces = writer.take_output().into_iter();
+        pieces
+            .map(|piece| match piece {
+                OutputPiece::Bytes(bytes) => Ok(Piece::Bytes(bytes)),
+                OutputPiece::Chunk(ticket) => {
+                    let (at, data) = self.passing.remove(&ticket).ok_or(EngineError::TaskDied)?;
+                    Ok(Piece::Chunk(at, data))
+                }
+            })
+            .collect()
     }
 
-    /// Opens a chunk that is kept: reads, decompresses and verifies it.
-    pub(super) fn open(&self, at: ChunkRef) -> Result<OpenChunk, EngineError> {
-        let (bytes, _) = self.read(at)?;
-        OpenChunk::open(&bytes, &self.limits).map_err(|error| self.broken(at, &error))
+    /// Whether there is enough for the viewer.
+    pub(super) fn is_ready(&self) -> bool {
+        let written = self.writer.as_ref().map_or(0, OutputWriter::pending_bytes) as u64;
+        written + self.passing_bytes >= self.chunk_bytes.min(SLICE_BYTES) as u64
     }
 
-    fn pass(&mut self, at: ChunkRef) -> Result<(), EngineError> {
-        let (bytes, descriptor) = self.read(at)?;
+    /// Opens a chunk for a lookback: it is not kept.
+    pub(super) fn open_once(&self, at: ChunkRef) -> Result<Arc<OpenChunk>, EngineError> {
         let source = self.sources.get(&at.source).ok_or(EngineError::TaskDied)?;
+        if let Some(chunk) = self.shared.open_chunks.find(source.generation.chunk_id(at.chunk)) {
+            return Ok(chunk);
+        }
+        let data = source.generation.chunk_data(at.chunk).ok_or(EngineError::TaskDied)?;
+        let bytes = data.read_all().map_err(|error| self.lost(at, &error))?;
+        OpenChunk::open(&bytes, &self.limits).map(Arc::new).map_err(|error| self.lost(at, &error))
+    }
+
+    /// `false` when the chunk has to be fetched first.
+    fn pass(&mut self, at: ChunkRef) -> Result<bool, EngineError> {
+        let source = self.sources.get(&at.source).ok_or(EngineError::TaskDied)?;
+        let Some(data) = source.generation.chunk_data(at.chunk) else { return Ok(false) };
+        let descriptor = source.generation.descriptor(at.chunk).ok_or(EngineError::TaskDied)?;
         let channels = channels_of(&source.channels, &descriptor);
-        let chunk = StoredChunk { descriptor: (*descriptor).clone(), bytes };
-        self.writer().pass(&chunk, &channels)?;
-        Ok(())
+        let ticket = self.writer().pass(&descriptor, &channels)?;
+        self.passing_bytes += data.len();
+        self.passing.insert(ticket, (at, data));
+        Ok(true)
+    }
+
+    /// `false` when the chunk has to be fetched first.
+    fn open(&mut self, at: ChunkRef, from: usize) -> Result<bool, EngineError> {
+        if !self.open.contains_key(&at) {
+            let source = self.sources.get(&at.source).ok_or(EngineError::TaskDied)?;
+            let generation = &source.generation;
+            let Some(data) = generation.chunk_data(at.chunk) else { return Ok(false) };
+            let descriptor = generation.descriptor(at.chunk).ok_or(EngineError::TaskDied)?;
+            let opened = self.shared.open_chunks.get(
+                generation.chunk_id(at.chunk),
+                descriptor.uncompressed_bytes,
+                || {
+                    let bytes = data.read_all().map_err(|error| self.lost(at, &error))?;
+                    OpenChunk::open(&bytes, &self.limits).map_err(|error| self.lost(at, &error))
+                },
+                |chunk| {
+                    self.shared.with_room(chunk.memory_bytes() as u64, || {
+                        Spilled::write(chunk, self.shared.store.scratch()?)
+                    })
+                },
+            )?;
+            self.open.insert(at, Reading::new(opened));
+        }
+        let window_bytes = self.window_bytes();
+        let reading = self.open.get_mut(&at).ok_or(EngineError::TaskDied)?;
+        let entries = reading.entries(from, self.query.times.start, window_bytes);
+        let entries = entries.map_err(|fault| self.lost(at, &fault))?;
+        self.heap.opened(at, entries);
+        self.close_if_used_up(at);
+        Ok(true)
     }
 
     fn merge(&mut self, at: ChunkRef, messages: std::ops::Range<usize>) -> Result<(), EngineError> {
-        let chunk = self.heap.open_chunk(at).ok_or(EngineError::TaskDied)?.clone();
+        let window_bytes = self.window_bytes();
+        let mut reading = self.open.remove(&at).ok_or(EngineError::TaskDied)?;
         let channels = self.sources.get(&at.source).ok_or(EngineError::TaskDied)?.channels.clone();
         let writer = self.writer();
-        for entry in messages {
-            let view = chunk.message(entry);
-            let Some(channel) = channels.get(&view.channel) else { continue };
-            writer.message(channel, view)?;
+        let written = reading.messages(messages, window_bytes, |message| {
+            match channels.get(&message.channel) {
+                Some(channel) => writer.message(channel, message),
+                None => Ok(()),
+            }
+        });
+        written.map_err(|fault| self.lost(at, &fault))??;
+        if self.heap.is_open(at) {
+            self.open.insert(at, reading);
         }
         Ok(())
     }
 
-    fn read(&self, at: ChunkRef) -> Result<(Bytes, Arc<ChunkDescriptor>), EngineError> {
-        let source = self.sources.get(&at.source).ok_or(EngineError::TaskDied)?;
-        let descriptor = {
-            let state = source.generation.state();
-            let chunk = state.chunks.get(at.chunk as usize).ok_or(EngineError::TaskDied)?;
-            chunk.descriptor.clone()
-        };
-        match source.generation.read_chunk(at.chunk) {
-            Ok(bytes) => Ok((bytes, descriptor)),
-            Err(ReadFault::Store(error)) => Err(error),
-            Err(ReadFault::NotHere) => Err(EngineError::TaskDied),
+    fn close_if_used_up(&mut self, at: ChunkRef) {
+        if !self.heap.is_open(at) {
+            self.open.remove(&at);
         }
     }
 
-    fn broken(&self, at: ChunkRef, error: &ChunkError) -> EngineError {
+    /// What each spilled chunk may take of the share for them.
+    fn window_bytes(&self) -> usize {
+        self.share_bytes / self.open.len().max(1)
+    }
+
+    /// A chunk that was verified cannot be read any more.
+    fn lost(&self, at: ChunkRef, why: &dyn std::fmt::Display) -> EngineError {
         let name = self.sources.get(&at.source).map(|source| source.name.clone());
         EngineError::StoredChunk {
             source_name: name.unwrap_or_else(|| "?".into()),
-            what: error.to_string().into(),
+            position: at.source,
+            what: why.to_string().into(),
         }
     }
 

@@ -64,7 +64,7 @@ impl Backend {
 
     /// An engine over this backend, with its disk store in `folder`.
     pub(crate) async fn engine(&self, folder: &std::path::Path) -> Arc<Engine> {
-        let store = StoreConfig { folder: Some(folder.to_owned()), bucket: None };
+        let store = StoreConfig { folder: Some(folder.to_owned()), bucket: None, max_bytes: None };
         Engine::start(EngineConfig { store, ..self.config() }).await.unwrap()
     }
 }

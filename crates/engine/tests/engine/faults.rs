@@ -57,7 +57,7 @@ async fn engine(
     fetch.retry_pause = Duration::from_millis(10);
     fetch.range_retry_for = Duration::from_millis(300);
     let mut config = EngineConfig::new(fetch);
-    config.store = StoreConfig { folder: Some(folder.to_owned()), bucket: None };
+    config.store = StoreConfig { folder: Some(folder.to_owned()), bucket: None, max_bytes: None };
     change(&mut config);
     Engine::start(config).await.unwrap()
 }

@@ -27,7 +27,7 @@ fn source() -> Source {
 }
 
 async fn engine(backend: &Backend, bucket: &Path) -> Arc<Engine> {
-    let store = StoreConfig { folder: None, bucket: Some(bucket.to_owned()) };
+    let store = StoreConfig { folder: None, bucket: Some(bucket.to_owned()), max_bytes: None };
     Engine::start(EngineConfig { store, ..backend.config() }).await.unwrap()
 }
 

@@ -10,5 +10,6 @@ mod faulty;
 mod keeping;
 mod merging;
 mod output;
+mod races;
 mod shipped;
 mod statics;

@@ -64,7 +64,8 @@ async fn serve_with(
     fetch.use_system_proxy = false;
     fetch.retry_pause = Duration::from_millis(10);
     let mut config = EngineConfig::new(fetch);
-    config.store = StoreConfig { folder: Some(folder.path().to_owned()), bucket: None };
+    config.store =
+        StoreConfig { folder: Some(folder.path().to_owned()), bucket: None, max_bytes: None };
     change(&mut config);
     let engine = Engine::start(config).await.unwrap();
     let recording = recording(&engine).await;

@@ -1,11 +1,12 @@
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use rdl_model::Nanos;
 
 use super::*;
 use crate::sample::{self, COMPRESSIONS, Message, Read, channel, chunk, messages, read_all};
-use crate::{ChannelDef, PartWriter};
+use crate::{ChannelDef, PartWriter, StoredChunk};
 
 fn writer(compression: Compression, chunk_target_bytes: usize) -> OutputWriter {
     OutputWriter::new(OutputOptions {
@@ -20,9 +21,21 @@ fn whole(mut writer: OutputWriter) -> Vec<u8> {
     writer.finish().unwrap();
     writer.finish().unwrap();
     let pending = writer.pending_bytes();
-    let file = writer.take_output().concat();
+    let file = bytes(writer.take_output(), &[]);
     assert_eq!((pending, writer.pending_bytes()), (file.len(), 0));
     assert_eq!(writer.bytes_written(), file.len() as u64);
+    file
+}
+
+/// The file, with the chunks that were passed by their tickets.
+fn bytes(pieces: Vec<OutputPiece>, passed: &[&StoredChunk]) -> Vec<u8> {
+    let mut file = Vec::new();
+    for piece in pieces {
+        file.extend_from_slice(match &piece {
+            OutputPiece::Bytes(bytes) => bytes,
+            OutputPiece::Chunk(ticket) => &passed[*ticket as usize].bytes,
+        });
+    }
     file
 }
 
@@ -63,22 +76,21 @@ fn an_empty_output_is_a_whole_file() {
 }
 
 #[test]
-fn passed_chunks_are_unchanged_and_not_copied() {
+fn passed_chunks_go_where_their_place_was_left() {
     let (a, b) = (channel(1, 1, "/a"), channel(2, 0, "/b"));
     let passed = chunk(Compression::Zstd, &[Message::new(1, 0, "x"), Message::new(2, 3, "y")]);
     let mut writer = writer(Compression::Lz4, 1000);
     let merged = [Message::new(1, 4, "merged"), Message::new(2, u64::MAX, "last")];
     assert!(writer.accepts([&*a, &*b]));
-    writer.pass(&passed, &[a.clone(), b.clone()]).unwrap();
+    assert_eq!(writer.pass(&passed.descriptor, &[a.clone(), b.clone()]).unwrap(), 0);
     writer.message(&a, merged[0].view()).unwrap();
     writer.message(&b, merged[1].view()).unwrap();
     assert_eq!(writer.message_count(), 4);
     writer.finish().unwrap();
-    let output = writer.take_output();
-    let found = output.iter().find(|bytes| bytes.len() == passed.bytes.len()).unwrap();
-    assert_eq!(found.as_ptr(), passed.bytes.as_ptr());
-
-    let (summary, messages) = read_by_summary(&output.concat());
+    let written = writer.bytes_written();
+    let file = bytes(writer.take_output(), &[&passed]);
+    assert_eq!(written, file.len() as u64);
+    let (summary, messages) = read_by_summary(&file);
     let expected = [
         Read::expected(&a, &Message::new(1, 0, "x")),
         Read::expected(&b, &Message::new(2, 3, "y")),
@@ -110,7 +122,7 @@ fn taken_numbers_are_remapped_and_same_identities_share() {
     assert!(!writer.accepts([&*channel(2, 1, "/other")]));
     assert!(writer.accepts([&*channel(2, 2, "/other")]));
     let stored = chunk(Compression::None, &[Message::new(1, 0, "x")]);
-    let refused = writer.pass(&stored, std::slice::from_ref(&two)).unwrap_err();
+    let refused = writer.pass(&stored.descriptor, std::slice::from_ref(&two)).unwrap_err();
     assert_eq!(refused, OutputError::IdTaken { id: 1, topic: "/two".into() });
 
     let (summary, messages) = read_by_summary(&whole(writer));
@@ -164,7 +176,8 @@ fn metadata_and_attachments_are_found_by_their_indexes() {
 fn a_descriptor_that_lies_is_refused() {
     let mut stored = chunk(Compression::Lz4, &[Message::new(1, 0, "x")]);
     stored.descriptor.index_bytes += 1;
-    let refused = writer(Compression::Lz4, 1).pass(&stored, &[channel(1, 1, "/a")]).unwrap_err();
+    let refused =
+        writer(Compression::Lz4, 1).pass(&stored.descriptor, &[channel(1, 1, "/a")]).unwrap_err();
     assert_eq!(
         (refused.clone(), refused.kind()),
         (OutputError::WrongDescriptor, ErrorKind::Internal)
@@ -228,7 +241,7 @@ proptest! {
         target in 1..2000_usize,
     ) {
         let mut writer = writer(Compression::Lz4, target);
-        let mut expected = Vec::new();
+        let (mut expected, mut passed) = (Vec::new(), Vec::new());
         for (messages, pass, compression, source) in &steps {
             // Two sources number their channels alike; every other channel is schemaless.
             let channels: Vec<_> = (0..4_u16)
@@ -237,7 +250,10 @@ proptest! {
             let of = |message: &Message| &channels[usize::from(message.channel)];
             let used: Vec<_> = messages.iter().map(|message| of(message).clone()).collect();
             if *pass && writer.accepts(used.iter().map(|channel| &**channel)) {
-                writer.pass(&chunk(COMPRESSIONS[*compression], messages), &used).unwrap();
+                let chunk = chunk(COMPRESSIONS[*compression], messages);
+                let ticket = writer.pass(&chunk.descriptor, &used).unwrap();
+                prop_assert_eq!(ticket, passed.len() as u64);
+                passed.push(chunk);
             } else {
                 for message in messages {
                     writer.message(of(message), message.view()).unwrap();
@@ -246,7 +262,9 @@ proptest! {
             expected.extend(messages.iter().map(|message| Read::expected(of(message), message)));
         }
         prop_assert_eq!(writer.message_count(), expected.len() as u64);
-        let (_, found) = read_by_summary(&whole(writer));
+        writer.finish().unwrap();
+        let passed: Vec<&StoredChunk> = passed.iter().collect();
+        let (_, found) = read_by_summary(&bytes(writer.take_output(), &passed));
         prop_assert_eq!(found, expected);
     }
 }

@@ -64,6 +64,11 @@ impl SortBuffer {
         self.bytes
     }
 
+    /// What it holds in memory, in bytes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.data.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+
     /// The least log time; `None` when empty.
     pub(super) fn oldest(&self) -> Option<Nanos> {
         self.oldest

@@ -48,6 +48,26 @@ impl Framer {
         self.crc.reset();
     }
 
+    /// What it holds in memory, in bytes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.partial.capacity() + self.pieces.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// Takes out what has arrived and was not taken; until it is put back nothing may be pushed.
+    pub(super) fn swap_out(&mut self) -> Bytes {
+        let mut bytes = std::mem::take(&mut self.partial);
+        for piece in self.pieces.drain(..) {
+            bytes.extend_from_slice(&piece);
+        }
+        self.pieces = VecDeque::new();
+        bytes.into()
+    }
+
+    /// Puts back what was taken out.
+    pub(super) fn swap_in(&mut self, bytes: Bytes) {
+        self.pieces.push_front(bytes);
+    }
+
     /// The next `N` bytes, not taken; `None` until they have arrived.
     pub(super) fn peek<const N: usize>(&mut self) -> Option<[u8; N]> {
         if self.partial.is_empty()

@@ -1,65 +1,105 @@
-//! A decompressed chunk in the merge.
+//! A chunk that the merge takes apart.
 
 use std::sync::Arc;
 
-use rdl_mcap_io::{ChunkDescriptor, OpenChunk};
-use rdl_model::{ChunkRef, TimeRange};
+use rdl_mcap_io::{ChunkDescriptor, MessageEntry};
+use rdl_model::{ChunkRef, Nanos, TimeRange};
 
+use super::Entries;
 use crate::key::Key;
 use crate::selection::Selection;
 
 /// An open chunk and where the merge stands in it.
 #[derive(Debug)]
 pub(super) struct Open {
-    chunk: Arc<OpenChunk>,
-    /// The next wanted message; `end` when there is none.
+    window: Window,
+    /// The next wanted message, or the end of the window.
     next: usize,
-    /// One past the last message within the query's times.
-    end: usize,
     /// One bit for each channel id; `None` when every channel in the chunk is wanted.
     wanted: Option<Box<[u64]>>,
+    times: TimeRange,
+}
+
+/// What is known of the chunk's message table, less what lies after the query's times.
+#[derive(Debug)]
+struct Window {
+    /// The position of the first entry in the whole table.
+    first: usize,
+    entries: Arc<[MessageEntry]>,
+    /// One past the last position that is known and within the query's times.
+    end: usize,
+    /// When the table goes on.
+    next: Option<Nanos>,
+}
+
+impl Window {
+    fn new(entries: Entries, times: TimeRange) -> Window {
+        let Entries { first, entries, next } = entries;
+        let within = partition(entries.len(), |at| entries[at].log_time <= times.end);
+        let ends = within < entries.len() || next.is_some_and(|next| next > times.end);
+        Window { first, end: first + within, next: next.filter(|_| !ends), entries }
+    }
 }
 
 impl Open {
     pub(super) fn new(
-        chunk: Arc<OpenChunk>,
+        entries: Entries,
         times: TimeRange,
         descriptor: &ChunkDescriptor,
         selection: &Selection,
     ) -> Open {
-        let next = partition(chunk.len(), |entry| chunk.entry(entry).log_time < times.start);
-        let end = partition(chunk.len(), |entry| chunk.entry(entry).log_time <= times.end);
+        let window = Window::new(entries, times);
         let wanted = wanted_bits(descriptor, selection);
-        let mut open = Open { chunk, next, end, wanted };
-        open.advance(next);
+        let mut open = Open { next: window.first, window, wanted, times };
+        open.skip_early();
         open
     }
 
-    pub(super) fn chunk(&self) -> &Arc<OpenChunk> {
-        &self.chunk
+    /// Goes on with the part of the table that follows.
+    pub(super) fn go_on(&mut self, entries: Entries) {
+        self.window = Window::new(entries, self.times);
+        self.skip_early();
     }
 
-    /// The key of the next wanted message.
+    /// Goes on at the first message that is not before the query's times, nor handed out before.
+    fn skip_early(&mut self) {
+        let Window { first, entries, .. } = &self.window;
+        let early = partition(entries.len(), |at| entries[at].log_time < self.times.start);
+        self.advance(self.next.max(first + early));
+    }
+
+    /// The key of the next wanted message, or of the first message that is not known yet.
     pub(super) fn next_key(&self, at: ChunkRef) -> Option<Key> {
-        self.wanted_key(at, self.next)
+        if self.next < self.window.end {
+            return self.wanted_key(at, self.next);
+        }
+        let time = self.window.next?.max(self.times.start);
+        Some(Key { time, source: at.source, chunk: at.chunk, entry: self.next })
     }
 
-    /// The key of this message, if it lies within the query's times and is wanted.
+    /// Whether the next message is not known yet.
+    pub(super) fn is_starved(&self) -> bool {
+        self.next >= self.window.end && self.window.next.is_some()
+    }
+
+    /// The key of this message, if it is known, lies within the query's times and is wanted.
     pub(super) fn wanted_key(&self, at: ChunkRef, entry: usize) -> Option<Key> {
-        if entry >= self.end {
+        if entry >= self.window.end {
             return None;
         }
-        let message = self.chunk.entry(entry);
+        let message = self.window.entries.get(entry.checked_sub(self.window.first)?)?;
         let key = Key { time: message.log_time, source: at.source, chunk: at.chunk, entry };
         self.is_wanted(message.channel).then_some(key)
     }
 
     /// Goes on at the first wanted message that is not before `entry`.
     pub(super) fn advance(&mut self, entry: usize) {
-        self.next = entry;
-        while self.next < self.end && !self.is_wanted(self.chunk.entry(self.next).channel) {
-            self.next += 1;
+        let Window { first, entries, end, .. } = &self.window;
+        let mut next = entry;
+        while next < *end && !self.is_wanted(entries[next - first].channel) {
+            next += 1;
         }
+        self.next = next;
     }
 
     fn is_wanted(&self, channel: u16) -> bool {

@@ -36,6 +36,8 @@ struct Engine<'a> {
     /// Wanted messages not handed out yet, of each chunk that is known for good.
     rest: BTreeMap<ChunkRef, BTreeSet<Key>>,
     opened: BTreeSet<ChunkRef>,
+    /// Up to where the table of an open chunk was shown, and when it goes on.
+    windows: BTreeMap<ChunkRef, (usize, Option<Nanos>)>,
     late: BTreeMap<u32, u64>,
     sent: Vec<Key>,
 }
@@ -59,6 +61,7 @@ fn run(recording: &Recording, script: &Script) -> Outcome {
         claimed: BTreeSet::new(),
         rest: BTreeMap::new(),
         opened: BTreeSet::new(),
+        windows: BTreeMap::new(),
         late: BTreeMap::new(),
         sent: Vec::new(),
     };
@@ -167,13 +170,21 @@ impl Engine<'_> {
                 assert_eq!(rest.len(), self.recording.messages(at).len());
                 self.sent.extend(rest);
             }
-            Step::Open(at) => {
+            Step::Open { at, from } if self.opened.contains(&at) => {
+                let (end, next) = self.windows[&at];
+                assert!(from == end && next.is_some(), "{at:?} has no more");
+                let key =
+                    (next.unwrap().max(self.recording.query.times.start), at.source, at.chunk);
+                assert!(self.other_keys(at).iter().all(|other| key <= *other), "read on too early");
+                self.show(at, from);
+            }
+            Step::Open { at, from } => {
+                assert_eq!(from, 0);
                 assert!(!self.may_pass(at), "{at:?} could have passed");
                 let key = (self.least_told(at).unwrap(), at.source, at.chunk);
                 assert!(self.other_keys(at).iter().all(|other| key < *other), "opened too early");
                 assert!(self.opened.insert(at), "{at:?} is opened twice");
-                let source = &self.recording.sources[at.source as usize];
-                self.heap.opened(at, source.open(at.chunk as usize));
+                self.show(at, from);
             }
             Step::Verify(at) => {
                 assert!(self.claimed.contains(&at), "{at:?} is not claimed");
@@ -188,9 +199,8 @@ impl Engine<'_> {
             Step::Merge { at, messages } => {
                 assert!((1..=RUN_MESSAGES).contains(&messages.len()));
                 let all = self.recording.messages(at);
-                let chunk = self.heap.open_chunk(at).expect("the chunk of a step stays open");
+                assert!(messages.end <= self.windows[&at].0, "beyond what was shown");
                 for entry in messages {
-                    assert_eq!(chunk.entry(entry).log_time, all[entry].0.time);
                     let rest = self.rest.get_mut(&at).unwrap();
                     assert!(rest.remove(&all[entry].0), "unwanted, late or sent twice");
                     self.sent.push(all[entry].0);
@@ -205,6 +215,21 @@ impl Engine<'_> {
             Step::End => return false,
         }
         true
+    }
+
+    /// Hands in a part of a chunk's table: all that is left, or a few entries.
+    fn show(&mut self, at: ChunkRef, from: usize) {
+        let chunk = self.recording.sources[at.source as usize].open(at.chunk as usize);
+        let left = chunk.len() - from;
+        let count = match self.choose(4) {
+            0 => left,
+            few => left.min(usize::from(few)),
+        };
+        let end = from + count;
+        let next = (end < chunk.len()).then(|| chunk.entry(end).log_time);
+        self.windows.insert(at, (end, next));
+        let entries = chunk.entries()[from..end].into();
+        self.heap.opened(at, Entries { first: from, entries, next });
     }
 
     /// Whether the conditions for passing hold, computed from the messages themselves.
@@ -256,7 +281,9 @@ impl Engine<'_> {
         }
         for (at, rest) in self.rest.iter().filter(|(at, _)| **at != than) {
             let next = if self.opened.contains(at) {
-                rest.first().map(|key| key.time)
+                let (end, more) = self.windows[at];
+                let shown = rest.first().filter(|key| key.entry < end).map(|key| key.time);
+                shown.or(more.map(|time| time.max(times.start)))
             } else if rest.is_empty() && !self.recording.selected(*at, times).is_empty() {
                 None // Passed, or all of it came too late.
             } else {

@@ -29,7 +29,8 @@ impl Service {
         fetch.use_system_proxy = false;
         fetch.manifest_retry_for = std::time::Duration::ZERO;
         let mut config = EngineConfig::new(fetch);
-        config.store = StoreConfig { folder: Some(folder.path().to_owned()), bucket: None };
+        config.store =
+            StoreConfig { folder: Some(folder.path().to_owned()), bucket: None, max_bytes: None };
         let settings = ServerSettings {
             address: "127.0.0.1:0".parse().unwrap(),
             disable_auth,

@@ -1,9 +1,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use rdl_engine::StoreConfig;
+use rdl_engine::{BucketFolder, StoreConfig};
 
 use super::SettingsError;
+use super::values::parse_number;
 
 const PROVIDER: &str = "REQUEST_CACHE_STORAGE_PROVIDER";
 const BUCKET: &str = "REQUEST_CACHE_BUCKET_NAME";
@@ -26,6 +27,13 @@ pub(crate) struct CacheSettings {
     /// folder for temporary files
     #[arg(long, env = "REQUEST_CACHE_DISK_FOLDER")]
     pub(crate) request_cache_disk_folder: Option<PathBuf>,
+
+    /// How many bytes may lie on the disk: what is being loaded, and with the provider local
+    /// everything in the bucket's folder. What was used longest ago makes room. Unset: 10737418240
+    /// (10 GiB), and at most half of what the disk has free at the start, the cache counted as free
+    #[arg(long, env = "REQUEST_CACHE_MAX_BYTES",
+          value_parser = parse_number::<1, { i64::MAX as u64 }>)]
+    pub(crate) request_cache_max_bytes: Option<u64>,
 }
 
 /// The providers that this version has.
@@ -49,6 +57,18 @@ fn parse_provider(text: &str) -> Result<Provider, String> {
 }
 
 impl CacheSettings {
+    /// The folder where loaded sources outlive processes, which must be set.
+    pub(crate) fn bucket_folder(&self) -> Result<BucketFolder, SettingsError> {
+        BucketFolder::of(&self.store_config()?).ok_or_else(|| {
+            let found = match self.request_cache_storage_provider {
+                Some(_) => "in_memory, which leaves nothing to look at",
+                None => "not set",
+            };
+            let wanted = format!("is {found}; set it to local, and {BUCKET} to the folder");
+            SettingsError::new(PROVIDER, wanted)
+        })
+    }
+
     pub(super) fn store_config(&self) -> Result<StoreConfig, SettingsError> {
         let bucket = match (self.request_cache_storage_provider, &self.request_cache_bucket_name) {
             (Some(Provider::Local), None) => {
@@ -68,6 +88,10 @@ impl CacheSettings {
                 ));
             }
         };
-        Ok(StoreConfig { folder: self.request_cache_disk_folder.clone(), bucket })
+        Ok(StoreConfig {
+            folder: self.request_cache_disk_folder.clone(),
+            bucket,
+            max_bytes: self.request_cache_max_bytes,
+        })
     }
 }

@@ -27,33 +27,9 @@ reached.
 /// The whole document for these subcommands.
 pub(crate) fn document(command: &Command) -> String {
     let mut text = INTRODUCTION.to_owned();
-    let subcommands = command.get_subcommands().filter(|command| command.get_name() != "help");
-    for subcommand in subcommands {
-        let args: Vec<&Arg> = subcommand
-            .get_arguments()
-            .filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version"))
-            .collect();
-        let _ = write!(text, "\n## `{} {}`\n", command.get_name(), subcommand.get_name());
-        if let Some(about) = subcommand.get_about() {
-            let _ = write!(text, "\n{about}.\n");
-        }
-        let mut headings: Vec<&str> = Vec::new();
-        for arg in &args {
-            let heading = arg.get_help_heading().unwrap_or_default();
-            if !headings.contains(&heading) {
-                headings.push(heading);
-            }
-        }
-        for heading in headings {
-            if !heading.is_empty() {
-                let _ = write!(text, "\n### {heading}\n");
-            }
-            text.push_str("\n| variable | flag | default | |\n| --- | --- | --- | --- |\n");
-            let under = |arg: &&&Arg| arg.get_help_heading().unwrap_or_default() == heading;
-            for arg in args.iter().filter(under) {
-                row(&mut text, arg);
-            }
-        }
+    let name = command.get_name();
+    for subcommand in documented(command) {
+        section(&mut text, name, subcommand);
     }
     text.push_str(PROXIES);
     text.push_str("\n## Accepted, without effect yet\n\n");
@@ -63,6 +39,46 @@ pub(crate) fn document(command: &Command) -> String {
         let _ = writeln!(text, "| `{}` | {} |", reserved.variable, reserved.purpose);
     }
     text
+}
+
+fn documented(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|command| command.get_name() != "help")
+}
+
+/// One subcommand, or those below it.
+fn section(text: &mut String, above: &str, command: &Command) {
+    let name = format!("{above} {}", command.get_name());
+    if command.has_subcommands() {
+        for below in documented(command) {
+            section(text, &name, below);
+        }
+        return;
+    }
+    let args: Vec<&Arg> = command
+        .get_arguments()
+        .filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version"))
+        .collect();
+    let _ = write!(text, "\n## `{name}`\n");
+    if let Some(about) = command.get_about() {
+        let _ = write!(text, "\n{about}.\n");
+    }
+    let mut headings: Vec<&str> = Vec::new();
+    for arg in &args {
+        let heading = arg.get_help_heading().unwrap_or_default();
+        if !headings.contains(&heading) {
+            headings.push(heading);
+        }
+    }
+    for heading in headings {
+        if !heading.is_empty() {
+            let _ = write!(text, "\n### {heading}\n");
+        }
+        text.push_str("\n| variable | flag | default | |\n| --- | --- | --- | --- |\n");
+        let under = |arg: &&&Arg| arg.get_help_heading().unwrap_or_default() == heading;
+        for arg in args.iter().filter(under) {
+            row(text, arg);
+        }
+    }
 }
 
 fn row(text: &mut String, arg: &Arg) {

@@ -63,6 +63,7 @@ fn every_setting_arrives() {
         "--request-cache-storage-provider=local",
         "--request-cache-bucket-name=/tmp/bucket",
         "--request-cache-disk-folder=/tmp/disk",
+        "--request-cache-max-bytes=16777216",
     ])
     .unwrap();
     let config = flags.engine.engine_config().unwrap();
@@ -81,6 +82,7 @@ fn every_setting_arrives() {
     assert_eq!(config.max_message_bytes, 999);
     assert_eq!(config.store.bucket.unwrap().to_str(), Some("/tmp/bucket"));
     assert_eq!(config.store.folder.unwrap().to_str(), Some("/tmp/disk"));
+    assert_eq!(config.store.max_bytes, Some(16 << 20));
 }
 
 #[test]
@@ -104,6 +106,8 @@ fn a_wrong_value_names_its_variable_and_what_it_accepts() {
             "REQUEST_CACHE_STORAGE_PROVIDER",
             "local and in_memory",
         ),
+        ("--request-cache-max-bytes=0", "REQUEST_CACHE_MAX_BYTES", "whole number from 1"),
+        ("--request-cache-max-bytes=10GiB", "REQUEST_CACHE_MAX_BYTES", "whole number from 1"),
         ("--cors-allowed-origins=*", "CORS_ALLOWED_ORIGINS", "origins"),
         ("--cors-allowed-origins=https://a.example/path", "CORS_ALLOWED_ORIGINS", "origins"),
         ("--auth-token-origins=ftp://a.example", "AUTH_TOKEN_ORIGINS", "origins"),

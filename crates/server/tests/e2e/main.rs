@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be unwrapped here fails the test")]
 
 mod api;
+mod cache;
 mod demo;
 mod drive;
 mod example;

@@ -71,16 +71,15 @@ fn a_run_is_bounded() {
     let mut heap = heap(Query::default());
     heap.add_source(0, SourceState::Complete);
     add(&mut heap, at(0, 0), &source);
-    assert_eq!(next(&mut heap), Step::Open(at(0, 0)), "it is not in order");
-    heap.opened(at(0, 0), source.open(0));
+    assert_eq!(next(&mut heap), Step::Open { at: at(0, 0), from: 0 }, "it is not in order");
+    heap.opened(at(0, 0), Entries::from(&*source.open(0)));
     for messages in [0..1024, 1024..2048, 2048..3000] {
         assert_eq!(heap.open_chunks(), 1);
         assert_eq!(next(&mut heap), Step::Merge { at: at(0, 0), messages });
-        assert!(heap.open_chunk(at(0, 0)).is_some());
     }
     assert_eq!(heap.open_chunks(), 0);
     assert_eq!(next(&mut heap), Step::End);
-    assert!(heap.open_chunk(at(0, 0)).is_none());
+    assert!(!heap.is_open(at(0, 0)));
 }
 
 #[test]
@@ -109,8 +108,8 @@ fn an_earlier_source_at_the_same_time_holds_a_chunk_back() {
     let source = Source::of([chunk([1, 5])]);
     heap.add_source(0, SourceState::Loading { frontier: Nanos(5) });
     add(&mut heap, at(1, 0), &source);
-    assert_eq!(next(&mut heap), Step::Open(at(1, 0)));
-    heap.opened(at(1, 0), source.open(0));
+    assert_eq!(next(&mut heap), Step::Open { at: at(1, 0), from: 0 });
+    heap.opened(at(1, 0), Entries::from(&*source.open(0)));
     assert_eq!(next(&mut heap), Step::Merge { at: at(1, 0), messages: 0..1 });
     assert_eq!(next(&mut heap), Step::Wait(0));
 }
@@ -155,7 +154,8 @@ fn a_record_of_an_unwanted_channel_or_schema_keeps_a_chunk_from_passing() {
         let mut heap = heap(Query { topics, ..Query::default() });
         let source = Source::of([chunk.clone()]);
         add(&mut heap, at(0, 0), &source);
-        let expected = if passes { Step::Pass(at(0, 0)) } else { Step::Open(at(0, 0)) };
+        let expected =
+            if passes { Step::Pass(at(0, 0)) } else { Step::Open { at: at(0, 0), from: 0 } };
         assert_eq!(next(&mut heap), expected, "{chunk:?}");
     }
 }
@@ -171,8 +171,8 @@ fn a_late_chunk_is_counted_without_being_opened_where_its_descriptor_tells() {
     assert_eq!(next(&mut heap), Step::End);
     assert_eq!(heap.late().collect::<Vec<_>>(), [(0, 3)]);
     add(&mut heap, at(0, 1), &late);
-    assert_eq!(next(&mut heap), Step::Open(at(0, 1)));
-    heap.opened(at(0, 1), late.open(1));
+    assert_eq!(next(&mut heap), Step::Open { at: at(0, 1), from: 0 });
+    heap.opened(at(0, 1), Entries::from(&*late.open(1)));
     assert_eq!(heap.late().collect::<Vec<_>>(), [(0, 4)], "5 ties with what was sent");
     assert_eq!(next(&mut heap), Step::Merge { at: at(0, 1), messages: 1..2 });
     assert_eq!(next(&mut heap), Step::End);
@@ -187,7 +187,7 @@ fn a_claimed_chunk_is_verified_when_it_is_reached() {
     assert_eq!(heap.upcoming(9), [at(0, 0), at(0, 1)]);
     assert_eq!(heap.upcoming(1), [at(0, 0)]);
     assert_eq!(next(&mut heap), Step::Verify(at(0, 0)));
-    heap.opened(at(0, 0), source.open(0));
+    heap.opened(at(0, 0), Entries::from(&*source.open(0)));
     assert_eq!(next(&mut heap), Step::Verify(at(0, 0)), "opening does not verify");
     verify(&mut heap, at(0, 0), &source);
     assert_eq!(next(&mut heap), Step::Verify(at(0, 1)), "the first starts later than it claimed");
@@ -221,8 +221,8 @@ fn a_claim_that_says_too_late_a_time_makes_late_messages() {
     assert_eq!(next(&mut heap), Step::Pass(at(0, 0)));
     assert_eq!(next(&mut heap), Step::Verify(at(1, 0)));
     verify(&mut heap, at(1, 0), &liar);
-    assert_eq!(next(&mut heap), Step::Open(at(1, 0)));
-    heap.opened(at(1, 0), liar.open(0));
+    assert_eq!(next(&mut heap), Step::Open { at: at(1, 0), from: 0 });
+    heap.opened(at(1, 0), Entries::from(&*liar.open(0)));
     assert_eq!(next(&mut heap), Step::Merge { at: at(1, 0), messages: 2..3 });
     assert_eq!(heap.late().collect::<Vec<_>>(), [(1, 2)]);
 }
@@ -250,14 +250,14 @@ fn a_failed_source_is_left_out_from_there_on() {
     add(&mut heap, at(0, 0), &failing);
     add(&mut heap, at(0, 1), &failing);
     add(&mut heap, at(1, 0), &other);
-    assert_eq!(next(&mut heap), Step::Open(at(0, 0)));
-    heap.opened(at(0, 0), failing.open(0));
+    assert_eq!(next(&mut heap), Step::Open { at: at(0, 0), from: 0 });
+    heap.opened(at(0, 0), Entries::from(&*failing.open(0)));
     assert_eq!(next(&mut heap), Step::Merge { at: at(0, 0), messages: 0..3 });
     assert_eq!(next(&mut heap), Step::Wait(0));
     heap.failed(0);
     add(&mut heap, at(0, 2), &failing);
     heap.set_state(0, SourceState::Loading { frontier: Nanos(2) });
-    heap.opened(at(0, 1), failing.open(1));
+    heap.opened(at(0, 1), Entries::from(&*failing.open(1)));
     assert_eq!(next(&mut heap), Step::Pass(at(1, 0)));
     assert_eq!(next(&mut heap), Step::End);
 }
@@ -269,10 +269,10 @@ fn chunks_out_of_turn_are_ignored() {
     add(&mut heap, at(0, 1), &source);
     add(&mut heap, at(0, 0), &source);
     add(&mut heap, at(0, 1), &source);
-    heap.opened(at(0, 2), source.open(2));
+    heap.opened(at(0, 2), Entries::from(&*source.open(2)));
     verify(&mut heap, at(0, 2), &source);
     assert_eq!(next(&mut heap), Step::Pass(at(0, 1)));
-    heap.opened(at(0, 1), source.open(1));
+    heap.opened(at(0, 1), Entries::from(&*source.open(1)));
     assert_eq!(next(&mut heap), Step::End);
 }
 
@@ -294,8 +294,8 @@ fn the_last_nanosecond_exists() {
     heap.add_source(0, SourceState::Loading { frontier: Nanos::MAX });
     add(&mut heap, at(0, 0), &source);
     add(&mut heap, at(0, 1), &source);
-    assert_eq!(next(&mut heap), Step::Open(at(0, 0)));
-    heap.opened(at(0, 0), source.open(0));
+    assert_eq!(next(&mut heap), Step::Open { at: at(0, 0), from: 0 });
+    heap.opened(at(0, 0), Entries::from(&*source.open(0)));
     assert_eq!(next(&mut heap), Step::Merge { at: at(0, 0), messages: 1..2 });
     assert_eq!(next(&mut heap), Step::Pass(at(0, 1)));
     assert_eq!(next(&mut heap), Step::Wait(0));

@@ -1,0 +1,42 @@
+//! Whether the disk store is short of room.
+//!
+//! A load that finds no room presses: what nobody reads is let go, and every response says what it
+//! still needs and lets go of the rest.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How long after the last call for room responses go on saying what they need.
+const LASTS: Duration = Duration::from_secs(5);
+
+/// The calls for room of one process.
+#[derive(Debug)]
+pub(crate) struct Pressure {
+    last: Mutex<Option<Instant>>,
+    calls: watch::Sender<u64>,
+}
+
+impl Pressure {
+    pub(crate) fn new() -> Pressure {
+        Pressure { last: Mutex::default(), calls: watch::Sender::new(0) }
+    }
+
+    /// Somebody needs room.
+    pub(crate) fn press(&self) {
+        *self.last.lock() = Some(Instant::now());
+        self.calls.send_modify(|calls| *calls += 1);
+    }
+
+    /// Whether somebody needed room lately.
+    pub(crate) fn is_on(&self) -> bool {
+        self.last.lock().is_some_and(|last| last.elapsed() < LASTS)
+    }
+
+    /// Changes with every call for room.
+    pub(crate) fn calls(&self) -> watch::Receiver<u64> {
+        self.calls.subscribe()
+    }
+}

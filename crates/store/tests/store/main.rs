@@ -1,0 +1,12 @@
+//! The disk store from outside: its bound, what makes room, and what outlives whom.
+
+#![expect(clippy::unwrap_used, reason = "what cannot be unwrapped here fails the test")]
+
+mod bound;
+mod discard;
+mod eviction;
+mod full_disk;
+mod keeping;
+mod listing;
+mod mix;
+mod sample;

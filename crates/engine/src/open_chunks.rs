@@ -19,6 +19,9 @@ use crate::EngineError;
 /// place in the bound.
 const LARGE_BYTES: u64 = 4 << 20;
 
+/// The size of a common chunk with its table, in bytes.
+const OFFERED_BYTES: u64 = 4 << 20;
+
 /// Which chunk: the generation's own number, and its position there.
 pub(crate) type ChunkId = (u64, u32);
 
@@ -43,6 +46,8 @@ struct Slot {
     /// What it takes of the bound.
     bytes: u64,
     used: u64,
+    /// Whether anybody has read it: one that was only offered is about to be.
+    read: bool,
 }
 
 /// An open chunk. Cheap to clone; it stays open as long as somebody has a clone.
@@ -105,6 +110,9 @@ impl OpenChunks {
         spill: impl FnOnce(&OpenChunk) -> Result<Spilled, EngineError>,
     ) -> Result<Opened, EngineError> {
         let slot = self.slot(id);
+        if let Some(known) = self.held.lock().slots.get_mut(&id) {
+            known.read = true;
+        }
         let mut inside = slot.lock();
         if let Some(opened) = inside.as_ref().and_then(Kept::open) {
             return Ok(opened);
@@ -133,12 +141,30 @@ impl OpenChunks {
         }
     }
 
+    /// Keeps a chunk that somebody has open and nobody reads yet, if there is room for it beside
+    /// those that are read and those that were offered before.
+    pub(crate) fn offer(&self, id: ChunkId, open: impl FnOnce() -> Option<OpenChunk>) {
+        if !self.held.lock().has_room(self.bound_bytes) {
+            return;
+        }
+        let Some(chunk) = open() else { return };
+        let slot = self.slot(id);
+        let Some(mut inside) = slot.try_lock() else { return };
+        if inside.is_none() && self.held.lock().charge(id, chunk_bytes(&chunk), self.bound_bytes) {
+            *inside = Some(Kept::Memory(Arc::new(chunk)));
+        }
+    }
+
     fn slot(&self, id: ChunkId) -> Arc<Mutex<Option<Kept>>> {
         let mut held = self.held.lock();
         held.uses += 1;
         let used = held.uses;
-        let slot =
-            held.slots.entry(id).or_insert_with(|| Slot { open: Arc::default(), bytes: 0, used });
+        let slot = held.slots.entry(id).or_insert_with(|| Slot {
+            open: Arc::default(),
+            bytes: 0,
+            used,
+            read: false,
+        });
         slot.used = used;
         slot.open.clone()
     }
@@ -195,8 +221,15 @@ impl Held {
         true
     }
 
+    /// Whether one more chunk of a common size finds room without one going that was not read yet.
+    fn has_room(&self, bound_bytes: u64) -> bool {
+        let read = self.slots.values().filter(|slot| slot.read);
+        let read_bytes: u64 = read.map(|slot| slot.bytes).sum();
+        self.bytes - read_bytes + OFFERED_BYTES <= bound_bytes / 2
+    }
+
     fn let_go(&mut self, wanted_bytes: u64) {
-        let mut unused: Vec<(u64, ChunkId, u64)> = self
+        let mut unused: Vec<((bool, u64), ChunkId, u64)> = self
             .slots
             .iter()
             .filter(|(_, slot)| {
@@ -207,7 +240,11 @@ impl Held {
                         .try_lock()
                         .is_some_and(|inside| inside.as_ref().is_none_or(Kept::is_unused))
             })
-            .map(|(id, slot)| (slot.used, *id, slot.bytes))
+            // What was read goes before what is about to be, and of that the newest first.
+            .map(|(id, slot)| {
+                let order = if slot.read { slot.used } else { u64::MAX - slot.used };
+                ((!slot.read, order), *id, slot.bytes)
+            })
             .collect();
         unused.sort_unstable();
         let mut freed = 0;

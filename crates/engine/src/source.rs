@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -212,6 +212,8 @@ pub(crate) struct Generation {
     state: Mutex<State>,
     version: watch::Sender<u64>,
     readers: Arc<Readers>,
+    /// Whether a merge has opened chunks of it.
+    taken_apart: AtomicBool,
 }
 
 impl Default for Generation {
@@ -222,6 +224,7 @@ impl Default for Generation {
             state: Mutex::default(),
             version: watch::Sender::new(0),
             readers: Arc::default(),
+            taken_apart: AtomicBool::new(false),
         }
     }
 }
@@ -319,6 +322,16 @@ impl Generation {
     /// The responses that read it.
     pub(crate) fn readers(&self) -> &Arc<Readers> {
         &self.readers
+    }
+
+    /// A merge opens chunks of it: it will want the next ones open, too.
+    pub(crate) fn take_apart(&self) {
+        self.taken_apart.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a merge has opened chunks of it.
+    pub(crate) fn is_taken_apart(&self) -> bool {
+        self.taken_apart.load(Ordering::Relaxed)
     }
 
     /// The name of one of its chunks among all of the process.

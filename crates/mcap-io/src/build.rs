@@ -81,12 +81,25 @@ impl ChunkBuilder {
         let built = self.encode();
         self.records.clear();
         self.tally.clear();
-        self.stored.clear();
         built
+    }
+
+    /// The same, with the chunk's uncompressed records.
+    pub(crate) fn build_with_records(&mut self) -> io::Result<Option<(StoredChunk, Bytes)>> {
+        let built = self.encode();
+        let room = self.records.capacity();
+        let records = std::mem::replace(&mut self.records, Vec::with_capacity(room));
+        self.tally.clear();
+        Ok(built?.map(|chunk| (chunk, records.into())))
     }
 
     fn encode(&mut self) -> io::Result<Option<StoredChunk>> {
         let Some(times) = self.tally.times() else { return Ok(None) };
+        // Handed over with the chunk: compressed records are seldom larger than half.
+        self.stored.reserve(match self.compression {
+            Compression::None => self.records.len() + self.records.len() / 16,
+            Compression::Lz4 | Compression::Zstd => self.records.len() / 2,
+        });
         let crc = crc32fast::hash(&self.records);
         let mut compressed = Ok(());
         put_record(&mut self.stored, op::CHUNK, |out| {
@@ -105,10 +118,8 @@ impl ChunkBuilder {
             record_bytes: record_bytes as u64,
             index_bytes: (self.stored.len() - record_bytes) as u64,
         });
-        Ok(descriptor.map(|descriptor| {
-            // Copied, so that what is kept is no larger than it must be.
-            StoredChunk { descriptor, bytes: Bytes::copy_from_slice(&self.stored) }
-        }))
+        let stored = std::mem::take(&mut self.stored);
+        Ok(descriptor.map(|descriptor| StoredChunk { descriptor, bytes: stored.into() }))
     }
 }
 

@@ -68,7 +68,12 @@ pub enum IntakeEvent {
     /// A channel under its canonical id, before the first chunk that uses it.
     Channel(Arc<ChannelRecord>),
     /// A chunk to keep.
-    Chunk(StoredChunk),
+    Chunk {
+        /// In the form in which it is kept.
+        chunk: StoredChunk,
+        /// Its uncompressed records, for [`crate::OpenChunk::from_records`].
+        records: Bytes,
+    },
     /// A metadata record.
     Metadata(MetadataRecord),
     /// An attachment.
@@ -158,6 +163,11 @@ impl Intake {
     /// What the record that is arriving will take in memory until it is taken in, in bytes.
     pub fn incoming_bytes(&mut self) -> u64 {
         self.body.scanner.incoming_bytes()
+    }
+
+    /// Whether every message so far came in order of log time.
+    pub fn is_in_order(&self) -> bool {
+        self.rechunker.is_in_order()
     }
 
     /// Gives out everything that waits to be sorted, and gives its memory back. What comes later
@@ -277,7 +287,7 @@ impl Intake {
     fn give_chunks(&mut self) {
         while let Some(made) = self.rechunker.next() {
             self.events.push_back(match made {
-                Rechunked::Chunk(chunk) => IntakeEvent::Chunk(chunk),
+                Rechunked::Chunk(chunk, records) => IntakeEvent::Chunk { chunk, records },
                 Rechunked::Problem(problem) => IntakeEvent::Problem(problem),
             });
         }
@@ -435,9 +445,13 @@ impl Intake {
         let fit = truthful && look.in_order && KEPT_BYTES.contains(&chunk.records.len());
         let canonical = self.chunk_messages(&chunk.records, fit)?;
         match look.times {
-            Some(times) if canonical => {
-                let ScannedChunk { record, header, .. } = chunk;
-                self.rechunker.chunk(WellFormed { record, header, times })
+            Some(_) if canonical => {
+                let ScannedChunk { record, records, header, .. } = chunk;
+                let well_formed = WellFormed::of(&header, &record, records, &self.limits);
+                // Looked through before without an error.
+                let well_formed =
+                    well_formed.map_err(|error| IntakeError::Compress(error.to_string()))?;
+                well_formed.map_or(Ok(()), |chunk| self.rechunker.chunk(chunk))
             }
             _ => Ok(()),
         }

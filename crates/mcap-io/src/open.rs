@@ -39,7 +39,11 @@ impl OpenChunk {
     pub fn open(chunk_record: &Bytes, limits: &Limits) -> Result<OpenChunk, ChunkError> {
         let body = chunk_body(chunk_record)?;
         let header = ChunkHeader::parse(&body)?;
-        let records = header.decompress(&body, limits)?;
+        OpenChunk::from_records(header.decompress(&body, limits)?, limits)
+    }
+
+    /// Opens a chunk whose uncompressed records are at hand.
+    pub fn from_records(records: Bytes, limits: &Limits) -> Result<OpenChunk, ChunkError> {
         // Every offset below is less than this, so all of them fit.
         if u32::try_from(records.len()).is_err() {
             return Err(ChunkError::TooLarge {

@@ -35,17 +35,34 @@ pub(crate) struct RechunkOptions {
 
 /// What leaves the rechunker.
 pub(crate) enum Rechunked {
-    Chunk(StoredChunk),
+    /// A chunk, and its uncompressed records.
+    Chunk(StoredChunk, Bytes),
     Problem(Problem),
 }
 
 /// A chunk of the input whose ids are canonical, whose messages are in order and whose header
 /// tells the truth.
 pub(crate) struct WellFormed {
-    /// The whole record.
-    pub(crate) record: Bytes,
-    pub(crate) header: ChunkHeader,
-    pub(crate) times: TimeRange,
+    pub(crate) chunk: StoredChunk,
+    pub(crate) records: Bytes,
+}
+
+impl WellFormed {
+    /// The chunk with this header and these decompressed records; `None` without messages.
+    pub(crate) fn of(
+        header: &ChunkHeader,
+        record: &Bytes,
+        records: Bytes,
+        limits: &Limits,
+    ) -> Result<Option<WellFormed>, ChunkError> {
+        let described = describe(header, record.len() as u64, &records, limits)?;
+        let stored = described.into_stored(header, &record[RECORD_HEADER_BYTES..]);
+        Ok(stored.map(|(chunk, _)| WellFormed { chunk, records }))
+    }
+
+    fn times(&self) -> TimeRange {
+        self.chunk.descriptor.times
+    }
 }
 
 pub(crate) struct Rechunker {
@@ -58,6 +75,7 @@ pub(crate) struct Rechunker {
     /// The greatest time that has left, or that [`Rechunker::flush_early`] let go of.
     settled: Option<Nanos>,
     newest: Option<Nanos>,
+    disordered: bool,
     /// The frontier stays before it although more has left, because it left early.
     left_early: Option<Nanos>,
     out: VecDeque<Rechunked>,
@@ -74,6 +92,7 @@ impl Rechunker {
             promised: None,
             settled: None,
             newest: None,
+            disordered: false,
             left_early: None,
             out: VecDeque::new(),
         }
@@ -84,7 +103,7 @@ impl Rechunker {
     /// no further than what waits: within one push, something may leave before what precedes it
     /// comes.
     pub(crate) fn frontier(&self) -> Option<Nanos> {
-        let held = self.held.as_ref().map(|held| held.times.start);
+        let held = self.held.as_ref().map(|held| held.times().start);
         let waiting = self.buffer.oldest().into_iter().chain(held).chain(self.left_early).min();
         self.settled.map(|settled| waiting.map_or(settled, |waiting| settled.min(waiting)))
     }
@@ -99,8 +118,14 @@ impl Rechunker {
         self.out.pop_front()
     }
 
+    /// Whether every message so far came in order of log time.
+    pub(crate) fn is_in_order(&self) -> bool {
+        !self.disordered
+    }
+
     /// Takes a message whose channel id is canonical.
     pub(crate) fn message(&mut self, message: &MessageView<'_>) -> Result<(), IntakeError> {
+        self.disordered |= self.newest.is_some_and(|newest| message.log_time < newest);
         self.newest = self.newest.max(Some(message.log_time));
         if self.is_late(message.log_time) {
             self.late.push(message);
@@ -116,12 +141,13 @@ impl Rechunker {
     /// Takes a well-formed chunk of messages that all come after everything taken so far in the
     /// order of the body.
     pub(crate) fn chunk(&mut self, chunk: WellFormed) -> Result<(), IntakeError> {
-        if self.is_late(chunk.times.start) {
+        if self.is_late(chunk.times().start) {
             return self.take_apart(&chunk, Self::message);
         }
-        self.newest = self.newest.max(Some(chunk.times.end));
-        self.settle_held(chunk.times.start)?;
-        if self.buffer.newest().is_some_and(|newest| newest > chunk.times.start) {
+        self.disordered |= self.newest.is_some_and(|newest| chunk.times().start < newest);
+        self.newest = self.newest.max(Some(chunk.times().end));
+        self.settle_held(chunk.times().start)?;
+        if self.buffer.newest().is_some_and(|newest| newest > chunk.times().start) {
             return self.take_apart(&chunk, Self::buffer);
         }
         self.held = Some(chunk);
@@ -136,14 +162,14 @@ impl Rechunker {
             return Ok(());
         };
         let until = Nanos(until);
-        if self.held.as_ref().is_some_and(|held| held.times.end <= until) {
+        if self.held.as_ref().is_some_and(|held| held.times().end <= until) {
             self.emit_held()?;
         } else {
             self.emit_until(until)?;
         }
         self.left_early = self.left_early.map(|early| early.max(until));
         // A chunk held back that reaches beyond still leaves whole.
-        let held = self.held.as_ref().map_or(until, |held| until.min(held.times.start));
+        let held = self.held.as_ref().map_or(until, |held| until.min(held.times().start));
         self.settled = self.settled.max(Some(held));
         Ok(())
     }
@@ -163,9 +189,9 @@ impl Rechunker {
 
     /// What it holds in memory, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let held = self.held.as_ref().map_or(0, |held| held.record.len());
+        let held = self.held.as_ref().map_or(0, |held| held.chunk.bytes.len() + held.records.len());
         let out = self.out.iter().map(|out| match out {
-            Rechunked::Chunk(chunk) => chunk.bytes.len(),
+            Rechunked::Chunk(chunk, records) => chunk.bytes.len() + records.len(),
             Rechunked::Problem(_) => 0,
         });
         let buffers = self.buffer.memory_bytes() + self.late.memory_bytes();
@@ -198,7 +224,7 @@ impl Rechunker {
 
     /// Decides what becomes of the chunk held back, now that `next` follows it.
     fn settle_held(&mut self, next: Nanos) -> Result<(), IntakeError> {
-        if self.held.as_ref().is_none_or(|held| held.times.end <= next) {
+        if self.held.as_ref().is_none_or(|held| held.times().end <= next) {
             return self.emit_held();
         }
         match self.held.take() {
@@ -212,13 +238,8 @@ impl Rechunker {
         let Some(held) = self.held.take() else { return Ok(()) };
         self.left_early = None;
         self.emit_until(Nanos::MAX)?;
-        let limits = &self.options.limits;
-        let (body, records) = open(&held, limits).map_err(|error| verified_before(&error))?;
-        let described = describe(&held.header, held.record.len() as u64, &records, limits);
-        let stored =
-            described.map_err(|error| verified_before(&error))?.into_stored(&held.header, &body);
-        self.settled = self.settled.max(Some(held.times.end));
-        self.out.extend(stored.map(|(chunk, _)| Rechunked::Chunk(chunk)));
+        self.settled = self.settled.max(Some(held.times().end));
+        self.out.push_back(Rechunked::Chunk(held.chunk, held.records));
         Ok(())
     }
 
@@ -228,8 +249,7 @@ impl Rechunker {
         take: impl Fn(&mut Self, &MessageView<'_>) -> Result<(), IntakeError>,
     ) -> Result<(), IntakeError> {
         let limits = self.options.limits.clone();
-        let (_, records) = open(chunk, &limits).map_err(|error| verified_before(&error))?;
-        for item in ChunkItems::new(&records, &limits) {
+        for item in ChunkItems::new(&chunk.records, &limits) {
             if let (_, ChunkItem::Message(message)) =
                 item.map_err(|error| verified_before(&error))?
             {
@@ -271,24 +291,16 @@ impl Rechunker {
     }
 
     fn emit_built(&mut self) -> Result<(), IntakeError> {
-        let built = self.builder.build();
-        let chunk = built.map_err(|error| IntakeError::Compress(error.to_string()))?;
-        let usual_bytes = self.options.chunk_target_bytes.saturating_mul(2) as u64;
-        if chunk.as_ref().is_some_and(|chunk| chunk.descriptor.uncompressed_bytes > usual_bytes) {
+        let built = self.builder.build_with_records();
+        let built = built.map_err(|error| IntakeError::Compress(error.to_string()))?;
+        let usual_bytes = self.options.chunk_target_bytes.saturating_mul(2);
+        if built.as_ref().is_some_and(|(_, records)| records.len() > usual_bytes) {
             // One huge message must not leave huge buffers behind.
             self.builder = ChunkBuilder::new(Compression::Lz4);
         }
-        self.out.extend(chunk.map(Rechunked::Chunk));
+        self.out.extend(built.map(|(chunk, records)| Rechunked::Chunk(chunk, records)));
         Ok(())
     }
-}
-
-/// The body and the decompressed records of a chunk. It is decompressed anew, so that holding it
-/// back takes no more than its record.
-fn open(chunk: &WellFormed, limits: &Limits) -> Result<(Bytes, Bytes), ChunkError> {
-    let body = chunk.record.slice(RECORD_HEADER_BYTES..);
-    let records = chunk.header.decompress(&body, limits)?;
-    Ok((body, records))
 }
 
 /// The same bytes were opened before without an error.

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use parking_lot::RwLock;
 use rdl_mcap_io::Position;
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 
 use crate::StoreError;
 use crate::charge::{Charge, Holder};
@@ -87,10 +89,9 @@ impl SourceFiles {
         let Ok(len) = usize::try_from(position.range.len()) else {
             return Err(failed(io::ErrorKind::FileTooLarge.into()));
         };
-        let mut bytes = BytesMut::zeroed(len);
-        file.read_exact_at(&mut bytes, position.range.start).map_err(failed)?;
+        let bytes = read_exactly(&file, position.range.start, len).map_err(failed)?;
         self.note_read();
-        Ok(bytes.freeze())
+        Ok(bytes)
     }
 
     /// Fills `buffer` with the bytes at `offset` of a part. Blocks. Errors as in
@@ -244,9 +245,7 @@ pub(crate) fn read_range(
     let Ok(len) = usize::try_from(len) else {
         return Err(failed(io::ErrorKind::FileTooLarge.into()));
     };
-    let mut bytes = BytesMut::zeroed(len);
-    file.read_exact_at(&mut bytes, offset).map_err(failed)?;
-    Ok(bytes.freeze())
+    read_exactly(file, offset, len).map_err(failed)
 }
 
 /// The folder of a key goes with its last attempt, perhaps just now; then it is made again.
@@ -287,4 +286,19 @@ fn copy_folder(from: &Path, parent: &Path) -> io::Result<tempfile::TempDir> {
 fn copy_durably(from: &Path, to: &Path) -> io::Result<()> {
     fs::copy(from, to)?;
     File::open(to)?.sync_all()
+}
+
+/// Reads `len` bytes at `offset` into memory that is not written to before.
+fn read_exactly(file: &File, offset: u64, len: usize) -> io::Result<Bytes> {
+    let mut bytes = Vec::with_capacity(len);
+    while bytes.len() < len {
+        let at = offset.saturating_add(bytes.len() as u64);
+        match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bytes.truncate(len);
+    Ok(bytes.into())
 }

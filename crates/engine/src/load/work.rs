@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rdl_mcap_io::{
     Index, IndexedAttachment, IndexedChunk, Intake, IntakeError, IntakeEvent, IntakeOptions,
+    Limits, OpenChunk,
 };
 use rdl_model::{ByteRange, Problem};
 use rdl_store::{Attempt, DiskStore, ScratchFile, StoreError};
@@ -21,16 +22,26 @@ const STEPS: u64 = 64;
 /// No new chunk is made smaller than this for the sake of a small disk, in bytes.
 const LEAST_CHUNK_BYTES: usize = 64 << 10;
 
+/// The sizes of the body at which what can leave early does, from the first to the last; each is
+/// twice the one before.
+const FIRST_EARLY_FLUSH_BYTES: u64 = 256 << 10;
+const LAST_EARLY_FLUSH_BYTES: u64 = 4 << 20;
+
 /// One attempt at a body: the bytes go in, the generation grows.
 pub(super) struct LoadWork {
     intake: Intake,
-    store: Arc<DiskStore>,
     attempt: Attempt,
     generation: Arc<Generation>,
     /// What goes into the bucket beside the parts; the generation holds the same.
     index: Index,
     source_name: Arc<str>,
     truncated_is_final: bool,
+    shared: Arc<Shared>,
+    limits: Limits,
+    /// How much of the body was taken, over all connections.
+    taken_bytes: u64,
+    /// When so much was taken, what can leave before its chunk is full leaves.
+    flush_at_bytes: u64,
     /// What has arrived and was not taken in yet.
     waiting: VecDeque<Bytes>,
     /// What did not find room on the disk.
@@ -83,6 +94,7 @@ impl LoadWork {
         let mut options = IntakeOptions::default();
         options.limits.max_chunk_bytes = shared.config.max_chunk_bytes;
         options.limits.max_message_bytes = shared.config.max_message_bytes;
+        let limits = options.limits.clone();
         // A small disk has to be filled and emptied in small steps.
         let most = usize::try_from(shared.store.usage().max_bytes / STEPS).unwrap_or(usize::MAX);
         options.chunk_target_bytes = options.chunk_target_bytes.min(most.max(LEAST_CHUNK_BYTES));
@@ -93,12 +105,15 @@ impl LoadWork {
         generation.change(|state| state.files = Some(attempt.files()));
         Ok(LoadWork {
             intake: Intake::new(options),
-            store: shared.store.clone(),
             attempt,
             generation: generation.clone(),
             index: Index::default(),
             source_name: source.name.clone(),
             truncated_is_final: mode.truncated_is_final,
+            shared: shared.clone(),
+            limits,
+            taken_bytes: 0,
+            flush_at_bytes: FIRST_EARLY_FLUSH_BYTES,
             waiting: VecDeque::new(),
             left_over: None,
             failed: None,
@@ -109,8 +124,22 @@ impl LoadWork {
 
     /// Takes bytes of the body.
     pub(super) fn take(&mut self, batch: Vec<Bytes>) -> Result<Outcome, LoadFault> {
+        self.taken_bytes += batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
         self.waiting.extend(batch);
-        self.go_on()
+        let outcome = self.go_on()?;
+        if matches!(outcome, Outcome::NoRoom { .. }) || self.taken_bytes < self.flush_at_bytes {
+            return Ok(outcome);
+        }
+        // Who waits for the beginning gets it at once, and what follows in larger and larger
+        // chunks. Where messages come in disorder, more of it is mended the longer they wait.
+        self.flush_at_bytes = match self.flush_at_bytes {
+            at if at >= LAST_EARLY_FLUSH_BYTES => u64::MAX,
+            at => 2 * at,
+        };
+        if self.intake.is_in_order() {
+            self.intake.flush_early();
+        }
+        self.publish()
     }
 
     /// Goes on with what was left over when there was no room.
@@ -159,7 +188,7 @@ impl LoadWork {
     }
 
     fn swap_out(&self, bytes: &[u8]) -> Result<ScratchFile, StoreError> {
-        let file = self.store.scratch()?;
+        let file = self.shared.store.scratch()?;
         file.append(bytes)?;
         Ok(file)
     }
@@ -287,6 +316,16 @@ impl LoadWork {
         });
     }
 
+    /// Whoever takes the chunks of this source apart need not decompress the next one.
+    fn hand_over(&self, records: Bytes) {
+        if !self.generation.is_taken_apart() {
+            return;
+        }
+        let Ok(number) = u32::try_from(self.index.chunks.len()) else { return };
+        let open = || OpenChunk::from_records(records, &self.limits).ok();
+        self.shared.open_chunks.offer(self.generation.chunk_id(number), open);
+    }
+
     /// Keeps what an event brings. After an error it may be repeated.
     fn store(&mut self, event: &IntakeEvent) -> Result<(), StoreError> {
         match event {
@@ -297,9 +336,10 @@ impl LoadWork {
             IntakeEvent::Channel(channel) => {
                 self.index.channels.insert(channel.id, channel.clone());
             }
-            IntakeEvent::Chunk(chunk) => {
+            IntakeEvent::Chunk { chunk, records } => {
                 let channels = self.index.channels_of(&chunk.descriptor);
                 let position = self.attempt.append_chunk(chunk, &channels)?;
+                self.hand_over(records.clone());
                 let descriptor = Arc::new(chunk.descriptor.clone());
                 self.index.chunks.push(IndexedChunk { descriptor, position });
             }

@@ -40,7 +40,10 @@ impl Taken {
                     assert_ne!(id, 0);
                     assert!(self.channels.insert(id, channel).is_none(), "channel {id} twice");
                 }
-                IntakeEvent::Chunk(chunk) => {
+                IntakeEvent::Chunk { chunk, records } => {
+                    let open = OpenChunk::from_records(records, &Limits::default()).unwrap();
+                    let kept = OpenChunk::open(&chunk.bytes, &Limits::default()).unwrap();
+                    assert_eq!(open.entries(), kept.entries());
                     let seen = self.frontier;
                     let below = read(&chunk).into_iter().filter(|(_, m)| Some(m.log_time) < seen);
                     self.below_frontier += below.count() as u64;

@@ -3,12 +3,18 @@ use rdl_model::Nanos;
 use crate::walk::{MESSAGE_HEADER_BYTES, RECORD_HEADER_BYTES};
 use crate::{ChunkBuilder, MessageView};
 
+/// An empty buffer keeps this much room for the next messages, in bytes.
+const KEPT_CAPACITY_BYTES: usize = 4 << 20;
+
 /// Messages that wait for their turn.
 ///
 /// Their data is copied here: a slice would hold on to the whole chunk that it came in.
 #[derive(Default)]
 pub(super) struct SortBuffer {
+    /// The data of the messages, and of some that have moved away.
     data: Vec<u8>,
+    /// How much of it belongs to messages that still wait.
+    live_bytes: usize,
     entries: Vec<Entry>,
     /// What the messages take as records.
     bytes: usize,
@@ -47,6 +53,7 @@ impl SortBuffer {
         self.disordered |= self.entries.last().is_some_and(|last| log_time < last.log_time);
         self.oldest = Some(self.oldest.map_or(log_time, |oldest| oldest.min(log_time)));
         self.newest = Some(self.newest.map_or(log_time, |newest| newest.max(log_time)));
+        self.live_bytes += entry.len;
         self.data.extend_from_slice(message.data);
         self.entries.push(entry);
     }
@@ -98,6 +105,7 @@ impl SortBuffer {
                 break;
             }
             moved_bytes += entry.record_bytes();
+            self.live_bytes -= entry.len;
             moved += 1;
             let message = MessageView {
                 channel: entry.channel,
@@ -117,10 +125,18 @@ impl SortBuffer {
         }
     }
 
-    /// Gives back the room of what was moved away.
+    /// Gives back the room of what was moved away, once that is as much as what is left: so each
+    /// byte is copied once more at most.
     fn compact(&mut self) {
-        let len = self.entries.iter().map(|entry| entry.len).sum();
-        let mut data = Vec::with_capacity(len);
+        if self.data.len() - self.live_bytes < self.live_bytes {
+            return;
+        }
+        if self.entries.is_empty() {
+            self.data.clear();
+            self.data.shrink_to(KEPT_CAPACITY_BYTES);
+            return;
+        }
+        let mut data = Vec::with_capacity(self.live_bytes);
         for entry in &mut self.entries {
             let start = data.len();
             data.extend_from_slice(&self.data[entry.start..entry.start + entry.len]);

@@ -267,3 +267,6 @@ impl Held {
 fn chunk_bytes(chunk: &OpenChunk) -> u64 {
     chunk.memory_bytes() as u64
 }
+
+#[cfg(test)]
+mod tests;

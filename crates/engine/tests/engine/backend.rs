@@ -64,8 +64,20 @@ impl Backend {
 
     /// An engine over this backend, with its disk store in `folder`.
     pub(crate) async fn engine(&self, folder: &std::path::Path) -> Arc<Engine> {
-        let store = StoreConfig { folder: Some(folder.to_owned()), bucket: None, max_bytes: None };
-        Engine::start(EngineConfig { store, ..self.config() }).await.unwrap()
+        self.engine_with(folder, |_| {}).await
+    }
+
+    /// The same with another configuration.
+    pub(crate) async fn engine_with(
+        &self,
+        folder: &std::path::Path,
+        change: impl FnOnce(&mut EngineConfig),
+    ) -> Arc<Engine> {
+        let mut config = self.config();
+        config.store =
+            StoreConfig { folder: Some(folder.to_owned()), bucket: None, max_bytes: None };
+        change(&mut config);
+        Engine::start(config).await.unwrap()
     }
 }
 

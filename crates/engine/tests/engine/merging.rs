@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
-use rdl_engine::{Compression, Query, ReplayPolicy};
+use rdl_engine::{Compression, EngineConfig, Query, ReplayPolicy};
 use rdl_model::{Nanos, ProblemCode, TimeRange};
 use serde_json::{Value, json};
 
@@ -85,13 +85,19 @@ fn latched(sources: &[Source], query: &Query) -> Vec<Message> {
 proptest! {
     #![proptest_config(config())]
 
-    /// Twice: while the sources load, and from what is kept afterwards.
+    /// Twice: while the sources load, and from what is kept afterwards. With so little memory that
+    /// every open chunk is spilled, too.
     #[test]
-    fn any_sources_give_the_stable_merge(sources in drive::sources(), query in queries()) {
+    fn any_sources_give_the_stable_merge(
+        sources in drive::sources(),
+        query in queries(),
+        memory_limit_bytes in prop_oneof![Just(160 << 20), Just(1 << 10)],
+    ) {
         run(async {
             let folder = tempfile::tempdir().unwrap();
             let backend = Backend::of(&sources).await;
-            let engine = backend.engine(folder.path()).await;
+            let limit = |config: &mut EngineConfig| config.memory_limit_bytes = memory_limit_bytes;
+            let engine = backend.engine_with(folder.path(), limit).await;
             let recording = recording(&engine).await;
             let expected = selected(&sources, &query);
             for _ in 0..2 {

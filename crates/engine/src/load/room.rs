@@ -1,8 +1,8 @@
 //! A load's room on the disk.
 //!
 //! Half of the disk store is for whoever comes first. Beyond that a load goes on only as long as it
-//! has less than its share of the other half, so that sources that are needed together get on
-//! together; one that reads ahead stops earlier. A load that has to wait, or finds no room at all,
+//! has less than its share of the other half, or its readers have nothing left of it, so that
+//! sources that are needed together get on together; one that reads ahead stops earlier. A load that has to wait, or finds no room at all,
 //! makes some: it lets the process let go of what nobody reads, and discards those of its own parts
 //! that every reader has passed. A response whose viewer takes nothing meanwhile is cut off after
 //! the time that a source may be silent, and after twice that time the load fails.
@@ -30,7 +30,7 @@ pub(super) fn has_to_wait(shared: &Shared, source: &Source, work: Option<&LoadWo
         return usage.running_bytes > half / 2 || shared.pressure.is_on();
     }
     let share = half / shared.queue.needed_count().max(1) as u64;
-    usage.running_bytes > half && work.stored_bytes() > share
+    usage.running_bytes > half && work.stored_bytes() > share && work.has_unread()
 }
 
 /// Makes room by letting go of what nobody needs; whether there was any.

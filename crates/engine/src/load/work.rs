@@ -237,6 +237,13 @@ impl LoadWork {
         self.attempt.bytes()
     }
 
+    /// Whether there is something that not every reader has passed.
+    pub(super) fn has_unread(&self) -> bool {
+        let readers = self.generation.readers();
+        // Whoever has not begun to read will want all of it.
+        readers.is_empty() || (readers.needed_from() as usize) < self.index.chunks.len()
+    }
+
     /// Who reads what is loaded.
     pub(super) fn readers(&self) -> Arc<Readers> {
         self.generation.readers().clone()

@@ -3,5 +3,6 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be unwrapped here fails the test")]
 
+mod bounded;
 mod loader;
 mod slow;

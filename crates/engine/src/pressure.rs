@@ -12,22 +12,39 @@ use tokio::time::Instant;
 /// How long after the last call for room responses go on saying what they need.
 const LASTS: Duration = Duration::from_secs(5);
 
+/// How long such a call is urgent.
+const URGENCY_LASTS: Duration = Duration::from_millis(250);
+
 /// The calls for room of one process.
 #[derive(Debug)]
 pub(crate) struct Pressure {
     last: Mutex<Option<Instant>>,
+    /// When a load that somebody needs last found no room at all.
+    urgent: Mutex<Option<Instant>>,
     calls: watch::Sender<u64>,
 }
 
 impl Pressure {
     pub(crate) fn new() -> Pressure {
-        Pressure { last: Mutex::default(), calls: watch::Sender::new(0) }
+        let (last, urgent) = Default::default();
+        Pressure { last, urgent, calls: watch::Sender::new(0) }
     }
 
     /// Somebody needs room.
     pub(crate) fn press(&self) {
         *self.last.lock() = Some(Instant::now());
         self.calls.send_modify(|calls| *calls += 1);
+    }
+
+    /// Somebody who is needed finds no room at all.
+    pub(crate) fn press_urgently(&self) {
+        *self.urgent.lock() = Some(Instant::now());
+        self.press();
+    }
+
+    /// Whether somebody who is needed finds no room at all.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.urgent.lock().is_some_and(|last| last.elapsed() < URGENCY_LASTS)
     }
 
     /// Whether somebody needed room lately.

@@ -37,6 +37,9 @@ const DEFAULT_MAX_BYTES: u64 = 10 << 30;
 /// After this part of the bound was written a shared folder is looked at again.
 const LOOK_AGAIN_AFTER: u64 = 16;
 
+/// A disk that was full counts as roomy when this part of the bound is free again.
+const ROOMY_AGAIN: u64 = 8;
+
 /// An eviction goes on for this part of the bound, so that not every write needs one.
 const SLACK: u64 = 32;
 
@@ -63,6 +66,8 @@ pub(crate) struct Space {
 #[derive(Debug, Default)]
 struct Ledger {
     max_bytes: u64,
+    /// What the disk of this process's folder took at most when it said that it is full.
+    disk_bytes: Option<u64>,
     /// In this process's folder, complete sources excepted.
     own_bytes: u64,
     /// Complete sources.
@@ -113,6 +118,9 @@ pub struct Usage {
     pub running_bytes: u64,
     /// The bound, in bytes.
     pub max_bytes: u64,
+    /// What running loads and scratch files find at most, in bytes: the bound, or what the disk
+    /// turned out to have.
+    pub room_bytes: u64,
     /// How many complete sources there are.
     pub sources: u64,
 }
@@ -156,6 +164,7 @@ impl Space {
             bytes: ledger.bytes(),
             running_bytes: ledger.own_bytes,
             max_bytes: ledger.max_bytes,
+            room_bytes: ledger.disk_bytes.map_or(ledger.max_bytes, |disk| disk.min(ledger.max_bytes)),
             sources: ledger.kept_sources,
         }
     }
@@ -243,7 +252,20 @@ impl Space {
         ledger.kept_bytes = inventory.bytes;
         ledger.kept_sources = inventory.complete_count();
         ledger.unchecked_bytes = 0;
+        if ledger.disk_bytes.is_some() && free_bytes(&self.process) > ledger.max_bytes / ROOMY_AGAIN {
+            ledger.disk_bytes = None;
+        }
         inventory
+    }
+
+    /// The disk has less than the bound: what lies there is all that it takes, for now.
+    fn note_full_disk(&self) {
+        let mut ledger = self.ledger.lock();
+        let here = if self.same_disk { ledger.bytes() } else { ledger.own_bytes };
+        if ledger.disk_bytes.is_none() {
+            tracing::warn!(folder = %self.process.display(), bytes = here, max_bytes = ledger.max_bytes, "the disk is full, below the bound of the disk store");
+        }
+        ledger.disk_bytes = Some(here);
     }
 
     /// The caller holds `housekeeping`.
@@ -272,6 +294,7 @@ impl Space {
                 Ok(done) => return Ok(done),
                 Err(error) if is_disk_full(&error) => {
                     if !self.make_room_on_disk(bytes) {
+                        self.note_full_disk();
                         return Err(self.full(bytes));
                     }
                 }

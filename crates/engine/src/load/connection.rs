@@ -101,6 +101,9 @@ impl<'a> Connection<'a> {
             while room::has_to_wait(&shared, self.source, work.as_ref()) {
                 self.shed(work, &mut turn).await?;
                 room::make_some(self, work).await?;
+                if room::has_to_yield(self, work.as_ref()) {
+                    return Err(Ended::Unwanted);
+                }
                 download.pause();
                 tokio::time::sleep(room::LOOK_EVERY).await;
             }

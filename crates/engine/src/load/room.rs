@@ -1,11 +1,11 @@
 //! A load's room on the disk.
 //!
-//! A quarter of the disk store is for whoever comes first. Beyond that a load goes on only as long
-//! as it has less than its share of one half, or its readers have nothing left of it, so that
+//! An eighth of the disk store is for whoever comes first. Beyond that a load goes on only as long
+//! as it has less than its share of a quarter, or its readers have nothing left of it, so that
 //! sources that are needed together get on together; one that reads ahead stops. What is left over
 //! is for what each may be beyond its share. A load that has to wait, or finds no room at all,
-//! makes some: it lets the process let go of what nobody reads, and discards those of its own parts
-//! that every reader has passed. A response whose viewer takes nothing meanwhile is cut off after
+//! makes some: it lets the process let go of what nobody reads, loads that read ahead included, and
+//! discards those of its own parts that every reader has passed. A response whose viewer takes nothing meanwhile is cut off after
 //! the time that a source may be silent, and after twice that time the load fails.
 
 use std::sync::Arc;
@@ -30,17 +30,23 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(25);
 pub(super) fn has_to_wait(shared: &Shared, source: &Source, work: Option<&LoadWork>) -> bool {
     let Some(work) = work else { return false };
     let usage = shared.store.usage();
-    if source.viewers.crowd_now().needed == 0 && shared.pressure.is_on() {
+    let is_ahead = source.viewers.crowd_now().needed == 0;
+    if is_ahead && shared.pressure.is_on() {
         return true;
     }
-    if usage.running_bytes <= usage.max_bytes / 4 {
+    if usage.running_bytes <= usage.room_bytes / 8 {
         return false;
     }
-    let share = usage.max_bytes / 2 / shared.queue.needed_count().max(1) as u64;
-    match source.viewers.crowd_now().needed {
-        0 => true,
-        _ => work.stored_bytes() > share && work.has_unread(),
-    }
+    let share = usage.room_bytes / 4 / shared.queue.needed_count().max(1) as u64;
+    is_ahead || (work.stored_bytes() > share && work.has_unread())
+}
+
+/// Whether the load should let go of everything and begin again when it is needed: somebody who is
+/// needed finds no room, and nobody reads this one.
+pub(super) fn has_to_yield(connection: &Connection<'_>, work: Option<&LoadWork>) -> bool {
+    connection.source.viewers.crowd_now().needed == 0
+        && connection.shared.pressure.is_urgent()
+        && work.is_some_and(|work| work.readers().is_empty())
 }
 
 /// How much of a body is taken at a time, in bytes: on a small disk a load must not be far beyond
@@ -87,6 +93,12 @@ impl Waiting {
         if make_some(connection, work).await? {
             self.since = Instant::now();
             return Ok(());
+        }
+        if has_to_yield(connection, work.as_ref()) {
+            return Err(Ended::Unwanted);
+        }
+        if connection.source.viewers.crowd_now().needed > 0 {
+            shared.pressure.press_urgently();
         }
         let readers = work.as_ref().ok_or(EngineError::TaskDied)?.readers();
         if readers.is_empty() && connection.source.viewers.crowd_now().viewers == 0 {

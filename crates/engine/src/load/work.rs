@@ -50,6 +50,8 @@ pub(super) struct LoadWork {
     failed: Option<IntakeError>,
     /// The beginning of a record, put on disk while others have their turn.
     swapped: Option<ScratchFile>,
+    /// What that record will take in memory.
+    swapped_incoming_bytes: u64,
     /// The parts before it are discarded.
     first_part: u32,
 }
@@ -118,6 +120,7 @@ impl LoadWork {
             left_over: None,
             failed: None,
             swapped: None,
+            swapped_incoming_bytes: 0,
             first_part: 0,
         })
     }
@@ -175,11 +178,15 @@ impl LoadWork {
     pub(super) fn shed(&mut self) -> Result<Outcome, LoadFault> {
         self.intake.shed();
         let outcome = self.publish()?;
+        let incoming_bytes = self.intake.incoming_bytes();
         if matches!(outcome, Outcome::Done)
             && let Some(bytes) = self.intake.swap_out()
         {
             match self.swap_out(&bytes) {
-                Ok(file) => self.swapped = Some(file),
+                Ok(file) => {
+                    self.swapped = Some(file);
+                    self.swapped_incoming_bytes = incoming_bytes;
+                }
                 Err(error) if error.is_full() => self.intake.swap_in(bytes),
                 Err(error) => return Err(error.into()),
             }
@@ -237,7 +244,10 @@ impl LoadWork {
 
     /// What the record that is arriving will take besides, in bytes.
     pub(super) fn incoming_bytes(&mut self) -> u64 {
-        self.intake.incoming_bytes()
+        match self.swapped {
+            Some(_) => self.swapped_incoming_bytes,
+            None => self.intake.incoming_bytes(),
+        }
     }
 
     /// What it holds on disk, in bytes.

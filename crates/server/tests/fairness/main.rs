@@ -4,5 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be unwrapped here fails the test")]
 
 mod bounded;
+mod full_disk;
 mod loader;
 mod slow;

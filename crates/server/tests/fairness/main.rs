@@ -4,4 +4,5 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be unwrapped here fails the test")]
 
 mod loader;
+mod memory;
 mod slow;

@@ -6,4 +6,5 @@
 mod bounded;
 mod full_disk;
 mod loader;
+mod memory;
 mod slow;

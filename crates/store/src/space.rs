@@ -164,7 +164,9 @@ impl Space {
             bytes: ledger.bytes(),
             running_bytes: ledger.own_bytes,
             max_bytes: ledger.max_bytes,
-            room_bytes: ledger.disk_bytes.map_or(ledger.max_bytes, |disk| disk.min(ledger.max_bytes)),
+            room_bytes: ledger
+                .disk_bytes
+                .map_or(ledger.max_bytes, |disk| disk.min(ledger.max_bytes)),
             sources: ledger.kept_sources,
         }
     }
@@ -252,7 +254,8 @@ impl Space {
         ledger.kept_bytes = inventory.bytes;
         ledger.kept_sources = inventory.complete_count();
         ledger.unchecked_bytes = 0;
-        if ledger.disk_bytes.is_some() && free_bytes(&self.process) > ledger.max_bytes / ROOMY_AGAIN {
+        if ledger.disk_bytes.is_some() && free_bytes(&self.process) > ledger.max_bytes / ROOMY_AGAIN
+        {
             ledger.disk_bytes = None;
         }
         inventory

@@ -72,9 +72,8 @@ const STEP_NANOS: u64 = 1_000_000;
 /// A file of one chunk for each topic, each over the whole time.
 fn one_chunk_a_topic() -> Vec<u8> {
     let chunk_bytes = Some(MESSAGES * MESSAGE_BYTES as u64);
-    let options = mcap::WriteOptions::new()
-        .chunk_size(chunk_bytes)
-        .compression(Some(mcap::Compression::Lz4));
+    let options =
+        mcap::WriteOptions::new().chunk_size(chunk_bytes).compression(Some(mcap::Compression::Lz4));
     let mut writer = options.create(Cursor::new(Vec::new())).unwrap();
     for topic in 0..CHUNKS {
         let name = format!("/topic{topic}");

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be unwrapped here fails the test")]
 
+mod leaving;
 mod loader;
 mod memory;
 mod slow;
+mod turns;

@@ -35,13 +35,15 @@ impl Observed {
         Ok((ticks(11)? + ticks(12)?) / TICKS_PER_SECOND)
     }
 
-    /// How many descriptors are open.
+    /// What its descriptors lead to.
     ///
     /// # Errors
     ///
     /// If the process is gone.
-    pub fn descriptors(&self) -> anyhow::Result<usize> {
-        Ok(fs::read_dir(format!("/proc/{}/fd", self.id))?.count())
+    pub fn descriptors(&self) -> anyhow::Result<Vec<String>> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.id))?;
+        let targets = entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+        Ok(targets.map(|target| target.display().to_string()).collect())
     }
 
     /// Resident memory, in bytes: now, and at most so far.

@@ -5,6 +5,8 @@
 
 mod bounded;
 mod full_disk;
+mod leaving;
 mod loader;
 mod memory;
 mod slow;
+mod turns;

@@ -20,9 +20,9 @@ use crate::{SourceFiles, StoreError, inventory, used};
 const FIRST_PART_BYTES: u64 = 1 << 20;
 const LARGEST_PART_BYTES: u64 = 8 << 20;
 
-/// How many parts fit into the bound at least: what is discarded part by part must be worth it on
-/// a small disk.
-const LEAST_PARTS: u64 = 8;
+/// How many parts fit into the bound at least: several loads that discard part by part have to get
+/// along on a small disk.
+const LEAST_PARTS: u64 = 64;
 
 /// One try at storing one source: parts are appended, then it is completed or dropped.
 ///

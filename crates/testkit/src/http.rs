@@ -69,7 +69,7 @@ pub async fn get(url: &str, headers: &[(&str, &str)]) -> anyhow::Result<HttpAnsw
     tokio::time::timeout(PATIENCE, exchange).await.with_context(|| format!("{path}: no answer"))?
 }
 
-fn parse(bytes: &[u8]) -> anyhow::Result<HttpAnswer> {
+pub(crate) fn parse(bytes: &[u8]) -> anyhow::Result<HttpAnswer> {
     let end = find(bytes, b"\r\n\r\n").context("the head of the answer is not whole")?;
     let head = std::str::from_utf8(&bytes[..end])?;
     let mut lines = head.split("\r\n");

@@ -19,8 +19,6 @@ use crate::shared::Shared;
 use crate::source::Source;
 use crate::viewers::Crowd;
 
-/// What is handed to a blocking thread at a time, at most.
-const BATCH_BYTES: usize = 1 << 20;
 /// The first early flush, so that whoever follows starts soon, and the later ones.
 const FIRST_FLUSH: Duration = Duration::from_millis(250);
 const LATER_FLUSHES: Duration = Duration::from_secs(1);
@@ -97,6 +95,7 @@ impl<'a> Connection<'a> {
         let mut here_bytes = 0;
         let mut crowd = self.crowd.clone();
         let mut lonely_since = (crowd.borrow_and_update().viewers == 0).then(Instant::now);
+        let batch_bytes = room::batch_bytes(&shared);
         let mut turn = Turn::new(shared.memory.ingest());
         loop {
             while room::has_to_wait(&shared, self.source, work.as_ref()) {
@@ -130,7 +129,7 @@ impl<'a> Connection<'a> {
             if !turn.is_held() {
                 turn.take(incoming_bytes(work)).await;
             }
-            let (batch, last) = gather(bytes, &mut download, silence);
+            let (batch, last) = gather(bytes, &mut download, silence, batch_bytes);
             here_bytes += batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
             self.furthest_bytes = self.furthest_bytes.max(here_bytes);
             self.with(work, move |work| work.take(batch)).await?;
@@ -241,10 +240,11 @@ fn gather(
     first: Bytes,
     download: &mut Download,
     silence: Duration,
+    batch_bytes: usize,
 ) -> (Vec<Bytes>, Option<Result<(), FetchError>>) {
     let mut bytes = first.len();
     let mut batch = vec![first];
-    while bytes < BATCH_BYTES {
+    while bytes < batch_bytes {
         match download.next(silence).now_or_never() {
             None => break,
             Some(Ok(Some(piece))) => {

@@ -1,8 +1,9 @@
 //! A load's room on the disk.
 //!
-//! Half of the disk store is for whoever comes first. Beyond that a load goes on only as long as it
-//! has less than its share of the other half, so that sources that are needed together get on
-//! together; one that reads ahead stops earlier. A load that has to wait, or finds no room at all,
+//! A quarter of the disk store is for whoever comes first. Beyond that a load goes on only as long
+//! as it has less than its share of one half, or its readers have nothing left of it, so that
+//! sources that are needed together get on together; one that reads ahead stops. What is left over
+//! is for what each may be beyond its share. A load that has to wait, or finds no room at all,
 //! makes some: it lets the process let go of what nobody reads, and discards those of its own parts
 //! that every reader has passed. A response whose viewer takes nothing meanwhile is cut off after
 //! the time that a source may be silent, and after twice that time the load fails.
@@ -18,6 +19,10 @@ use crate::EngineError;
 use crate::shared::Shared;
 use crate::source::Source;
 
+/// What is handed to a thread at a time, at most, in bytes.
+const BATCH_BYTES: usize = 1 << 20;
+/// In how many batches the disk store is filled, at least.
+const MOST_BATCHES: u64 = 64;
 /// How often a load that waits for room looks again.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(25);
 
@@ -25,12 +30,24 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(25);
 pub(super) fn has_to_wait(shared: &Shared, source: &Source, work: Option<&LoadWork>) -> bool {
     let Some(work) = work else { return false };
     let usage = shared.store.usage();
-    let half = usage.max_bytes / 2;
-    if source.viewers.crowd_now().needed == 0 {
-        return usage.running_bytes > half / 2 || shared.pressure.is_on();
+    if source.viewers.crowd_now().needed == 0 && shared.pressure.is_on() {
+        return true;
     }
-    let share = half / shared.queue.needed_count().max(1) as u64;
-    usage.running_bytes > half && work.stored_bytes() > share
+    if usage.running_bytes <= usage.max_bytes / 4 {
+        return false;
+    }
+    let share = usage.max_bytes / 2 / shared.queue.needed_count().max(1) as u64;
+    match source.viewers.crowd_now().needed {
+        0 => true,
+        _ => work.stored_bytes() > share && work.has_unread(),
+    }
+}
+
+/// How much of a body is taken at a time, in bytes: on a small disk a load must not be far beyond
+/// its share before it stops.
+pub(super) fn batch_bytes(shared: &Shared) -> usize {
+    let most = shared.store.max_bytes() / MOST_BATCHES;
+    usize::try_from(most).unwrap_or(usize::MAX).min(BATCH_BYTES)
 }
 
 /// Makes room by letting go of what nobody needs; whether there was any.

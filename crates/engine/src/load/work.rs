@@ -144,9 +144,7 @@ impl LoadWork {
 
     /// Goes on with what was left over when there was no room.
     pub(super) fn go_on(&mut self) -> Result<Outcome, LoadFault> {
-        if let Some(swapped) = self.swapped.take() {
-            self.intake.swap_in(swapped.read(ByteRange::at(0, swapped.bytes()))?);
-        }
+        self.swap_in()?;
         loop {
             if let Outcome::NoRoom { bytes } = self.publish()? {
                 return Ok(Outcome::NoRoom { bytes });
@@ -177,7 +175,9 @@ impl LoadWork {
     pub(super) fn shed(&mut self) -> Result<Outcome, LoadFault> {
         self.intake.shed();
         let outcome = self.publish()?;
-        if let (Outcome::Done, Some(bytes)) = (outcome, self.intake.swap_out()) {
+        if matches!(outcome, Outcome::Done)
+            && let Some(bytes) = self.intake.swap_out()
+        {
             match self.swap_out(&bytes) {
                 Ok(file) => self.swapped = Some(file),
                 Err(error) if error.is_full() => self.intake.swap_in(bytes),
@@ -185,6 +185,13 @@ impl LoadWork {
             }
         }
         Ok(outcome)
+    }
+
+    fn swap_in(&mut self) -> Result<(), LoadFault> {
+        if let Some(swapped) = self.swapped.take() {
+            self.intake.swap_in(swapped.read(ByteRange::at(0, swapped.bytes()))?);
+        }
+        Ok(())
     }
 
     fn swap_out(&self, bytes: &[u8]) -> Result<ScratchFile, StoreError> {
@@ -202,6 +209,7 @@ impl LoadWork {
 
     /// The body ended.
     pub(super) fn finish(&mut self) -> Result<Outcome, LoadFault> {
+        self.swap_in()?;
         let finished = match self.intake.finish() {
             Err(IntakeError::Truncated { .. }) if self.truncated_is_final => {
                 self.intake.finish_truncated()
@@ -235,6 +243,13 @@ impl LoadWork {
     /// What it holds on disk, in bytes.
     pub(super) fn stored_bytes(&self) -> u64 {
         self.attempt.bytes()
+    }
+
+    /// Whether there is something that not every reader has passed.
+    pub(super) fn has_unread(&self) -> bool {
+        let readers = self.generation.readers();
+        // Whoever has not begun to read will want all of it.
+        readers.is_empty() || (readers.needed_from() as usize) < self.index.chunks.len()
     }
 
     /// Who reads what is loaded.

@@ -43,14 +43,14 @@ fn a_source_larger_than_the_disk_goes_through_it() {
 #[test]
 fn the_open_part_can_be_discarded_with_what_did_not_fit() {
     let folder = tempfile::tempdir().unwrap();
-    let store = store(folder.path(), 100_000);
+    let store = store(folder.path(), 1_000_000);
     let mut load = Load::begin(&store, "a");
-    load.append(&chunk(1, 5_000)).unwrap();
-    let second = chunk(2, 97_000);
+    load.append(&chunk(1, 10_000)).unwrap();
+    let second = chunk(2, 990_000);
     assert!(load.append(&second).unwrap_err().is_full());
     assert_eq!(load.attempt.part_of_next(), 1);
     let freed = load.attempt.discard_before(u32::MAX).unwrap();
-    assert!(freed > 5_000);
+    assert!(freed > 10_000);
     assert_eq!((load.attempt.bytes(), load.attempt.part_of_next()), (0, 2));
     load.append(&second).unwrap();
     assert_eq!(load.index.chunks[1].position.part, 2);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rdl_testkit::{
-    Drive, FakeBackend, Fault, FileSpec, HttpAnswer, Message, OneChunk, Process, Recording, decode,
-    get, manifest_json, streamed_entry,
+    Drive, FakeBackend, Fault, FileSpec, HttpAnswer, Message, Observed, OneChunk, Process,
+    Recording, decode, get, manifest_json, streamed_entry,
 };
 use serde_json::Value;
 
@@ -66,7 +66,8 @@ pub(crate) async fn ask_at_once(
         tokio::join!(futures::future::join_all(asked), beside(&url, &small))
     };
     let answered = tokio::time::timeout(PATIENCE, questions).await;
-    let peak = peak_rss_bytes(&loader);
+    let observed = Observed::of(loader.id().expect("the loader runs"));
+    let (_, peak) = observed.resident_bytes().unwrap();
     let (answers, neighbours) = answered.unwrap_or_else(|_| {
         panic!("{what}: no end within {PATIENCE:?}, peak {} MiB\n{}", peak >> 20, loader.printed())
     });
@@ -163,13 +164,4 @@ fn judge(what: &str, declared: &OneChunk, answer: &HttpAnswer) -> Outcome {
         declared.messages,
     );
     Outcome::Right
-}
-
-/// The most that the process ever held in memory, in bytes.
-fn peak_rss_bytes(process: &Process) -> u64 {
-    let id = process.id().expect("the loader runs");
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let kibibytes: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
-    kibibytes << 10
 }

@@ -9,6 +9,9 @@ use mcap::sans_io::linear_reader::{LinearReadEvent, LinearReader, LinearReaderOp
 
 use crate::recording::{Channel, Schema};
 
+/// A compressed answer may hold larger records than it is long; this is the loader's largest chunk.
+const LARGEST_RECORD_BYTES: usize = 256 << 20;
+
 /// A message and everything that belongs to it, less ids.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Message {
@@ -110,7 +113,7 @@ fn check_crcs(mut bytes: &[u8]) -> anyhow::Result<()> {
         .with_prevalidate_chunk_crcs(true)
         .with_validate_data_section_crc(true)
         .with_validate_summary_section_crc(true)
-        .with_record_length_limit(bytes.len().max(64 << 20));
+        .with_record_length_limit(bytes.len().max(LARGEST_RECORD_BYTES));
     let mut reader = LinearReader::new_with_options(options);
     while let Some(event) = reader.next_event() {
         if let LinearReadEvent::ReadRequest(wanted) = event.context("framing and CRCs")? {

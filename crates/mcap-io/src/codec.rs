@@ -5,6 +5,7 @@
 //! than declared is damaged.
 
 use std::io::{self, BufRead as _, Write as _};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
@@ -55,6 +56,11 @@ const ZSTD_LEVEL: i32 = 1;
 
 /// An LZ4 sequence spends at least one byte on 255.
 const LZ4_MAX_RATIO: u64 = 255;
+
+/// Contexts of zstd that nobody uses: to make one takes as long as to decompress a few kilobytes.
+static IDLE: Mutex<Vec<zstd::bulk::Decompressor<'static>>> = Mutex::new(Vec::new());
+/// As many as decompress side by side; each takes about 100 KiB.
+const MOST_IDLE: usize = 8;
 
 /// Compresses chunk after chunk with one context.
 #[derive(Default)]
@@ -156,12 +162,22 @@ fn decompress_lz4(data: &[u8], declared: usize) -> Result<Bytes, ChunkError> {
 fn decompress_zstd(data: &[u8], declared: usize) -> Result<Bytes, ChunkError> {
     let damaged =
         |error: io::Error| ChunkError::damaged(format!("zstd cannot be decompressed: {error}"));
-    // A context costs far less to make than a chunk to decompress, so none is kept. In one pass
-    // into the final buffer there is no window to allocate, whatever the frame asks for.
-    let mut decompressor = zstd::bulk::Decompressor::new().map_err(damaged)?;
-    // Reserved pages are committed when they are first written to.
+    let idle = || IDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = idle().pop();
+    let mut decompressor = match taken {
+        Some(decompressor) => decompressor,
+        None => zstd::bulk::Decompressor::new().map_err(damaged)?,
+    };
+    // Reserved pages are committed when they are first written to. In one pass into the final
+    // buffer there is no window to allocate, whatever the frame asks for.
     let mut out: Vec<u8> = Vec::with_capacity(declared);
+    // One that failed is not kept.
     decompressor.decompress_to_buffer(data, &mut out).map_err(damaged)?;
+    let mut idle = idle();
+    if idle.len() < MOST_IDLE {
+        idle.push(decompressor);
+    }
+    drop(idle);
     if out.len() != declared {
         return Err(wrong_size(declared, out.len()));
     }

@@ -3,7 +3,7 @@
 //! [`Tally`] counts messages as they are written or walked; whoever makes a [`ChunkDescriptor`]
 //! makes it with this, from the messages themselves and never from what a header claims.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use mcap::records::op;
 use rdl_model::{Nanos, TimeRange};
@@ -19,11 +19,18 @@ pub(crate) struct Tally {
     times: Option<TimeRange>,
     last: Nanos,
     disordered: bool,
-    count: u64,
-    /// Kept over [`Tally::clear`] for their buffers; a channel without entries is not used.
-    channels: BTreeMap<u16, Vec<(u64, u64)>>,
+    entries: Vec<TallyEntry>,
+    /// Whether `entries` are in the order of the message indexes.
+    sorted: bool,
     channel_records: BTreeSet<u16>,
     schema_records: BTreeSet<u16>,
+}
+
+#[derive(Debug)]
+struct TallyEntry {
+    log_time: Nanos,
+    offset: u64,
+    channel: u16,
 }
 
 /// What a descriptor says that the messages cannot tell.
@@ -42,8 +49,8 @@ impl Tally {
         self.times = Some(self.times.map_or(time, |times| times.union(time)));
         self.disordered |= log_time < self.last;
         self.last = log_time;
-        self.count += 1;
-        self.channels.entry(channel).or_default().push((log_time.0, offset as u64));
+        self.sorted = false;
+        self.entries.push(TallyEntry { log_time, offset: offset as u64, channel });
     }
 
     pub(crate) fn channel_record(&mut self, id: u16) {
@@ -55,7 +62,7 @@ impl Tally {
     }
 
     pub(crate) fn count(&self) -> u64 {
-        self.count
+        self.entries.len() as u64
     }
 
     /// The least and the greatest log time; `None` without messages.
@@ -63,35 +70,44 @@ impl Tally {
         self.times
     }
 
+    /// The messages of each channel, ascending by id, in stable order of time.
+    fn by_channel(&mut self) -> impl Iterator<Item = &[TallyEntry]> {
+        if !self.sorted {
+            // Sorted once a chunk, which costs less than finding the channel of each message.
+            if self.disordered {
+                self.entries.sort_by_key(|entry| (entry.channel, entry.log_time));
+            } else {
+                self.entries.sort_by_key(|entry| entry.channel);
+            }
+            self.sorted = true;
+        }
+        self.entries.chunk_by(|one, next| one.channel == next.channel)
+    }
+
     /// Appends the MessageIndex records, ascending by channel, entries in stable order of time.
     pub(crate) fn put_indexes(&mut self, out: &mut Vec<u8>) {
-        for (channel, entries) in &mut self.channels {
-            if entries.is_empty() {
-                continue;
-            }
-            if self.disordered {
-                entries.sort_by_key(|(log_time, _)| *log_time);
-            }
-            put_message_index(out, *channel, entries);
+        for entries in self.by_channel() {
+            let places = entries.iter().map(|entry| (entry.log_time.0, entry.offset));
+            put_message_index(out, entries[0].channel, places);
         }
     }
 
     /// The descriptor; `None` without messages.
-    pub(crate) fn descriptor(&self, stored: &Stored) -> Option<ChunkDescriptor> {
-        let used = self.channels.iter().filter_map(|(id, entries)| {
-            let first = entries.iter().map(|(log_time, _)| *log_time).min()?;
-            let last = entries.iter().map(|(log_time, _)| *log_time).max()?;
-            Some(ChannelUse {
-                id: *id,
-                count: u32::try_from(entries.len()).unwrap_or(u32::MAX),
-                times: TimeRange { start: Nanos(first), end: Nanos(last) },
-            })
+    pub(crate) fn descriptor(&mut self, stored: &Stored) -> Option<ChunkDescriptor> {
+        let used = self.by_channel().map(|entries| ChannelUse {
+            id: entries[0].channel,
+            count: u32::try_from(entries.len()).unwrap_or(u32::MAX),
+            times: TimeRange {
+                start: entries[0].log_time,
+                end: entries[entries.len() - 1].log_time,
+            },
         });
+        let channels = used.collect();
         Some(ChunkDescriptor {
             times: self.times?,
             in_order: !self.disordered,
-            message_count: self.count,
-            channels: used.collect(),
+            message_count: self.count(),
+            channels,
             channel_records: self.channel_records.iter().copied().collect(),
             schema_records: self.schema_records.iter().copied().collect(),
             compression: stored.compression,
@@ -102,14 +118,12 @@ impl Tally {
         })
     }
 
-    /// Forgets the messages and keeps the buffers.
+    /// Forgets the messages and keeps the buffer.
     pub(crate) fn clear(&mut self) {
-        for entries in self.channels.values_mut() {
-            entries.clear();
-        }
+        self.entries.clear();
         self.channel_records.clear();
         self.schema_records.clear();
-        (self.times, self.last, self.disordered, self.count) = (None, Nanos::MIN, false, 0);
+        (self.times, self.last, self.disordered, self.sorted) = (None, Nanos::MIN, false, false);
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use mcap::records::op;
 use rdl_model::TimeRange;
 
+use crate::walk::{MESSAGE_HEADER_BYTES, RECORD_HEADER_BYTES};
 use crate::{ChannelRecord, Compression, MessageView, SchemaDef};
 
 /// Appends a record whose body is what `body` appends.
@@ -87,13 +88,19 @@ pub(crate) fn put_channel(out: &mut Vec<u8>, channel: &ChannelRecord) {
 
 /// Appends `message` as one of `channel`, whatever its own channel is.
 pub(crate) fn put_message(out: &mut Vec<u8>, channel: u16, message: &MessageView<'_>) {
-    put_record(out, op::MESSAGE, |out| {
-        put_u16(out, channel);
-        put_u32(out, message.sequence);
-        put_u64(out, message.log_time.0);
-        put_u64(out, message.publish_time.0);
-        out.extend_from_slice(message.data);
-    });
+    const HEAD_BYTES: usize = RECORD_HEADER_BYTES + MESSAGE_HEADER_BYTES;
+    let body_bytes = (MESSAGE_HEADER_BYTES + message.data.len()) as u64;
+    // All at once rather than field by field, for this is done for every message.
+    let mut head = [0; HEAD_BYTES];
+    head[0] = op::MESSAGE;
+    head[1..9].copy_from_slice(&body_bytes.to_le_bytes());
+    head[9..11].copy_from_slice(&channel.to_le_bytes());
+    head[11..15].copy_from_slice(&message.sequence.to_le_bytes());
+    head[15..23].copy_from_slice(&message.log_time.0.to_le_bytes());
+    head[23..].copy_from_slice(&message.publish_time.0.to_le_bytes());
+    out.reserve(HEAD_BYTES + message.data.len());
+    out.extend_from_slice(&head);
+    out.extend_from_slice(message.data);
 }
 
 /// The first fields of a Chunk record.
@@ -124,13 +131,20 @@ pub(crate) fn put_chunk_body(
 }
 
 /// Appends a MessageIndex record; entries are (log time, offset in the uncompressed records).
-pub(crate) fn put_message_index(out: &mut Vec<u8>, channel: u16, entries: &[(u64, u64)]) {
+pub(crate) fn put_message_index(
+    out: &mut Vec<u8>,
+    channel: u16,
+    entries: impl ExactSizeIterator<Item = (u64, u64)>,
+) {
     put_record(out, op::MESSAGE_INDEX, |out| {
         put_u16(out, channel);
         put_sized(out, |out| {
+            out.reserve(16 * entries.len());
             for (log_time, offset) in entries {
-                put_u64(out, *log_time);
-                put_u64(out, *offset);
+                let mut entry = [0; 16];
+                entry[..8].copy_from_slice(&log_time.to_le_bytes());
+                entry[8..].copy_from_slice(&offset.to_le_bytes());
+                out.extend_from_slice(&entry);
             }
         });
     });

@@ -9,7 +9,7 @@
 //! Invariants: log time never descends in what was handed out; each wanted message is handed out
 //! once, or counted as late once, because its chunk came when a greater key had already left.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -20,10 +20,14 @@ use crate::Query;
 use crate::key::Key;
 use crate::selection::Selection;
 
+mod ahead;
+mod heads;
 mod open;
 #[cfg(test)]
 mod tests;
 
+use ahead::{Ahead, Waiting};
+use heads::Heads;
 use open::Open;
 pub(crate) use open::partition;
 
@@ -99,17 +103,10 @@ pub struct MergeHeap {
     /// The times that are merged; without any, nothing is.
     times: Option<TimeRange>,
     sources: BTreeMap<u32, Source>,
-    /// Where sources that may reveal more hold the others back. A limit's `chunk` is the next one
-    /// of its source, so messages of the known ones at the very same time may leave.
-    limits: BTreeSet<Key>,
-    /// The chunks that are not open, at the least key that they can have.
-    waiting: BTreeMap<Key, Waiting>,
-    /// Where in `waiting` a chunk is; `None` for one that its claim alone leaves out.
-    places: HashMap<ChunkRef, Option<Key>>,
-    /// The open chunks, at their next wanted message.
-    open: BTreeMap<Key, Open>,
-    /// Where in `open` a chunk is.
-    opens: HashMap<ChunkRef, Key>,
+    ahead: Ahead,
+    open: Heads,
+    /// The chunk that was asked for or handed out last, and whether it is open.
+    recent: Option<(ChunkRef, bool)>,
     /// The greatest key handed out.
     sent: Option<Key>,
 }
@@ -122,13 +119,6 @@ struct Source {
     failed: bool,
     late: u64,
     selection: Selection,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    descriptor: Arc<ChunkDescriptor>,
-    claimed: bool,
-    passes: bool,
 }
 
 impl Source {
@@ -145,11 +135,9 @@ impl MergeHeap {
             times: query.merged_times(),
             query,
             sources: BTreeMap::new(),
-            limits: BTreeSet::new(),
-            waiting: BTreeMap::new(),
-            places: HashMap::new(),
-            open: BTreeMap::new(),
-            opens: HashMap::new(),
+            ahead: Ahead::default(),
+            open: Heads::default(),
+            recent: None,
             sent: None,
         }
     }
@@ -197,16 +185,9 @@ impl MergeHeap {
         verified: Option<Arc<ChunkDescriptor>>,
         channels: &BTreeMap<u16, Arc<ChannelRecord>>,
     ) {
-        let Some(place) = self.places.get(&at).copied() else {
+        if !self.ahead.take_claim(at) {
             return;
-        };
-        if let Some(key) = place {
-            if self.waiting.get(&key).is_some_and(|waiting| !waiting.claimed) {
-                return;
-            }
-            self.waiting.remove(&key);
         }
-        self.places.remove(&at);
         if let Some(descriptor) = verified {
             self.place_chunk(at, descriptor, false, channels);
         }
@@ -216,34 +197,24 @@ impl MergeHeap {
     /// that come too late are counted here. A chunk that is claimed, unknown or already dealt with
     /// is ignored.
     pub fn opened(&mut self, at: ChunkRef, entries: Entries) {
-        if let Some(key) = self.opens.remove(&at) {
-            if let Some(mut open) = self.open.remove(&key) {
-                open.go_on(entries);
-                self.put_open(at, open);
-            }
+        if let Some(mut open) = self.open.take(at) {
+            open.go_on(entries);
+            self.put_open(at, open);
             return;
         }
-        let (Some(times), Some(Some(key))) = (self.times, self.places.get(&at).copied()) else {
-            return;
-        };
-        if self.waiting.get(&key).is_none_or(|waiting| waiting.claimed) {
-            return;
-        }
-        let (Some(waiting), Some(source)) =
-            (self.waiting.remove(&key), self.sources.get_mut(&at.source))
-        else {
-            return;
-        };
-        self.places.remove(&at);
+        let Some(times) = self.times else { return };
+        let Some(waiting) = self.ahead.take(at, false) else { return };
+        let Some(source) = self.sources.get_mut(&at.source) else { return };
         let open = Open::new(entries, times, &waiting.descriptor, &source.selection);
-        self.put_open(at, open);
+        self.put_open(at, Box::new(open));
     }
 
     /// Puts an open chunk at its next wanted message, and counts those before it that are late.
-    fn put_open(&mut self, at: ChunkRef, mut open: Open) {
+    fn put_open(&mut self, at: ChunkRef, mut open: Box<Open>) {
+        self.recent = Some((at, false));
         while let Some(key) = open.next_key(at) {
             if open.is_starved() || self.sent.is_none_or(|sent| sent < key) {
-                self.opens.insert(at, key);
+                self.recent = Some((at, true));
                 self.open.insert(key, open);
                 return;
             }
@@ -261,10 +232,9 @@ impl MergeHeap {
         let known = known.or_insert_with(|| Source::new(SourceState::Complete));
         known.failed = true;
         self.place_limit(source);
-        self.waiting.retain(|key, _| key.source != source);
-        self.places.retain(|at, _| at.source != source);
-        self.open.retain(|key, _| key.source != source);
-        self.opens.retain(|at, _| at.source != source);
+        self.ahead.drop_source(source);
+        self.open.drop_source(source);
+        self.recent = None;
     }
 
     /// What to do next. Until it was done ([`Step::Open`], [`Step::Verify`], [`Step::Wait`]), the
@@ -277,36 +247,29 @@ impl MergeHeap {
         accepts_ids: &mut dyn FnMut(ChunkRef, &ChunkDescriptor) -> bool,
     ) -> Step {
         loop {
-            let Some(least) = self.least() else {
+            let bound = self.ahead.least();
+            if let Some(key) = self.open.least()
+                && bound.is_none_or(|bound| key < bound)
+            {
+                return self.go_on(key, bound);
+            }
+            let Some(bound) = bound else {
                 return Step::End;
             };
-            if self.limits.contains(&least) {
-                return Step::Wait(least.source);
+            if self.ahead.is_held_back() {
+                return Step::Wait(bound.source);
             }
-            if let Some(open) = self.open.remove(&least) {
-                if open.is_starved() {
-                    self.open.insert(least, open);
-                    return Step::Open { at: least.at(), from: least.entry };
-                }
-                self.opens.remove(&least.at());
-                return self.run(least, open);
-            }
-            let Some(waiting) = self.waiting.remove(&least) else {
-                return Step::End;
-            };
-            match self.reach(least, &waiting, accepts_ids) {
-                Reached::Stays(step) => {
-                    self.waiting.insert(least, waiting);
-                    return step;
-                }
-                Reached::Passes => {
-                    self.places.remove(&least.at());
-                    self.sent = Some(Key::last(waiting.descriptor.times.end, least.at()));
-                    return Step::Pass(least.at());
+            let at = bound.at();
+            match self.reach(accepts_ids) {
+                Reached::Stays(step) => return step,
+                Reached::Passes(last) => {
+                    self.ahead.take(at, false);
+                    self.sent = Some(last);
+                    return Step::Pass(at);
                 }
                 Reached::Late(count) => {
-                    self.places.remove(&least.at());
-                    if let Some(source) = self.sources.get_mut(&least.source) {
+                    self.ahead.take(at, false);
+                    if let Some(source) = self.sources.get_mut(&at.source) {
                         source.late = source.late.saturating_add(count);
                     }
                 }
@@ -316,7 +279,10 @@ impl MergeHeap {
 
     /// Whether an open chunk has messages left to hand out.
     pub fn is_open(&self, at: ChunkRef) -> bool {
-        self.opens.contains_key(&at)
+        match self.recent {
+            Some((recent, is_open)) if recent == at => is_open,
+            _ => self.open.contains(at),
+        }
     }
 
     /// How many chunks are open.
@@ -334,7 +300,7 @@ impl MergeHeap {
     /// The next chunks that are not open, at most `count`, claimed ones included, in the order in
     /// which they will be reached: what to read ahead.
     pub fn upcoming(&self, count: usize) -> Vec<ChunkRef> {
-        self.waiting.keys().take(count).map(|key| key.at()).collect()
+        self.ahead.waiting().take(count).collect()
     }
 
     /// The next unopened sources, at most `count`, in the order in which they will be reached.
@@ -343,29 +309,26 @@ impl MergeHeap {
             let state = self.sources.get(source).map(|known| known.state);
             matches!(state, Some(SourceState::Unopened { .. }))
         };
-        self.limits.iter().map(|key| key.source).filter(unopened).take(count).collect()
+        self.ahead.limits().filter(unopened).take(count).collect()
     }
 
     fn place_limit(&mut self, source: u32) {
         let Some(known) = self.sources.get_mut(&source) else {
             return;
         };
-        if let Some(key) = known.limit.take() {
-            self.limits.remove(&key);
-        }
-        let (Some(times), false) = (self.times, known.failed) else {
-            return;
+        let time = match (self.times, known.state) {
+            (Some(times), SourceState::Unopened { start: time })
+            | (Some(times), SourceState::Loading { frontier: time })
+                if !known.failed =>
+            {
+                Some(time.max(times.start)).filter(|time| *time <= times.end)
+            }
+            _ => None,
         };
-        let time = match known.state {
-            SourceState::Unopened { start } => start.max(times.start),
-            SourceState::Loading { frontier } => frontier.max(times.start),
-            SourceState::Complete => return,
-        };
-        if time <= times.end {
-            let key = Key::first(time, ChunkRef { source, chunk: known.next_chunk });
-            known.limit = Some(key);
-            self.limits.insert(key);
-        }
+        let at = ChunkRef { source, chunk: known.next_chunk };
+        let limit = time.map(|time| Key::first(time, at));
+        self.ahead.move_limit(known.limit, limit);
+        known.limit = limit;
     }
 
     fn place_chunk(
@@ -380,45 +343,33 @@ impl MergeHeap {
         };
         let choice = source.selection.choose(&self.query, times, &descriptor, claimed, channels);
         if let Some(choice) = choice {
-            let key = Key::first(choice.start, at);
-            self.places.insert(at, Some(key));
-            self.waiting.insert(key, Waiting { descriptor, claimed, passes: choice.passes });
+            let waiting = Waiting { descriptor, claimed, passes: choice.passes };
+            self.ahead.put(Key::first(choice.start, at), waiting);
         } else if claimed {
-            self.places.insert(at, None);
+            self.ahead.put_left_out(at);
         }
     }
 
-    /// The least key of all.
-    fn least(&self) -> Option<Key> {
-        let limit = self.limits.first().copied();
-        let waiting = self.waiting.first_key_value().map(|(key, _)| *key);
-        let open = self.open.first_key_value().map(|(key, _)| *key);
-        [limit, waiting, open].into_iter().flatten().min()
-    }
-
-    /// What becomes of a chunk at the least key, which was just taken out.
-    fn reach(
-        &self,
-        key: Key,
-        waiting: &Waiting,
-        accepts_ids: &mut dyn FnMut(ChunkRef, &ChunkDescriptor) -> bool,
-    ) -> Reached {
+    /// What becomes of the waiting chunk at the least key.
+    fn reach(&self, accepts_ids: &mut dyn FnMut(ChunkRef, &ChunkDescriptor) -> bool) -> Reached {
+        let Some((key, waiting, other)) = self.ahead.first_waiting() else {
+            return Reached::Stays(Step::End);
+        };
         let Waiting { descriptor, claimed, passes } = waiting;
         if *claimed {
             return Reached::Stays(Step::Verify(key.at()));
         }
+        let open = Reached::Stays(Step::Open { at: key.at(), from: 0 });
         if let Some(sent) = self.sent.filter(|sent| key <= *sent) {
             let late = self.wholly_late(key.at(), descriptor, sent);
-            return late.map_or(Reached::Stays(open(key)), Reached::Late);
+            return late.map_or(open, Reached::Late);
         }
-        let end = Key::last(descriptor.times.end, key.at());
-        if *passes
-            && self.least().is_none_or(|other| end < other)
-            && accepts_ids(key.at(), descriptor)
-        {
-            return Reached::Passes;
+        let last = Key::last(descriptor.times.end, key.at());
+        let mut others = other.into_iter().chain(self.open.least());
+        if *passes && others.all(|other| last < other) && accepts_ids(key.at(), descriptor) {
+            return Reached::Passes(last);
         }
-        Reached::Stays(open(key))
+        open
     }
 
     /// How many wanted messages a chunk has, when all of them are late and the descriptor alone
@@ -436,32 +387,29 @@ impl MergeHeap {
         Some(count)
     }
 
-    /// The longest run of wanted messages of the chunk at the least key that stays below every
-    /// other key.
-    fn run(&mut self, first: Key, mut open: Open) -> Step {
+    /// Goes on in the open chunk at the least key: with the longest run of wanted messages that
+    /// stays below every other key, of which `bound` is the least that is not of an open chunk.
+    fn go_on(&mut self, first: Key, bound: Option<Key>) -> Step {
+        let bound = bound.into_iter().chain(self.open.second()).min();
         let at = first.at();
-        let other = self.least();
-        let mut last = first;
-        while last.entry - first.entry + 1 < RUN_MESSAGES {
-            match open.wanted_key(at, last.entry + 1) {
-                Some(key) if other.is_none_or(|other| key < other) => last = key,
-                _ => break,
-            }
+        let Some(open) = self.open.top() else {
+            return Step::End;
+        };
+        if open.is_starved() {
+            return Step::Open { at, from: first.entry };
         }
+        let last = open.run(first, bound, RUN_MESSAGES);
+        let next = open.next_key(at);
+        self.open.put_top(next);
         self.sent = Some(last);
-        open.advance(last.entry + 1);
-        self.put_open(at, open);
+        self.recent = Some((at, next.is_some()));
         Step::Merge { at, messages: first.entry..last.entry + 1 }
     }
 }
 
-/// Opens a chunk from its first message.
-fn open(key: Key) -> Step {
-    Step::Open { at: key.at(), from: 0 }
-}
-
 enum Reached {
     Stays(Step),
-    Passes,
+    /// Its greatest key.
+    Passes(Key),
     Late(u64),
 }

@@ -1,6 +1,6 @@
 //! What of a source and of its chunks a query wants, judged by descriptors alone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rdl_mcap_io::{ChannelRecord, ChunkDescriptor};
@@ -11,7 +11,7 @@ use crate::Query;
 /// What of one source a query wants, by the source's own ids. Grows as its channels become known.
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
-    channels: HashMap<u16, bool>,
+    channels: BTreeMap<u16, bool>,
 }
 
 /// What a query wants of a chunk.
@@ -88,6 +88,9 @@ impl Selection {
         let mut recorded = descriptor.channel_records.iter();
         if !recorded.all(|id| self.wants(query, channels, *id) == Some(true)) {
             return false;
+        }
+        if descriptor.schema_records.is_empty() {
+            return true;
         }
         let used = descriptor.channels.iter().map(|used| &used.id);
         let ids = used.chain(&descriptor.channel_records);

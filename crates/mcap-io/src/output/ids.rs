@@ -6,16 +6,34 @@ use std::sync::Arc;
 use crate::file::FileWriter;
 use crate::{ChannelDef, ChannelRecord, OutputError, SchemaDef};
 
+/// How many channels are found without hashing, at most; a power of two.
+const RECENT: usize = 256;
+
 /// The numbers given so far.
-#[derive(Default)]
 pub(super) struct Ids {
     /// By the address of a source's record, which is kept so that no other can have it.
     resolved: HashMap<usize, (Arc<ChannelRecord>, u16)>,
+    /// Some of `resolved` at a place that follows from the address: messages come one by one, and
+    /// mostly of the same channels. No record lies at the address 0.
+    recent: Box<[(usize, u16); RECENT]>,
     /// What was given to an identity whose own number was taken.
     channels: HashMap<Arc<ChannelDef>, u16>,
     schemas: HashMap<Arc<SchemaDef>, u16>,
     free_channels: FreeIds,
     free_schemas: FreeIds,
+}
+
+impl Default for Ids {
+    fn default() -> Ids {
+        Ids {
+            resolved: HashMap::new(),
+            recent: Box::new([(0, 0); RECENT]),
+            channels: HashMap::new(),
+            schemas: HashMap::new(),
+            free_channels: FreeIds::default(),
+            free_schemas: FreeIds::default(),
+        }
+    }
 }
 
 impl Ids {
@@ -27,11 +45,20 @@ impl Ids {
         file: &mut FileWriter,
     ) -> Result<u16, OutputError> {
         let address = Arc::as_ptr(channel).addr();
-        if let Some((_, id)) = self.resolved.get(&address) {
-            return Ok(*id);
+        // Allocations are 16 bytes apart at least.
+        let place = (address >> 4) % RECENT;
+        if self.recent[place].0 == address {
+            return Ok(self.recent[place].1);
         }
-        let id = self.assign(channel, file)?;
-        self.resolved.insert(address, (channel.clone(), id));
+        let id = match self.resolved.get(&address) {
+            Some((_, id)) => *id,
+            None => {
+                let id = self.assign(channel, file)?;
+                self.resolved.insert(address, (channel.clone(), id));
+                id
+            }
+        };
+        self.recent[place] = (address, id);
         Ok(id)
     }
 

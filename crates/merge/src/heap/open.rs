@@ -15,8 +15,8 @@ pub(super) struct Open {
     window: Window,
     /// The next wanted message, or the end of the window.
     next: usize,
-    /// One bit for each channel id; `None` when every channel in the chunk is wanted.
-    wanted: Option<Box<[u64]>>,
+    /// The wanted channels, ascending; `None` when every channel in the chunk is wanted.
+    wanted: Option<Box<[u16]>>,
     times: TimeRange,
 }
 
@@ -49,7 +49,7 @@ impl Open {
         selection: &Selection,
     ) -> Open {
         let window = Window::new(entries, times);
-        let wanted = wanted_bits(descriptor, selection);
+        let wanted = wanted_channels(descriptor, selection);
         let mut open = Open { next: window.first, window, wanted, times };
         open.skip_early();
         open
@@ -71,7 +71,8 @@ impl Open {
     /// The key of the next wanted message, or of the first message that is not known yet.
     pub(super) fn next_key(&self, at: ChunkRef) -> Option<Key> {
         if self.next < self.window.end {
-            return self.wanted_key(at, self.next);
+            let time = self.window.entries[self.next - self.window.first].log_time;
+            return Some(Key { time, source: at.source, chunk: at.chunk, entry: self.next });
         }
         let time = self.window.next?.max(self.times.start);
         Some(Key { time, source: at.source, chunk: at.chunk, entry: self.next })
@@ -80,16 +81,6 @@ impl Open {
     /// Whether the next message is not known yet.
     pub(super) fn is_starved(&self) -> bool {
         self.next >= self.window.end && self.window.next.is_some()
-    }
-
-    /// The key of this message, if it is known, lies within the query's times and is wanted.
-    pub(super) fn wanted_key(&self, at: ChunkRef, entry: usize) -> Option<Key> {
-        if entry >= self.window.end {
-            return None;
-        }
-        let message = self.window.entries.get(entry.checked_sub(self.window.first)?)?;
-        let key = Key { time: message.log_time, source: at.source, chunk: at.chunk, entry };
-        self.is_wanted(message.channel).then_some(key)
     }
 
     /// Goes on at the first wanted message that is not before `entry`.
@@ -102,23 +93,39 @@ impl Open {
         self.next = next;
     }
 
+    /// Hands out the message at `first`, which is the next, and those that follow it at once, as
+    /// long as they are known, wanted, at most `most` and below `bound`. The key of the last.
+    pub(super) fn run(&mut self, first: Key, bound: Option<Key>, most: usize) -> Key {
+        let Window { first: start, entries, end, .. } = &self.window;
+        let rest = &entries[first.entry + 1 - start..end - start];
+        let mut last = first;
+        for message in rest.iter().take(most - 1) {
+            let key = Key { time: message.log_time, entry: last.entry + 1, ..first };
+            if bound.is_some_and(|bound| bound <= key) || !self.is_wanted(message.channel) {
+                break;
+            }
+            last = key;
+        }
+        self.advance(last.entry + 1);
+        last
+    }
+
     fn is_wanted(&self, channel: u16) -> bool {
-        let Some(bits) = &self.wanted else {
+        let Some(wanted) = &self.wanted else {
             return true;
         };
-        bits[usize::from(channel) / 64] & (1 << (channel % 64)) != 0
+        wanted.binary_search(&channel).is_ok()
     }
 }
 
-fn wanted_bits(descriptor: &ChunkDescriptor, selection: &Selection) -> Option<Box<[u64]>> {
-    if descriptor.channels.iter().all(|used| selection.is_wanted(used.id)) {
+fn wanted_channels(descriptor: &ChunkDescriptor, selection: &Selection) -> Option<Box<[u16]>> {
+    let used = descriptor.channels.iter().map(|used| used.id);
+    let mut wanted: Vec<u16> = used.filter(|id| selection.is_wanted(*id)).collect();
+    if wanted.len() == descriptor.channels.len() {
         return None;
     }
-    let mut bits = vec![0u64; (usize::from(u16::MAX) + 1) / 64].into_boxed_slice();
-    for used in descriptor.channels.iter().filter(|used| selection.is_wanted(used.id)) {
-        bits[usize::from(used.id) / 64] |= 1 << (used.id % 64);
-    }
-    Some(bits)
+    wanted.sort_unstable();
+    Some(wanted.into())
 }
 
 /// How many of `0..len` come before the first for which `before` is false.

@@ -95,11 +95,11 @@ impl ChunkBuilder {
 
     fn encode(&mut self) -> io::Result<Option<StoredChunk>> {
         let Some(times) = self.tally.times() else { return Ok(None) };
-        // Handed over with the chunk: compressed records are seldom larger than half.
-        self.stored.reserve(match self.compression {
-            Compression::None => self.records.len() + self.records.len() / 16,
-            Compression::Lz4 | Compression::Zstd => self.records.len() / 2,
-        });
+        // A codec that failed may have left the beginning of a chunk.
+        self.stored.clear();
+        // What compresses badly fits too. Pages that are never written to are never committed.
+        self.stored
+            .reserve(self.records.len() + self.records.len() / 64 + self.tally.index_bytes());
         let crc = crc32fast::hash(&self.records);
         let mut compressed = Ok(());
         put_record(&mut self.stored, op::CHUNK, |out| {
@@ -118,7 +118,11 @@ impl ChunkBuilder {
             record_bytes: record_bytes as u64,
             index_bytes: (self.stored.len() - record_bytes) as u64,
         });
-        let stored = std::mem::take(&mut self.stored);
+        let mut stored = std::mem::take(&mut self.stored);
+        // It is handed over, and may be kept for long.
+        if stored.capacity() - stored.len() > stored.len() / 8 {
+            stored.shrink_to_fit();
+        }
         Ok(descriptor.map(|descriptor| StoredChunk { descriptor, bytes: stored.into() }))
     }
 }

@@ -97,10 +97,11 @@ impl Compressor {
                     Some(compressor) => compressor,
                     None => self.zstd.insert(zstd::bulk::Compressor::new(ZSTD_LEVEL)?),
                 };
-                let start = out.len();
-                out.resize(start + zstd::zstd_safe::compress_bound(records.len()), 0);
-                let written = compressor.compress_to_buffer(records, &mut out[start..])?;
-                out.truncate(start + written);
+                out.reserve(zstd::zstd_safe::compress_bound(records.len()));
+                // Behind what is there, and without filling the room with zeros first.
+                let mut end = io::Cursor::new(&mut *out);
+                end.set_position(end.get_ref().len() as u64);
+                compressor.compress_to_buffer(records, &mut end)?;
             }
         }
         Ok(())

@@ -84,6 +84,11 @@ impl Tally {
         self.entries.chunk_by(|one, next| one.channel == next.channel)
     }
 
+    /// What the MessageIndex records take, about, in bytes; more only with many channels.
+    pub(crate) fn index_bytes(&self) -> usize {
+        1024 + 16 * self.entries.len()
+    }
+
     /// Appends the MessageIndex records, ascending by channel, entries in stable order of time.
     pub(crate) fn put_indexes(&mut self, out: &mut Vec<u8>) {
         for entries in self.by_channel() {

@@ -14,7 +14,7 @@ use crate::open::OpenChunk;
 use crate::walk::{MESSAGE_HEADER_BYTES, RECORD_HEADER_BYTES, parse_message, record_at};
 use crate::{MessageEntry, MessageView};
 
-/// Log time, offset of the record in the run, channel and two bytes of nothing.
+/// Log time, offset of the record in the run, channel, and 16 bits of a checksum of these.
 const ENTRY_BYTES: u64 = 16;
 /// How much is handed out to be written at a time, about, in bytes.
 const WRITTEN_AT_A_TIME: usize = 256 << 10;
@@ -33,6 +33,12 @@ pub struct SortedRun {
     records_bytes: u64,
     /// The log time of every [`ENTRIES_PER_MARK`]th message.
     marks: Vec<Nanos>,
+}
+
+/// Of what comes before it in an entry.
+fn check(entry: &[u8; ENTRY_BYTES as usize]) -> [u8; 2] {
+    let [low, high, ..] = crc32fast::hash(&entry[..14]).to_le_bytes();
+    [low, high]
 }
 
 impl OpenChunk {
@@ -62,6 +68,8 @@ impl OpenChunk {
             bytes[..8].copy_from_slice(&entry.log_time.0.to_le_bytes());
             bytes[8..12].copy_from_slice(&offset.to_le_bytes());
             bytes[12..14].copy_from_slice(&entry.channel.to_le_bytes());
+            let check = check(&bytes);
+            bytes[14..].copy_from_slice(&check);
             put(&bytes)?;
             // All records of an open chunk together are shorter than 4 GiB.
             offset = offset.wrapping_add(u32::try_from(self.record(at).len()).unwrap_or(u32::MAX));
@@ -99,7 +107,10 @@ impl SortedRun {
         };
         let mut decoded: Vec<MessageEntry> = Vec::with_capacity(entries.len());
         for entry in entries {
-            let [t0, t1, t2, t3, t4, t5, t6, t7, o0, o1, o2, o3, c0, c1, _, _] = *entry;
+            let [t0, t1, t2, t3, t4, t5, t6, t7, o0, o1, o2, o3, c0, c1, k0, k1] = *entry;
+            if check(entry) != [k0, k1] {
+                return Err(RunError("a checksum in its table is wrong"));
+            }
             let entry = MessageEntry {
                 log_time: Nanos(u64::from_le_bytes([t0, t1, t2, t3, t4, t5, t6, t7])),
                 offset: u32::from_le_bytes([o0, o1, o2, o3]),
@@ -110,6 +121,9 @@ impl SortedRun {
                 .is_some_and(|last| last.log_time > entry.log_time || last.offset >= entry.offset)
             {
                 return Err(RunError("its table is not in order"));
+            }
+            if u64::from(entry.offset) >= self.records_bytes {
+                return Err(RunError("its table names a message beyond its end"));
             }
             decoded.push(entry);
         }

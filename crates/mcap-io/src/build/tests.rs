@@ -21,6 +21,26 @@ fn record(chunk: &StoredChunk) -> Bytes {
     chunk.bytes.slice(..chunk.descriptor.record_bytes as usize)
 }
 
+#[test]
+fn a_chunk_that_is_handed_over_takes_little_more_than_its_bytes() {
+    let noise = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23) as u8;
+    for compression in COMPRESSIONS {
+        for noisy in [false, true] {
+            let mut builder = ChunkBuilder::new(compression);
+            for time in 0..3000_u64 {
+                let fill = |n: u64| if noisy { noise(time * 150 + n) } else { 7 };
+                let data = (0..150).map(fill).collect();
+                let message = Message { channel: 1, sequence: 0, log_time: time, data };
+                builder.message(1, &message.view());
+            }
+            let chunk = builder.build().unwrap().unwrap();
+            let bytes = chunk.bytes.try_into_mut().unwrap();
+            let most = bytes.len() + bytes.len() / 8;
+            assert!(bytes.capacity() <= most, "{compression:?}: {} {most}", bytes.capacity());
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(sample::same_cases_every_time())]
 

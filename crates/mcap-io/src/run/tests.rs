@@ -100,6 +100,17 @@ fn a_damaged_run_is_an_error() {
     assert!(run.message_in(&[0x07; 40]).unwrap().is_none());
     file[0] = 0x03;
     assert!(run.message_in(&file).is_err());
-    file[table.start + 7] = 0xff;
-    assert!(run.decode_entries(&file[table]).is_err());
+    for bit in 0..table.len() * 8 {
+        let mut entries = file[table.clone()].to_vec();
+        entries[bit / 8] ^= 1 << (bit % 8);
+        assert!(run.decode_entries(&entries).is_err(), "bit {bit}");
+    }
+    // Whole entries at the wrong place, and those of another run.
+    let mut swapped = file[table.clone()].to_vec();
+    swapped.rotate_left(16);
+    assert!(run.decode_entries(&swapped).is_err());
+    let (longer, other) = spill(&chunk(0..40));
+    let beyond = &other[at(longer.entries_range(30, 10))];
+    assert!(longer.decode_entries(beyond).is_ok());
+    assert!(run.decode_entries(beyond).is_err());
 }

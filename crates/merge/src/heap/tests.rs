@@ -228,7 +228,10 @@ impl Engine<'_> {
         let end = from + count;
         let next = (end < chunk.len()).then(|| chunk.entry(end).log_time);
         self.windows.insert(at, (end, next));
-        let entries = chunk.entries()[from..end].into();
+        let entries = match self.choose(2) {
+            0 => chunk.entries()[from..end].into(),
+            _ => spilled_entries(&chunk, from, count).into(),
+        };
         self.heap.opened(at, Entries { first: from, entries, next });
     }
 
@@ -307,6 +310,18 @@ impl Engine<'_> {
         let told = wanted.filter(|(_, span)| span.overlaps(times)).map(|(_, span)| span.start);
         told.min().map(|start| start.max(times.start))
     }
+}
+
+/// The same part of the table, by way of a file.
+fn spilled_entries(chunk: &OpenChunk, from: usize, count: usize) -> Vec<MessageEntry> {
+    let mut file = Vec::new();
+    let run = chunk.spill(&mut |bytes| {
+        file.extend_from_slice(bytes);
+        Ok(())
+    });
+    let run = run.unwrap();
+    let range = run.entries_range(from, count);
+    run.decode_entries(&file[range.start as usize..range.end as usize]).unwrap()
 }
 
 fn accepts_ids(at: ChunkRef) -> bool {

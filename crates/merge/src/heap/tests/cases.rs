@@ -263,6 +263,47 @@ fn a_failed_source_is_left_out_from_there_on() {
 }
 
 #[test]
+fn sources_that_fail_among_many_open_ones_leave_the_others_in_order() {
+    // Each chunk is out of order, so that it is opened, and its times lie between the others'.
+    let times = |source: u64| [100 + source * 7 % 40, source % 3, 300 - source, 200 + source];
+    let sources: Vec<Source> = (0..40).map(|source| Source::of([chunk(times(source))])).collect();
+    let mut heap = heap(Query::default());
+    for (number, source) in (0..).zip(&sources) {
+        add(&mut heap, at(number, 0), source);
+    }
+    let fails = |source: u32| source % 3 == 1;
+    let mut sent = Vec::new();
+    while sent.len() < 40 || heap.open_chunks() > 0 {
+        match next(&mut heap) {
+            Step::Open { at, .. } => {
+                heap.opened(at, Entries::from(&*sources[at.source as usize].open(0)));
+            }
+            Step::Merge { at, messages } => {
+                let chunk = sources[at.source as usize].open(0);
+                for entry in messages {
+                    sent.push((chunk.entry(entry).log_time.0, at.source));
+                }
+                if sent.len() == 40 {
+                    // Everything is open by now, for each source has a message at 0, 1 or 2.
+                    assert_eq!(heap.open_chunks(), 40);
+                    (0..40).filter(|source| fails(*source)).for_each(|source| heap.failed(source));
+                    assert_eq!(heap.open_chunks(), 27);
+                    assert!(!heap.is_open(ChunkRef { source: 1, chunk: 0 }));
+                    assert!(heap.is_open(ChunkRef { source: 2, chunk: 0 }));
+                }
+            }
+            step => panic!("{step:?}"),
+        }
+    }
+    let mut expected: Vec<(u64, u32)> = (0..40)
+        .flat_map(|source| times(u64::from(source)).map(|time| (time, source)))
+        .filter(|(time, source)| *time < 3 || !fails(*source))
+        .collect();
+    expected.sort_unstable();
+    assert_eq!(sent, expected);
+}
+
+#[test]
 fn chunks_out_of_turn_are_ignored() {
     let source = Source::of([chunk([1]), chunk([2]), chunk([3])]);
     let mut heap = heap(Query::default());

@@ -131,7 +131,6 @@ impl Pool {
 /// Memory that its holder may use; given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Reservation {
-    #[expect(dead_code, reason = "held until it is dropped")]
     permit: OwnedSemaphorePermit,
     bytes: u64,
 }
@@ -140,6 +139,15 @@ impl Reservation {
     /// How much it is.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Gives back all but about `bytes`.
+    pub(crate) fn shrink(&mut self, bytes: u64) {
+        let kept = bytes.div_ceil(UNIT_BYTES).max(1);
+        let spare = (self.bytes / UNIT_BYTES).saturating_sub(kept);
+        if spare > 0 && self.permit.split(usize::try_from(spare).unwrap_or(0)).is_some() {
+            self.bytes = kept * UNIT_BYTES;
+        }
     }
 }
 
@@ -196,6 +204,13 @@ mod tests {
         drop(small);
         assert_eq!(large.await.unwrap(), 1 << 20);
         assert!(!pool.is_contended());
+        assert_eq!(pool.free_bytes(), pool.total_bytes());
+        let mut held = pool.reserve(512 << 10).await;
+        held.shrink(128 << 10);
+        held.shrink(256 << 10);
+        assert_eq!(held.bytes(), 128 << 10);
+        assert_eq!(pool.free_bytes(), pool.total_bytes() - (128 << 10));
+        drop(held);
         assert_eq!(pool.free_bytes(), pool.total_bytes());
     }
 }

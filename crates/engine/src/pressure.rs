@@ -21,13 +21,15 @@ pub(crate) struct Pressure {
     last: Mutex<Option<Instant>>,
     /// When a load that somebody needs last found no room at all.
     urgent: Mutex<Option<Instant>>,
+    /// When a load last discarded what its readers had passed.
+    relieved: Mutex<Option<Instant>>,
     calls: watch::Sender<u64>,
 }
 
 impl Pressure {
     pub(crate) fn new() -> Pressure {
-        let (last, urgent) = Default::default();
-        Pressure { last, urgent, calls: watch::Sender::new(0) }
+        let (last, urgent, relieved) = Default::default();
+        Pressure { last, urgent, relieved, calls: watch::Sender::new(0) }
     }
 
     /// Somebody needs room.
@@ -45,6 +47,16 @@ impl Pressure {
     /// Whether somebody who is needed finds no room at all.
     pub(crate) fn is_urgent(&self) -> bool {
         self.urgent.lock().is_some_and(|last| last.elapsed() < URGENCY_LASTS)
+    }
+
+    /// There is room again, for readers get on.
+    pub(crate) fn relieve(&self) {
+        *self.relieved.lock() = Some(Instant::now());
+    }
+
+    /// For how long nobody has made room, since `start` at most.
+    pub(crate) fn lasts_since(&self, start: Instant) -> Duration {
+        self.relieved.lock().map_or(start, |last| last.max(start)).elapsed()
     }
 
     /// Whether somebody needed room lately.

@@ -71,6 +71,11 @@ impl Readers {
         self.0.lock().is_empty()
     }
 
+    /// How many read.
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+
     /// The first chunk that anybody still needs; the greatest number without readers.
     pub(crate) fn needed_from(&self) -> u32 {
         let list = self.0.lock();

@@ -96,16 +96,13 @@ impl<'a> Connection<'a> {
         let mut crowd = self.crowd.clone();
         let mut lonely_since = (crowd.borrow_and_update().viewers == 0).then(Instant::now);
         let batch_bytes = room::batch_bytes(&shared);
-        let mut turn = Turn::new(shared.memory.ingest());
+        let buffer_bytes = work.as_ref().map_or(0, LoadWork::buffer_bytes);
+        let mut turn = Turn::new(shared.memory.ingest(), buffer_bytes);
         loop {
             while room::has_to_wait(&shared, self.source, work.as_ref()) {
                 self.shed(work, &mut turn).await?;
-                room::make_some(self, work).await?;
-                if room::has_to_yield(self, work.as_ref()) {
-                    return Err(Ended::Unwanted);
-                }
                 download.pause();
-                tokio::time::sleep(room::LOOK_EVERY).await;
+                room::wait_for_share(self, work).await?;
             }
             let give_up = lonely_since.map(|since| since + shared.config.load_linger);
             let piece = tokio::select! {
@@ -117,7 +114,7 @@ impl<'a> Connection<'a> {
                 }
                 () = sleep_until(give_up) => return Err(Ended::Unwanted),
                 _ = ticks.tick() => {
-                    self.with(work, LoadWork::flush_early).await?;
+                    self.with(work, &mut turn, LoadWork::flush_early).await?;
                     continue;
                 }
                 () = turn.over() => {
@@ -127,42 +124,42 @@ impl<'a> Connection<'a> {
                 piece = download.next(silence) => piece,
             };
             let Some(bytes) = piece.map_err(|error| self.fetch_failed(error))? else {
-                return Err(self.body_ended(work).await);
+                return Err(self.body_ended(work, &mut turn).await);
             };
-            if !turn.is_held() {
+            if !turn.covers(incoming_bytes(work)) {
                 turn.take(incoming_bytes(work)).await;
             }
             let (batch, last) = gather(bytes, &mut download, silence, batch_bytes);
             here_bytes += batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
             self.furthest_bytes = self.furthest_bytes.max(here_bytes);
-            self.with(work, move |work| work.take(batch)).await?;
+            self.with(work, &mut turn, move |work| work.take(batch)).await?;
             match last {
                 None => {}
                 Some(Err(error)) => return Err(self.fetch_failed(error)),
-                Some(Ok(())) => return Err(self.body_ended(work).await),
+                Some(Ok(())) => return Err(self.body_ended(work, &mut turn).await),
             }
             if !turn.covers(incoming_bytes(work)) {
                 self.shed(work, &mut turn).await?;
                 turn.take(incoming_bytes(work)).await;
             }
-            turn.settle(work.as_ref().map_or(0, LoadWork::memory_bytes));
+            turn.settle(memory_bytes(work));
             download.pause();
         }
     }
 
-    /// Gives the turn back, and with it all memory but the allowance.
+    /// Gives back the turn and all memory but the allowance, and what found no room on the disk.
     async fn shed(
         &mut self,
         work: &mut Option<LoadWork>,
         turn: &mut Turn<'_>,
     ) -> Result<(), Ended> {
-        self.with(work, LoadWork::shed).await?;
-        turn.give_back();
+        self.with(work, turn, LoadWork::shed).await?;
+        turn.shrink(memory_bytes(work));
         Ok(())
     }
 
-    async fn body_ended(&mut self, work: &mut Option<LoadWork>) -> Ended {
-        if let Err(ended) = self.with(work, LoadWork::finish).await {
+    async fn body_ended(&mut self, work: &mut Option<LoadWork>, turn: &mut Turn<'_>) -> Ended {
+        if let Err(ended) = self.with(work, turn, LoadWork::finish).await {
             return ended;
         }
         let Some(taken) = work.take() else { return EngineError::TaskDied.into() };
@@ -174,14 +171,16 @@ impl<'a> Connection<'a> {
 
     /// Runs `action` on a blocking thread, and goes on with what it leaves over as soon as there
     /// is room on the disk.
-    pub(super) async fn with(
+    async fn with(
         &mut self,
         work: &mut Option<LoadWork>,
+        turn: &mut Turn<'_>,
         action: impl FnOnce(&mut LoadWork) -> Result<Outcome, LoadFault> + Send + 'static,
     ) -> Result<(), Ended> {
         let mut outcome = self.once(work, action).await?;
         let mut waiting = room::Waiting::new();
         while let Outcome::NoRoom { bytes } = outcome {
+            turn.shrink(memory_bytes(work));
             waiting.for_room(self, work, bytes).await?;
             outcome = self.once(work, LoadWork::go_on).await?;
         }
@@ -230,6 +229,11 @@ impl<'a> Connection<'a> {
             }),
         }
     }
+}
+
+/// What the load holds in memory.
+fn memory_bytes(work: &Option<LoadWork>) -> u64 {
+    work.as_ref().map_or(0, LoadWork::memory_bytes)
 }
 
 /// What the record that is arriving will take in memory.

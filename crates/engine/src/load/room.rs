@@ -11,11 +11,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rdl_store::Usage;
 use tokio::time::Instant;
 
 use super::connection::{Connection, Ended};
 use super::work::LoadWork;
 use crate::EngineError;
+use crate::readers::Readers;
 use crate::shared::Shared;
 use crate::source::Source;
 
@@ -24,7 +26,24 @@ const BATCH_BYTES: usize = 1 << 20;
 /// In how many batches the disk store is filled, at least.
 const MOST_BATCHES: u64 = 64;
 /// How often a load that waits for room looks again.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(25);
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+
+/// Waits between two batches until the load may go on. It holds next to no memory meanwhile.
+pub(super) async fn wait_for_share(
+    connection: &mut Connection<'_>,
+    work: &mut Option<LoadWork>,
+) -> Result<(), Ended> {
+    make_some(connection, work).await?;
+    if has_to_yield(connection, work.as_ref()) {
+        return Err(Ended::Unwanted);
+    }
+    let readers = work.as_ref().ok_or(EngineError::TaskDied)?.readers();
+    if readers.count() > 1 {
+        cut_off_stalled(connection, &readers);
+    }
+    tokio::time::sleep(LOOK_EVERY).await;
+    Ok(())
+}
 
 /// Whether the load may not go on for now.
 pub(super) fn has_to_wait(shared: &Shared, source: &Source, work: Option<&LoadWork>) -> bool {
@@ -38,12 +57,18 @@ pub(super) fn has_to_wait(shared: &Shared, source: &Source, work: Option<&LoadWo
         return false;
     }
     let share = usage.room_bytes / 4 / shared.queue.needed_count().max(1) as u64;
-    is_ahead || (work.stored_bytes() > share && work.has_unread())
+    is_ahead || ((work.stored_bytes() > share || is_tight(&usage)) && work.has_unread())
+}
+
+/// Whether what is left is for those loads alone whose readers have nothing left: somebody waits
+/// for them, and without them nobody gets on.
+pub(super) fn is_tight(usage: &Usage) -> bool {
+    usage.running_bytes > usage.room_bytes / 4 * 3
 }
 
 /// Whether the load should let go of everything and begin again when it is needed: somebody who is
 /// needed finds no room, and nobody reads this one.
-pub(super) fn has_to_yield(connection: &Connection<'_>, work: Option<&LoadWork>) -> bool {
+fn has_to_yield(connection: &Connection<'_>, work: Option<&LoadWork>) -> bool {
     connection.source.viewers.crowd_now().needed == 0
         && connection.shared.pressure.is_urgent()
         && work.is_some_and(|work| work.readers().is_empty())
@@ -57,7 +82,7 @@ pub(super) fn batch_bytes(shared: &Shared) -> usize {
 }
 
 /// Makes room by letting go of what nobody needs; whether there was any.
-pub(super) async fn make_some(
+async fn make_some(
     connection: &mut Connection<'_>,
     work: &mut Option<LoadWork>,
 ) -> Result<bool, Ended> {
@@ -65,7 +90,18 @@ pub(super) async fn make_some(
     let source = connection.source.clone();
     // Those who wait for a part of their own are done with, and nobody else, hear of it.
     shared.pressure.press();
-    connection.once(work, move |work| Ok(work.discard(&source)?)).await
+    let made = connection.once(work, move |work| Ok(work.discard(&source)?)).await?;
+    if made {
+        shared.pressure.relieve();
+    }
+    Ok(made)
+}
+
+/// Cuts off the responses whose viewers take nothing while others wait for the same source.
+fn cut_off_stalled(connection: &Connection<'_>, readers: &Readers) {
+    if readers.cut_off(connection.shared.config.source_silence) > 0 {
+        tracing::warn!(source = %connection.source.name, "cut off a response that kept a source from being loaded");
+    }
 }
 
 /// A wait for room.
@@ -91,7 +127,6 @@ impl Waiting {
             .await
             .map_err(|_| EngineError::TaskDied)?;
         if make_some(connection, work).await? {
-            self.since = Instant::now();
             return Ok(());
         }
         if has_to_yield(connection, work.as_ref()) {
@@ -104,11 +139,8 @@ impl Waiting {
         if readers.is_empty() && connection.source.viewers.crowd_now().viewers == 0 {
             return Err(Ended::Unwanted);
         }
-        let patience = shared.config.source_silence;
-        if readers.cut_off(patience) > 0 {
-            tracing::warn!(source = %connection.source.name, "cut off a response that kept a source from being loaded");
-        }
-        if self.since.elapsed() > 2 * patience {
+        cut_off_stalled(connection, &readers);
+        if shared.pressure.lasts_since(self.since) > 2 * shared.config.source_silence {
             let source_name = connection.source.name.clone();
             return Err(EngineError::NoRoom { source_name }.into());
         }

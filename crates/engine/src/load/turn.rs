@@ -14,9 +14,8 @@ use crate::memory::{Pool, Reservation};
 
 /// What a load may hold without a turn, in bytes.
 const ALLOWANCE_BYTES: u64 = 64 << 10;
-/// What a load needs for its sort buffer, the chunk that it builds and what it has not taken yet …
-const BASE_BYTES: u64 = 10 << 20;
-/// … records of this size included.
+/// What a load needs for records, and for what it has not taken yet, in bytes; larger records need
+/// more.
 const USUAL_RECORD_BYTES: u64 = 4 << 20;
 /// How long a turn lasts when others wait.
 const QUANTUM: Duration = Duration::from_millis(250);
@@ -26,13 +25,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The turn of one load.
 pub(super) struct Turn<'a> {
     pool: &'a Pool,
+    base_bytes: u64,
     held: Option<Reservation>,
     since: Instant,
 }
 
 impl<'a> Turn<'a> {
-    pub(super) fn new(pool: &'a Pool) -> Turn<'a> {
-        Turn { pool, held: None, since: Instant::now() }
+    /// The turns of a load whose sort buffer and chunk take `buffer_bytes`.
+    pub(super) fn new(pool: &'a Pool, buffer_bytes: u64) -> Turn<'a> {
+        // Half of a small pool is enough for a load that goes on chunk by chunk.
+        let base_bytes = (buffer_bytes + USUAL_RECORD_BYTES).min(pool.total_bytes() / 2);
+        Turn { pool, base_bytes, held: None, since: Instant::now() }
     }
 
     /// Whether what the load has now, and a record of `incoming_bytes` besides, fit the turn; if
@@ -50,10 +53,6 @@ impl<'a> Turn<'a> {
         self.since = Instant::now();
     }
 
-    pub(super) fn is_held(&self) -> bool {
-        self.held.is_some()
-    }
-
     /// Ends the turn if the load, which holds this much now, needs none.
     pub(super) fn settle(&mut self, held_bytes: u64) {
         if held_bytes <= ALLOWANCE_BYTES {
@@ -61,9 +60,13 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Ends the turn; the load has shed what it held.
-    pub(super) fn give_back(&mut self) {
-        self.held = None;
+    /// Ends the turn of a load that cannot go on for now and holds this much.
+    pub(super) fn shrink(&mut self, held_bytes: u64) {
+        self.settle(held_bytes);
+        if let Some(held) = &mut self.held {
+            held.shrink(held_bytes);
+            self.since = Instant::now();
+        }
     }
 
     /// Whether the turn is over because others wait.
@@ -82,9 +85,7 @@ impl<'a> Turn<'a> {
     }
 
     fn needed_bytes(&self, incoming_bytes: u64) -> u64 {
-        // Half of a small pool is enough for a load that goes on chunk by chunk.
-        let base = BASE_BYTES.min(self.pool.total_bytes() / 2);
         let beyond = incoming_bytes.saturating_sub(USUAL_RECORD_BYTES);
-        base.saturating_add(beyond).min(self.pool.total_bytes())
+        self.base_bytes.saturating_add(beyond).min(self.pool.total_bytes())
     }
 }

@@ -11,14 +11,14 @@ use rdl_mcap_io::{
 use rdl_model::{ByteRange, Problem};
 use rdl_store::{Attempt, DiskStore, ScratchFile, StoreError};
 
-use super::LoadMode;
+use super::{LoadMode, room};
 use crate::EngineError;
 use crate::readers::Readers;
 use crate::shared::Shared;
 use crate::source::{Attachment, AttachmentPlace, Chunk, Generation, Phase, Place, Source};
 
 /// In how many steps the disk store is filled, at least.
-const STEPS: u64 = 64;
+const STEPS: u64 = 128;
 /// No new chunk is made smaller than this for the sake of a small disk, in bytes.
 const LEAST_CHUNK_BYTES: usize = 64 << 10;
 
@@ -30,6 +30,7 @@ const LAST_EARLY_FLUSH_BYTES: u64 = 4 << 20;
 /// One attempt at a body: the bytes go in, the generation grows.
 pub(super) struct LoadWork {
     intake: Intake,
+    buffer_bytes: u64,
     attempt: Attempt,
     generation: Arc<Generation>,
     /// What goes into the bucket beside the parts; the generation holds the same.
@@ -101,12 +102,14 @@ impl LoadWork {
         let most = usize::try_from(shared.store.usage().max_bytes / STEPS).unwrap_or(usize::MAX);
         options.chunk_target_bytes = options.chunk_target_bytes.min(most.max(LEAST_CHUNK_BYTES));
         options.sort_buffer_bytes = options.sort_buffer_bytes.min(2 * options.chunk_target_bytes);
+        let buffer_bytes = (options.sort_buffer_bytes + options.chunk_target_bytes) as u64;
         let name = source.name.clone();
         let begin = move |store: &DiskStore| store.begin(&mode.key, &name, mode.keep);
         let attempt = shared.store(begin).await??;
         generation.change(|state| state.files = Some(attempt.files()));
         Ok(LoadWork {
             intake: Intake::new(options),
+            buffer_bytes,
             attempt,
             generation: generation.clone(),
             index: Index::default(),
@@ -180,6 +183,7 @@ impl LoadWork {
         let outcome = self.publish()?;
         let incoming_bytes = self.intake.incoming_bytes();
         if matches!(outcome, Outcome::Done)
+            && !room::is_tight(&self.shared.store.usage())
             && let Some(bytes) = self.intake.swap_out()
         {
             match self.swap_out(&bytes) {
@@ -242,6 +246,11 @@ impl LoadWork {
         (self.intake.memory_bytes() + waiting) as u64
     }
 
+    /// What its sort buffer and the chunk that it builds take at most, in bytes.
+    pub(super) fn buffer_bytes(&self) -> u64 {
+        self.buffer_bytes
+    }
+
     /// What the record that is arriving will take besides, in bytes.
     pub(super) fn incoming_bytes(&mut self) -> u64 {
         match self.swapped {
@@ -301,6 +310,14 @@ impl LoadWork {
 
     fn store_events(&mut self) -> Result<Outcome, LoadFault> {
         while let Some(event) = self.left_over.take().or_else(|| self.intake.next_event()) {
+            if let IntakeEvent::Chunk { chunk, .. } = &event
+                && room::is_tight(&self.shared.store.usage())
+                && self.has_unread()
+            {
+                let bytes = chunk.bytes.len() as u64;
+                self.left_over = Some(event);
+                return Ok(Outcome::NoRoom { bytes });
+            }
             match self.store(&event) {
                 Ok(()) => {}
                 Err(StoreError::Full { needed_bytes, .. }) => {

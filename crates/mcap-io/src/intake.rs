@@ -157,7 +157,8 @@ impl Intake {
 
     /// What it holds in memory between two calls, in bytes, but for definitions.
     pub fn memory_bytes(&self) -> usize {
-        self.body.scanner.memory_bytes() + self.rechunker.memory_bytes()
+        let events: usize = self.waiting_chunks().map(|chunk| chunk.bytes.len()).sum();
+        self.body.scanner.memory_bytes() + self.rechunker.memory_bytes() + events
     }
 
     /// What the record that is arriving will take in memory until it is taken in, in bytes.
@@ -194,6 +195,11 @@ impl Intake {
     /// The next event. Drain them after every other call.
     pub fn next_event(&mut self) -> Option<IntakeEvent> {
         self.events.pop_front()
+    }
+
+    /// Puts back the event that [`Intake::next_event`] gave last.
+    pub fn put_back(&mut self, event: IntakeEvent) {
+        self.events.push_front(event);
     }
 
     /// Gives out as chunks what lies at least the sort window of log time behind the newest
@@ -245,7 +251,16 @@ impl Intake {
     /// No chunk that is still to come has a message before this time, but for those that a
     /// late-messages problem counts. `None` before the first message.
     pub fn frontier(&self) -> Option<Nanos> {
-        self.rechunker.frontier()
+        let chunks = self.waiting_chunks().map(|chunk| chunk.descriptor.times.start);
+        self.rechunker.frontier().map(|frontier| chunks.fold(frontier, Nanos::min))
+    }
+
+    /// The chunks among the events that nobody has taken yet.
+    fn waiting_chunks(&self) -> impl Iterator<Item = &StoredChunk> {
+        self.events.iter().filter_map(|event| match event {
+            IntakeEvent::Chunk { chunk, .. } => Some(chunk),
+            _ => None,
+        })
     }
 
     /// How many messages were taken, at the furthest point that any body reached.

@@ -45,8 +45,6 @@ pub(super) struct LoadWork {
     flush_at_bytes: u64,
     /// What has arrived and was not taken in yet.
     waiting: VecDeque<Bytes>,
-    /// What did not find room on the disk.
-    left_over: Option<IntakeEvent>,
     /// What ends the body once everything before it is stored.
     failed: Option<IntakeError>,
     /// The beginning of a record, put on disk while others have their turn.
@@ -120,7 +118,6 @@ impl LoadWork {
             taken_bytes: 0,
             flush_at_bytes: FIRST_EARLY_FLUSH_BYTES,
             waiting: VecDeque::new(),
-            left_over: None,
             failed: None,
             swapped: None,
             swapped_incoming_bytes: 0,
@@ -309,19 +306,19 @@ impl LoadWork {
     }
 
     fn store_events(&mut self) -> Result<Outcome, LoadFault> {
-        while let Some(event) = self.left_over.take().or_else(|| self.intake.next_event()) {
+        while let Some(event) = self.intake.next_event() {
             if let IntakeEvent::Chunk { chunk, .. } = &event
                 && room::is_tight(&self.shared.store.usage())
                 && self.has_unread()
             {
                 let bytes = chunk.bytes.len() as u64;
-                self.left_over = Some(event);
+                self.intake.put_back(event);
                 return Ok(Outcome::NoRoom { bytes });
             }
             match self.store(&event) {
                 Ok(()) => {}
                 Err(StoreError::Full { needed_bytes, .. }) => {
-                    self.left_over = Some(event);
+                    self.intake.put_back(event);
                     return Ok(Outcome::NoRoom { bytes: needed_bytes });
                 }
                 Err(error) => return Err(error.into()),
@@ -331,8 +328,7 @@ impl LoadWork {
     }
 
     fn grow(&self, before: &Grown) {
-        // What is left over lies at or after it: it was promised only for what has been stored.
-        let frontier = if self.left_over.is_none() { self.intake.frontier() } else { None };
+        let frontier = self.intake.frontier();
         let index = &self.index;
         self.generation.change(|state| {
             state.profile.clone_from(&index.profile);
@@ -353,7 +349,8 @@ impl LoadWork {
             if let (Phase::Loading { frontier: known }, Some(reached)) =
                 (&mut state.phase, frontier)
             {
-                *known = reached;
+                // Late messages that wait lie before what was promised.
+                *known = reached.max(*known);
             }
         });
     }

@@ -5,10 +5,11 @@
 //! [`Reading`], which says from which chunk on it still needs the data.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -43,12 +44,17 @@ impl Progress {
 
 /// The responses that read one generation.
 #[derive(Debug, Default)]
-pub(crate) struct Readers(Mutex<Vec<Arc<Reader>>>);
+pub(crate) struct Readers {
+    list: Mutex<Vec<Arc<Reader>>>,
+    waiting: Notify,
+}
 
 #[derive(Debug)]
 struct Reader {
     progress: Arc<Progress>,
     needs_from: AtomicU32,
+    /// Whether it cannot go on before there is more.
+    waits: AtomicBool,
 }
 
 /// One response that reads a generation, as long as this lives.
@@ -61,33 +67,52 @@ pub(crate) struct Reading {
 impl Readers {
     /// A response that needs every chunk so far.
     pub(crate) fn join(self: &Arc<Self>, progress: &Arc<Progress>) -> Reading {
-        let reader = Arc::new(Reader { progress: progress.clone(), needs_from: AtomicU32::new(0) });
-        self.0.lock().push(reader.clone());
+        let reader = Arc::new(Reader {
+            progress: progress.clone(),
+            needs_from: AtomicU32::new(0),
+            waits: AtomicBool::new(false),
+        });
+        self.list.lock().push(reader.clone());
         Reading { readers: self.clone(), reader }
     }
 
     /// Whether nobody reads.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.lock().is_empty()
+        self.list.lock().is_empty()
     }
 
     /// How many read.
     pub(crate) fn count(&self) -> usize {
-        self.0.lock().len()
+        self.list.lock().len()
     }
 
     /// The first chunk that anybody still needs; the greatest number without readers.
     pub(crate) fn needed_from(&self) -> u32 {
-        let list = self.0.lock();
+        let list = self.list.lock();
         let needed = list.iter().map(|reader| reader.needs_from.load(Ordering::Acquire));
         needed.min().unwrap_or(u32::MAX)
+    }
+
+    /// Whether anybody cannot go on before there is more.
+    pub(crate) fn wait(&self) -> bool {
+        self.list.lock().iter().any(|reader| reader.waits.load(Ordering::Acquire))
+    }
+
+    /// Resolves when somebody begins to wait.
+    pub(crate) async fn begins_to_wait(&self) {
+        self.waiting.notified().await;
+    }
+
+    /// There is more. Those for whom it is not enough wait again.
+    pub(crate) fn go_on(&self) {
+        self.list.lock().iter().for_each(|reader| reader.waits.store(false, Ordering::Release));
     }
 
     /// Cuts off the responses that hold the source back and whose viewers have taken nothing for
     /// `patience`; how many.
     pub(crate) fn cut_off(&self, patience: Duration) -> usize {
         let needed_from = self.needed_from();
-        let list = self.0.lock();
+        let list = self.list.lock();
         let stalled = list.iter().filter(|reader| {
             reader.needs_from.load(Ordering::Acquire) == needed_from
                 && reader.progress.takes_nothing_since() >= patience
@@ -101,11 +126,27 @@ impl Reading {
     pub(crate) fn needs_from(&self, chunk: u32) {
         self.reader.needs_from.fetch_max(chunk, Ordering::AcqRel);
     }
+
+    /// The response cannot go on before there is more, as long as this lives.
+    pub(crate) fn wait(&self) -> Wait<'_> {
+        self.reader.waits.store(true, Ordering::Release);
+        self.readers.waiting.notify_one();
+        Wait(&self.reader)
+    }
+}
+
+/// A response that waits for more.
+pub(crate) struct Wait<'a>(&'a Reader);
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        self.0.waits.store(false, Ordering::Release);
+    }
 }
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        self.readers.0.lock().retain(|reader| !Arc::ptr_eq(reader, &self.reader));
+        self.readers.list.lock().retain(|reader| !Arc::ptr_eq(reader, &self.reader));
     }
 }
 

@@ -1,12 +1,15 @@
 //! A load's room on the disk.
 //!
 //! An eighth of the disk store is for whoever comes first. Beyond that a load goes on only as long
-//! as it has less than its share of a quarter, or its readers have nothing left of it, so that
-//! sources that are needed together get on together; one that reads ahead stops. What is left over
-//! is for what each may be beyond its share. A load that has to wait, or finds no room at all,
-//! makes some: it lets the process let go of what nobody reads, loads that read ahead included, and
-//! discards those of its own parts that every reader has passed. A response whose viewer takes nothing meanwhile is cut off after
-//! the time that a source may be silent, and after twice that time the load fails.
+//! as it has less than its share of a quarter, or holds a response back at this moment, so that
+//! sources that are needed together get on together; one that reads ahead stops. Half is for what
+//! each may be beyond its share: a record that came is taken in whole. The last quarter is for
+//! loads that hold a response back, chunk by chunk, for without them nobody gets on.
+//!
+//! A load that has to wait, or finds no room at all, makes some: it lets the process let go of what
+//! nobody reads, loads that read ahead included, and discards those of its own parts that every
+//! reader has passed. A response whose viewer takes nothing meanwhile is cut off after the time
+//! that a source may be silent. When nobody has made room for twice that time, the load fails.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +28,7 @@ use crate::source::Source;
 const BATCH_BYTES: usize = 1 << 20;
 /// In how many batches the disk store is filled, at least.
 const MOST_BATCHES: u64 = 64;
-/// How often a load that waits for room looks again.
+/// How often a load that waits for room looks again, at least.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// Waits between two batches until the load may go on. It holds next to no memory meanwhile.
@@ -41,8 +44,13 @@ pub(super) async fn wait_for_share(
     if readers.count() > 1 {
         cut_off_stalled(connection, &readers);
     }
-    tokio::time::sleep(LOOK_EVERY).await;
+    pause(&readers).await;
     Ok(())
+}
+
+/// Until it is worth looking again.
+async fn pause(readers: &Readers) {
+    let _ = tokio::time::timeout(LOOK_EVERY, readers.begins_to_wait()).await;
 }
 
 /// Whether the load may not go on for now.
@@ -57,11 +65,11 @@ pub(super) fn has_to_wait(shared: &Shared, source: &Source, work: Option<&LoadWo
         return false;
     }
     let share = usage.room_bytes / 4 / shared.queue.needed_count().max(1) as u64;
-    is_ahead || ((work.stored_bytes() > share || is_tight(&usage)) && work.has_unread())
+    is_ahead || ((work.stored_bytes() > share || is_tight(&usage)) && !work.is_waited_for())
 }
 
-/// Whether what is left is for those loads alone whose readers have nothing left: somebody waits
-/// for them, and without them nobody gets on.
+/// Whether what is left is for those loads alone that hold a response back at this moment: without
+/// them nobody gets on.
 pub(super) fn is_tight(usage: &Usage) -> bool {
     usage.running_bytes > usage.room_bytes / 4 * 3
 }
@@ -144,7 +152,7 @@ impl Waiting {
             let source_name = connection.source.name.clone();
             return Err(EngineError::NoRoom { source_name }.into());
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        pause(&readers).await;
         Ok(())
     }
 }

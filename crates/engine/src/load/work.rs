@@ -261,11 +261,9 @@ impl LoadWork {
         self.attempt.bytes()
     }
 
-    /// Whether there is something that not every reader has passed.
-    pub(super) fn has_unread(&self) -> bool {
-        let readers = self.generation.readers();
-        // Whoever has not begun to read will want all of it.
-        readers.is_empty() || (readers.needed_from() as usize) < self.index.chunks.len()
+    /// Whether a response cannot go on before there is more.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.generation.readers().wait()
     }
 
     /// Who reads what is loaded.
@@ -307,15 +305,15 @@ impl LoadWork {
 
     fn store_events(&mut self) -> Result<Outcome, LoadFault> {
         while let Some(event) = self.intake.next_event() {
-            if let IntakeEvent::Chunk { chunk, .. } = &event
-                && room::is_tight(&self.shared.store.usage())
-                && self.has_unread()
-            {
-                let bytes = chunk.bytes.len() as u64;
+            let is_tight = matches!(event, IntakeEvent::Chunk { .. })
+                && room::is_tight(&self.shared.store.usage());
+            if is_tight && !self.is_waited_for() {
                 self.intake.put_back(event);
-                return Ok(Outcome::NoRoom { bytes });
+                return Ok(Outcome::NoRoom { bytes: 0 });
             }
             match self.store(&event) {
+                // One at a time: it may be all that those who wait need.
+                Ok(()) if is_tight => self.generation.readers().go_on(),
                 Ok(()) => {}
                 Err(StoreError::Full { needed_bytes, .. }) => {
                     self.intake.put_back(event);

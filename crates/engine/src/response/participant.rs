@@ -327,6 +327,7 @@ impl Participant {
     pub(super) async fn changed(&mut self) {
         match &mut self.pinned {
             Some(pinned) => {
+                let _waits = pinned.reading.wait();
                 let _ = pinned.watch.changed().await;
             }
             None => tokio::task::yield_now().await,

@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a source may be silent, in milliseconds: what always fails is to fail soon.
 const SILENCE_MS: &str = "8000";
 /// The most that a viewer waits between two visits, in milliseconds.
-const IDLE_MS: u64 = 1_000;
+const IDLE_MS: u64 = 400;
 /// How long the process may take to become quiet when everybody has left.
 const QUIET_PATIENCE: Duration = Duration::from_secs(20);
 /// How much of a second an idle process may compute.
@@ -81,7 +81,7 @@ impl Soak {
             ("REQUEST_CACHE_DISK_FOLDER", disk),
             ("REQUEST_CACHE_MAX_BYTES", &disk_bytes),
             ("REQUEST_CACHE_MAX_BYTES_WAIT_MS", SILENCE_MS),
-            ("RUST_LOG", "error"),
+            ("RUST_LOG", "warn"),
         ];
         let endpoint = backend.manifest_endpoint();
         let process = Process::start_loader(&self.loader, &endpoint, &environment).await?;

@@ -17,7 +17,7 @@ pub(super) enum Trouble {
     None,
     /// Faults come and go, and nobody may notice.
     Rough,
-    /// One source answers with nothing but errors.
+    /// One source answers with nothing but an error.
     Fails,
     /// The body of one source always ends at the same place.
     Breaks,
@@ -33,7 +33,8 @@ pub(super) struct Known {
 
 /// A source as it is served.
 pub(super) struct File {
-    pub(super) id: String,
+    /// How the loader's names of it end: its id, or the path of a static one.
+    pub(super) name: String,
     pub(super) path: String,
     pub(super) bytes: u64,
     /// What its manifest entry declares; `None`: nothing.
@@ -108,7 +109,9 @@ pub(super) fn serve(
         if at == troubled {
             match trouble {
                 Trouble::None | Trouble::Rough => {}
-                Trouble::Fails => backend.always(&path, Fault::Status(500, None)),
+                Trouble::Fails => {
+                    backend.always(&path, Fault::Status(failing_status(is_static), None))
+                }
                 Trouble::Breaks => backend.always(&path, Fault::CutAfter(length / 2)),
                 Trouble::Flipped => {
                     let (place, within) = middle_chunk(&file)?;
@@ -123,7 +126,8 @@ pub(super) fn serve(
             backend.streamed(&path, file);
         }
         entries.push(entry);
-        files.push(File { id, path, bytes: length, declared });
+        let name = if is_static { path.clone() } else { id };
+        files.push(File { name, path, bytes: length, declared });
     }
     backend.recording(&name, &manifest_json(Some(&name), &entries));
     let truth = merged(recording);
@@ -144,6 +148,11 @@ fn trouble(number: usize) -> Trouble {
         number if number % 2 == 1 => Trouble::Rough,
         _ => Trouble::None,
     }
+}
+
+/// A static source that fails at once: where retrying helps it would take half a minute.
+fn failing_status(is_static: bool) -> u16 {
+    if is_static { 404 } else { 500 }
 }
 
 fn recording(number: usize, seed: u64, bytes: usize) -> Recording {

@@ -159,9 +159,9 @@ pub(super) fn judge(taken: &Taken, query: &Query, served: &Served) -> anyhow::Re
         }
         502 => {
             let text = answer.text();
-            let id = &served.files[served.troubled].id;
+            let name = &served.files[served.troubled].name;
             let verdict = failure(query, served).with_context(|| text.clone())?;
-            ensure!(text.contains(id.as_str()), "it does not name {id}: {text}");
+            ensure!(text.contains(name.as_str()), "it does not name {name}: {text}");
             Ok(verdict)
         }
         status => bail!("{status}: {}", answer.text()),
@@ -182,17 +182,19 @@ fn failure(query: &Query, served: &Served) -> anyhow::Result<Verdict> {
 
 fn whole(answer: &HttpAnswer, query: &Query, served: &Served) -> anyhow::Result<Verdict> {
     let decoded = decode(&answer.body)?;
-    query.check_whole(&decoded.messages, served)?;
+    let checked = query.check_whole(&decoded.messages, served);
+    checked.with_context(|| format!("whole, with {:?}", decoded.metadata))?;
     let mut named = Vec::new();
     for (name, record) in &decoded.metadata {
         ensure!(name == CLOSING_RECORD, "a metadata record {name}");
         for text in record.values() {
             let missing: Value = serde_json::from_str(text)?;
-            named.push((missing["code"].to_string(), missing["source"].to_string()));
+            let field = |name: &str| missing[name].as_str().unwrap_or_default().to_owned();
+            named.push((field("code"), field("source")));
         }
     }
-    let troubled = &served.files[served.troubled].id;
-    let wrong = named.iter().find(|(_, source)| *source != format!("\"{troubled}\""));
+    let troubled = &served.files[served.troubled].name;
+    let wrong = named.iter().find(|(_, source)| !source.ends_with(troubled.as_str()));
     ensure!(wrong.is_none(), "named, but well: {wrong:?}");
     let (may, must) = match served.trouble {
         Trouble::Flipped => (true, query.loses(served)),

@@ -105,15 +105,13 @@ impl Participant {
         self.topics.clone()
     }
 
-    /// Whether every message up to `end` is there, or none will come.
+    /// Whether every message up to `end` is there for this response, or none will come.
     pub(super) fn is_loaded_until(&self, end: Nanos) -> bool {
         if self.left {
             return true;
         }
-        let Some(pinned) = &self.pinned else {
-            // What is being loaded has to be pinned before it can be looked at.
-            return self.is_complete();
-        };
+        // What is not pinned was not looked at: somebody else may have loaded it just now.
+        let Some(pinned) = &self.pinned else { return false };
         match pinned.generation.state().phase {
             Phase::Complete => true,
             Phase::Loading { frontier } => self.is_streamed() && frontier > end,

@@ -128,10 +128,18 @@ impl Query {
         self.partial
     }
 
-    /// Whether the answer lacks messages that it would have, were no bit flipped.
+    /// Whether the range lacks messages that it would have, were no bit flipped.
     pub(super) fn loses(&self, served: &Served) -> bool {
         let times = self.times();
-        served.lost.iter().any(|message| self.wants(message) && times.contains(&message.log_time))
+        let newest_only = self.replay == Replay::LastPerChannelInRange;
+        let range = if newest_only { self.expected(served).range } else { Vec::new() };
+        // What is older than the newest of its channel need not even be looked at.
+        let is_newest = |lost: &Message| {
+            let mut newer = range.iter().filter(|known| known.log_time > lost.log_time);
+            newer.all(|known| known.channel != lost.channel)
+        };
+        let mut lost = served.lost.iter();
+        lost.any(|lost| self.wants(lost) && times.contains(&lost.log_time) && is_newest(lost))
     }
 
     /// # Errors

@@ -5,7 +5,7 @@
 //! [`Reading`], which says from which chunk on it still needs the data.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -49,6 +49,7 @@ pub(crate) struct Readers(Mutex<Vec<Arc<Reader>>>);
 struct Reader {
     progress: Arc<Progress>,
     needs_from: AtomicU32,
+    wants_more: AtomicBool,
 }
 
 /// One response that reads a generation, as long as this lives.
@@ -61,7 +62,8 @@ pub(crate) struct Reading {
 impl Readers {
     /// A response that needs every chunk so far.
     pub(crate) fn join(self: &Arc<Self>, progress: &Arc<Progress>) -> Reading {
-        let reader = Arc::new(Reader { progress: progress.clone(), needs_from: AtomicU32::new(0) });
+        let (progress, needs_from) = (progress.clone(), AtomicU32::new(0));
+        let reader = Arc::new(Reader { progress, needs_from, wants_more: AtomicBool::new(false) });
         self.0.lock().push(reader.clone());
         Reading { readers: self.clone(), reader }
     }
@@ -76,6 +78,11 @@ impl Readers {
         let list = self.0.lock();
         let needed = list.iter().map(|reader| reader.needs_from.load(Ordering::Acquire));
         needed.min().unwrap_or(u32::MAX)
+    }
+
+    /// Whether anybody can do nothing until there is more of the source, whatever there is.
+    pub(crate) fn want_more(&self) -> bool {
+        self.0.lock().iter().any(|reader| reader.wants_more.load(Ordering::Acquire))
     }
 
     /// Cuts off the responses that hold the source back and whose viewers have taken nothing for
@@ -95,6 +102,11 @@ impl Reading {
     /// The response needs no chunk below this one any more.
     pub(crate) fn needs_from(&self, chunk: u32) {
         self.reader.needs_from.fetch_max(chunk, Ordering::AcqRel);
+    }
+
+    /// The response can do nothing with what there is of the source until there is more.
+    pub(crate) fn wants_more(&self, wants: bool) {
+        self.reader.wants_more.store(wants, Ordering::Release);
     }
 }
 
@@ -130,6 +142,10 @@ mod tests {
         slow.is_cut_off().await;
         drop(slow_reads);
         assert_eq!(readers.needed_from(), 7);
+        fast_reads.wants_more(true);
+        assert!(readers.want_more());
+        fast_reads.wants_more(false);
+        assert!(!readers.want_more());
         fast.goes_on();
         assert_eq!(readers.cut_off(patience), 0);
         drop(fast_reads);

@@ -1,8 +1,9 @@
 //! A load's room on the disk.
 //!
 //! An eighth of the disk store is for whoever comes first. Beyond that a load goes on only as long
-//! as it has less than its share of a quarter, or its readers have nothing left of it, so that
-//! sources that are needed together get on together; one that reads ahead stops. What is left over
+//! as it has less than its share of a quarter, or its readers have nothing left of it, or one of
+//! them can do nothing without more of it (a lookback), so that sources that are needed together
+//! get on together; one that reads ahead stops. What is left over
 //! is for what each may be beyond its share. A load that has to wait, or finds no room at all,
 //! makes some: it lets the process let go of what nobody reads, loads that read ahead included, and
 //! discards those of its own parts that every reader has passed. A response whose viewer takes nothing meanwhile is cut off after
@@ -38,7 +39,7 @@ pub(super) fn has_to_wait(shared: &Shared, source: &Source, work: Option<&LoadWo
         return false;
     }
     let share = usage.room_bytes / 4 / shared.queue.needed_count().max(1) as u64;
-    is_ahead || (work.stored_bytes() > share && work.has_unread())
+    is_ahead || (work.stored_bytes() > share && work.has_unread() && !work.readers().want_more())
 }
 
 /// Whether the load should let go of everything and begin again when it is needed: somebody who is

@@ -129,6 +129,16 @@ fn reveal(
 
 /// Opens the source and waits until it is there as far as the search reaches.
 async fn load(response: &mut Response, source: u32, times: TimeRange) -> Result<(), EngineError> {
+    let loaded = wait_for(response, source, times).await;
+    participant_of(&mut response.participants, source)?.wants_more(false);
+    loaded
+}
+
+async fn wait_for(
+    response: &mut Response,
+    source: u32,
+    times: TimeRange,
+) -> Result<(), EngineError> {
     loop {
         let work = response.work.as_mut().ok_or(EngineError::TaskDied)?;
         let participant = participant_of(&mut response.participants, source)?;
@@ -138,7 +148,11 @@ async fn load(response: &mut Response, source: u32, times: TimeRange) -> Result<
         participant.need(&response.recording);
         match participant.look(&response.recording, work) {
             Ok(()) if participant.is_loaded_until(times.end) => return Ok(()),
-            Ok(()) => participant.changed().await,
+            Ok(()) => {
+                // Nothing of it can be read, and so let go of, before.
+                participant.wants_more(true);
+                participant.changed().await;
+            }
             Err(error) => return response.source_failed(source, error),
         }
     }
@@ -149,15 +163,18 @@ async fn open(
     response: &mut Response,
     at: ChunkRef,
 ) -> Result<Option<Arc<OpenChunk>>, EngineError> {
-    let participant = participant_of(&mut response.participants, at.source)?;
-    if participant.has_left() {
-        return Ok(None);
+    loop {
+        let participant = participant_of(&mut response.participants, at.source)?;
+        if participant.has_left() {
+            return Ok(None);
+        }
+        if participant.is_to_fetch(at.chunk) {
+            response.verify(at.source, &[at.chunk]).await?;
+        } else if !participant.is_there(at.chunk) {
+            return Ok(None);
+        } else if let Some(chunk) = response.with_work(move |work| work.open_once(at)).await? {
+            return Ok(Some(chunk));
+        }
+        // What was fetched may be let go of at any time; then it is fetched again.
     }
-    if participant.is_to_fetch(at.chunk) {
-        response.verify(at.source, &[at.chunk]).await?;
-    }
-    if !participant_of(&mut response.participants, at.source)?.is_there(at.chunk) {
-        return Ok(None);
-    }
-    response.with_work(move |work| work.open_once(at)).await.map(Some)
 }

@@ -147,19 +147,21 @@ impl Participant {
         self.pinned.as_ref().map(|pinned| &pinned.generation)
     }
 
-    /// Takes its place in the merge, unless no message of it is expected there. What is known of
-    /// it whole counts more than what was declared.
-    pub(super) fn enter(&mut self, times: TimeRange, work: &mut Work) {
+    /// Takes its place in the merge, unless no message of it is expected there; whether it did.
+    /// What is known of it whole counts more than what was declared.
+    pub(super) fn enter(&mut self, times: TimeRange, work: &mut Work) -> bool {
         let current = self.source.current();
         let state = current.state();
         if matches!(state.phase, Phase::Complete) {
-            let Some(times) = state.times() else { return };
+            let Some(times) = state.times() else { return false };
             self.declared = times;
         }
         drop(state);
-        if self.declared.overlaps(times) && !self.left {
+        let enters = self.declared.overlaps(times) && !self.left;
+        if enters {
             work.set_state(self.at, SourceState::Unopened { start: self.declared.start });
         }
+        enters
     }
 
     /// Starts to wait for the source, which starts its load or its indexing.
@@ -186,6 +188,13 @@ impl Participant {
     pub(super) fn needs_from(&self, chunk: Option<u32>) {
         if let Some(pinned) = &self.pinned {
             pinned.reading.needs_from(chunk.unwrap_or(pinned.chunks));
+        }
+    }
+
+    /// The response can do nothing with what there is of the source until there is more.
+    pub(super) fn wants_more(&self, wants: bool) {
+        if let Some(pinned) = &self.pinned {
+            pinned.reading.wants_more(wants);
         }
     }
 

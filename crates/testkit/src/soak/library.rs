@@ -110,7 +110,7 @@ pub(super) fn serve(
             match trouble {
                 Trouble::None | Trouble::Rough => {}
                 Trouble::Fails => {
-                    backend.always(&path, Fault::Status(failing_status(is_static), None))
+                    backend.always(&path, Fault::Status(failing_status(is_static), None));
                 }
                 Trouble::Breaks => backend.always(&path, Fault::CutAfter(length / 2)),
                 Trouble::Flipped => {

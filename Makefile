@@ -12,12 +12,13 @@ PYTHON := $(VENV)/bin/python
 REQUIREMENTS := tests/python/requirements.txt
 SDK_BACKEND := tests/foxglove-sdk-backend/Cargo.toml
 
-.PHONY: help demo test lint unit outside cargo nginx docs clean
+.PHONY: help demo test lint unit outside cargo nginx docs soak clean
 
 help:
 	@echo "make demo   build the loader and play a generated drive"
 	@echo "make test   formatting, lints and every test"
 	@echo "make docs   rewrite the generated documents (docs/CONFIG.md, docs/openapi.json, docs/manifest.schema.json)"
+	@echo "make soak   ten minutes of viewers who seek at random (bench/README.md)"
 	@echo "make clean  remove everything that was built"
 
 demo: cargo
@@ -63,6 +64,12 @@ nginx:
 
 docs: cargo
 	UPDATE_DOCS=1 cargo test --workspace --locked docs_
+
+# MINUTES, SEED and VIEWERS may be given: make soak MINUTES=1 SEED=7
+soak: cargo
+	cargo build --release --locked --bin remote-data-loader --bin soak
+	target/release/soak --loader target/release/remote-data-loader \
+		--minutes $(or $(MINUTES),10) --seed $(or $(SEED),1) --viewers $(or $(VIEWERS),32)
 
 clean:
 	cargo clean

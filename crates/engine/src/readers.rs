@@ -176,6 +176,14 @@ mod tests {
         slow.is_cut_off().await;
         drop(slow_reads);
         assert_eq!(readers.needed_from(), 7);
+        let waits = fast_reads.wait();
+        readers.begins_to_wait().await;
+        assert!(readers.wait());
+        readers.go_on();
+        assert!(!readers.wait());
+        drop(waits);
+        drop(fast_reads.wait());
+        assert!(!readers.wait());
         fast.goes_on();
         assert_eq!(readers.cut_off(patience), 0);
         drop(fast_reads);

@@ -158,12 +158,7 @@ impl Response {
     /// Answers from the first message to the footer.
     async fn run(&mut self) -> Result<(), EngineError> {
         lookback::search(self).await?;
-        if let Some(times) = self.query.merged_times() {
-            let work = self.work.as_mut().ok_or(EngineError::TaskDied)?;
-            for participant in &mut self.participants {
-                participant.enter(times, work);
-            }
-        }
+        self.enter()?;
         loop {
             if self.recording.shared.pressure.is_on() {
                 self.let_go()?;
@@ -177,6 +172,22 @@ impl Response {
             }
         }
         self.close().await
+    }
+
+    /// Hands the sources to the merge, and lets go of those that were only looked back to: others
+    /// may need their room.
+    fn enter(&mut self) -> Result<(), EngineError> {
+        let times = self.query.merged_times();
+        let work = self.work.as_mut().ok_or(EngineError::TaskDied)?;
+        for participant in &mut self.participants {
+            let enters = times.is_some_and(|times| participant.enter(times, work));
+            if !enters && !self.query.attachments {
+                closing::remember(participant, &self.query, &mut self.metadata, &mut self.missing);
+                participant.let_go();
+                work.forget_source(participant.at);
+            }
+        }
+        Ok(())
     }
 
     /// Brings the source on: opens it, or waits until it has something new.

@@ -147,6 +147,11 @@ impl FakeBackend {
         self.house.lock().scripts.entry(path.to_owned()).or_default().extend(faults);
     }
 
+    /// How much of the script of `path` is still to come.
+    pub fn to_come(&self, path: &str) -> usize {
+        self.house.lock().scripts.get(path).map_or(0, VecDeque::len)
+    }
+
     /// What happens at every request of `path` that no script provides for.
     pub fn always(&self, path: &str, fault: Fault) {
         self.house.lock().always.insert(path.to_owned(), fault);
@@ -160,6 +165,11 @@ impl FakeBackend {
     /// Every request so far, in the order in which they came.
     pub fn requests(&self) -> Vec<SeenRequest> {
         self.house.lock().seen.clone()
+    }
+
+    /// Forgets the requests so far, which otherwise take ever more memory; gives their number.
+    pub fn forget_requests(&self) -> usize {
+        std::mem::take(&mut self.house.lock().seen).len()
     }
 
     /// How often `path` was asked for.

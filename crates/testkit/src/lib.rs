@@ -18,6 +18,7 @@ mod process;
 mod random;
 mod raw;
 mod recording;
+pub mod soak;
 mod truth;
 mod viewer;
 

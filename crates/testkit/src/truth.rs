@@ -1,5 +1,6 @@
 //! What an answer must hold, and what of it has arrived when only its beginning is there.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -71,10 +72,14 @@ pub fn arrived(mut bytes: &[u8]) -> anyhow::Result<Vec<Message>> {
 /// # Errors
 ///
 /// If these messages are not the first ones of the truth; the error has the place.
-pub fn check_beginning(messages: &[Message], truth: &[Message]) -> anyhow::Result<()> {
-    let wrong = messages.iter().zip(truth).position(|(found, true_one)| found != true_one);
+pub fn check_beginning<T: Borrow<Message>>(
+    messages: &[Message],
+    truth: &[T],
+) -> anyhow::Result<()> {
+    let mut pairs = messages.iter().zip(truth);
+    let wrong = pairs.position(|(found, true_one)| found != true_one.borrow());
     if let Some(at) = wrong {
-        let (found, wanted) = (&messages[at], &truth[at]);
+        let (found, wanted) = (&messages[at], truth[at].borrow());
         anyhow::bail!(
             "message {at} is {} at {} #{} and should be {} at {} #{}",
             found.channel.topic,
@@ -92,7 +97,7 @@ pub fn check_beginning(messages: &[Message], truth: &[Message]) -> anyhow::Resul
 /// # Errors
 ///
 /// If these messages are not exactly the truth; the error has the place.
-pub fn check_all(messages: &[Message], truth: &[Message]) -> anyhow::Result<()> {
+pub fn check_all<T: Borrow<Message>>(messages: &[Message], truth: &[T]) -> anyhow::Result<()> {
     check_beginning(messages, truth)?;
     ensure!(messages.len() == truth.len(), "{} messages of {}", messages.len(), truth.len());
     Ok(())

@@ -149,15 +149,18 @@ async fn open(
     response: &mut Response,
     at: ChunkRef,
 ) -> Result<Option<Arc<OpenChunk>>, EngineError> {
-    let participant = participant_of(&mut response.participants, at.source)?;
-    if participant.has_left() {
-        return Ok(None);
+    loop {
+        let participant = participant_of(&mut response.participants, at.source)?;
+        if participant.has_left() {
+            return Ok(None);
+        }
+        if participant.is_to_fetch(at.chunk) {
+            response.verify(at.source, &[at.chunk]).await?;
+        } else if !participant.is_there(at.chunk) {
+            return Ok(None);
+        } else if let Some(chunk) = response.with_work(move |work| work.open_once(at)).await? {
+            return Ok(Some(chunk));
+        }
+        // What was fetched may be let go of at any time; then it is fetched again.
     }
-    if participant.is_to_fetch(at.chunk) {
-        response.verify(at.source, &[at.chunk]).await?;
-    }
-    if !participant_of(&mut response.participants, at.source)?.is_there(at.chunk) {
-        return Ok(None);
-    }
-    response.with_work(move |work| work.open_once(at)).await.map(Some)
 }

@@ -105,15 +105,13 @@ impl Participant {
         self.topics.clone()
     }
 
-    /// Whether every message up to `end` is there, or none will come.
+    /// Whether every message up to `end` is there for this response, or none will come.
     pub(super) fn is_loaded_until(&self, end: Nanos) -> bool {
         if self.left {
             return true;
         }
-        let Some(pinned) = &self.pinned else {
-            // What is being loaded has to be pinned before it can be looked at.
-            return self.is_complete();
-        };
+        // What is not pinned was not looked at: somebody else may have loaded it just now.
+        let Some(pinned) = &self.pinned else { return false };
         match pinned.generation.state().phase {
             Phase::Complete => true,
             Phase::Loading { frontier } => self.is_streamed() && frontier > end,
@@ -149,19 +147,21 @@ impl Participant {
         self.pinned.as_ref().map(|pinned| &pinned.generation)
     }
 
-    /// Takes its place in the merge, unless no message of it is expected there. What is known of
-    /// it whole counts more than what was declared.
-    pub(super) fn enter(&mut self, times: TimeRange, work: &mut Work) {
+    /// Takes its place in the merge, unless no message of it is expected there; whether it did.
+    /// What is known of it whole counts more than what was declared.
+    pub(super) fn enter(&mut self, times: TimeRange, work: &mut Work) -> bool {
         let current = self.source.current();
         let state = current.state();
         if matches!(state.phase, Phase::Complete) {
-            let Some(times) = state.times() else { return };
+            let Some(times) = state.times() else { return false };
             self.declared = times;
         }
         drop(state);
-        if self.declared.overlaps(times) && !self.left {
+        let enters = self.declared.overlaps(times) && !self.left;
+        if enters {
             work.set_state(self.at, SourceState::Unopened { start: self.declared.start });
         }
+        enters
     }
 
     /// Starts to wait for the source, which starts its load or its indexing.

@@ -280,15 +280,17 @@ impl Work {
         written + self.passing_bytes >= self.chunk_bytes.min(SLICE_BYTES) as u64
     }
 
-    /// Opens a chunk for a lookback: it is not kept.
-    pub(super) fn open_once(&self, at: ChunkRef) -> Result<Arc<OpenChunk>, EngineError> {
+    /// Opens a chunk for a lookback: it is not kept. `None` when it has to be fetched first.
+    pub(super) fn open_once(&self, at: ChunkRef) -> Result<Option<Arc<OpenChunk>>, EngineError> {
         let source = self.sources.get(&at.source).ok_or(EngineError::TaskDied)?;
         if let Some(chunk) = self.shared.open_chunks.find(source.generation.chunk_id(at.chunk)) {
-            return Ok(chunk);
+            return Ok(Some(chunk));
         }
-        let data = source.generation.chunk_data(at.chunk).ok_or(EngineError::TaskDied)?;
+        let Some(data) = source.generation.chunk_data(at.chunk) else { return Ok(None) };
         let bytes = data.read_all().map_err(|error| self.lost(at, &error))?;
-        OpenChunk::open(&bytes, &self.limits).map(Arc::new).map_err(|error| self.lost(at, &error))
+        let opened =
+            OpenChunk::open(&bytes, &self.limits).map_err(|error| self.lost(at, &error))?;
+        Ok(Some(Arc::new(opened)))
     }
 
     /// `false` when the chunk has to be fetched first.

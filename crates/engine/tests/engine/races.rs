@@ -97,6 +97,48 @@ async fn a_lookback_finds_what_another_viewers_load_has_brought() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lookback_finds_what_another_viewer_has_loaded_meanwhile() {
+    let quick = source(40, |_| "/quick".to_owned(), 100, 10 << 10);
+    let slow = source(40, |_| "/slow".to_owned(), 100, 10 << 10);
+    let paused = Answer::Pauses(slow.mcap(), 2_000, Duration::from_millis(1000));
+    let answers = vec![vec![Answer::Whole(quick.mcap())], vec![paused]];
+    let backend = backend(&[&quick, &slow], answers).await;
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(&backend, in_folder(folder.path())).await;
+    let recording = recording(&engine).await;
+    let end = slow.messages[39].log_time;
+    let newest = Query {
+        times: TimeRange { start: Nanos(end + 1), end: Nanos::MAX },
+        has_start: true,
+        replay: ReplayPolicy::LastPerChannel,
+        ..Query::default()
+    };
+    let in_range = Query {
+        times: TimeRange { start: Nanos(1), end: Nanos(end) },
+        replay: ReplayPolicy::LastPerChannelInRange,
+        ..newest.clone()
+    };
+    let searching = [newest, in_range].map(|query| {
+        let recording = recording.clone();
+        tokio::spawn(async move { output::collect(&recording, query).await })
+    });
+    // The last of the manifest is loaded first.
+    while backend.requests("/s/1") == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let topics = Some(["/quick".to_owned()].into());
+    let other = Query { topics, ..Query::default() };
+    output::collect(&recording, other).await.unwrap();
+    let finished = searching.iter().any(tokio::task::JoinHandle::is_finished);
+    assert!(!finished, "the slow source is still loading");
+    for search in searching {
+        let found = output::messages(&search.await.unwrap().unwrap());
+        let topics: Vec<&str> = found.iter().map(|message| message.topic.as_str()).collect();
+        assert_eq!(topics, ["/quick", "/slow"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_source_that_is_found_in_the_bucket_is_served_whole() {
     let source = source(40, |_| "/a".to_owned(), 20_000, 300 << 10);
     let backend = backend(&[&source], vec![vec![Answer::Whole(source.mcap())]]).await;

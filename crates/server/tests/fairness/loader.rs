@@ -9,7 +9,7 @@ use rdl_testkit::{FakeBackend, FileSpec, Observed, Process, Recording};
 use rdl_testkit::{manifest_json, streamed_entry};
 use tokio::time::Instant;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_remote-data-loader");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_remote-data-loader");
 /// How much of a second an idle process may compute.
 const IDLE_SECONDS: f64 = 0.1;
 

@@ -9,4 +9,5 @@ mod leaving;
 mod loader;
 mod memory;
 mod slow;
+mod soak;
 mod turns;

@@ -35,7 +35,13 @@ async fn slow_viewers_hold_up_nobody() {
             1..=6 => {
                 slow.spawn(async move {
                     let mut viewer = Viewer::open_narrow(&url).await.unwrap();
-                    viewer.read_slowly(10 << 10, Duration::from_secs(5)).await;
+                    for _ in 0..5 {
+                        viewer.read_slowly(10 << 10, Duration::from_secs(5)).await;
+                        let answer = viewer.so_far().unwrap();
+                        if arrived(&answer.body).is_ok_and(|messages| !messages.is_empty()) {
+                            break;
+                        }
+                    }
                     viewer
                 });
             }
@@ -44,7 +50,7 @@ async fn slow_viewers_hold_up_nobody() {
             }
         }
     }
-    let whole = within(12, "five fast viewers", &loader, fast.join_all()).await;
+    let whole = within(30, "five fast viewers", &loader, fast.join_all()).await;
     assert_eq!(whole.len(), 5);
     decode(&whole[0].body).unwrap();
     for answer in &whole {
@@ -52,7 +58,7 @@ async fn slow_viewers_hold_up_nobody() {
         check_all(&arrived(&answer.body).unwrap(), &truth).unwrap();
     }
 
-    let viewers = within(12, "the slow viewers", &loader, slow.join_all()).await;
+    let viewers = within(30, "the slow viewers", &loader, slow.join_all()).await;
     let mut read = 0;
     for viewer in &viewers {
         assert!(!viewer.ended(), "a slow viewer was dropped: {}", loader.printed());

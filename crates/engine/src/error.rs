@@ -101,6 +101,11 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// Whether the disk had no room.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_full())
+    }
+
     /// What it means to whoever asked.
     pub fn kind(&self) -> ErrorKind {
         match self {

@@ -32,6 +32,7 @@ use rdl_mcap_io::MetadataRecord;
 use rdl_merge::Query;
 use rdl_model::Nanos;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use self::closing::Missing;
 use self::participant::{Participant, Synced};
@@ -46,6 +47,8 @@ use crate::viewers::ViewerId;
 
 /// A source that starts within this much log time of where the response waits is needed too.
 const SOON_NANOS: u64 = 1_000_000_000;
+/// How often a response that finds no room on the disk looks again.
+const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(50);
 /// How long a viewer waits for a chunk to fill up while a source gives nothing new.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -120,6 +123,8 @@ struct Response {
     /// For all that it holds in memory, but for open chunks.
     #[expect(dead_code, reason = "held until the response ends")]
     reservation: Reservation,
+    /// Since when it finds no room on the disk.
+    no_room_since: Option<Instant>,
     missing: Vec<Missing>,
     /// The metadata records of sources that the response is done with.
     metadata: BTreeSet<MetadataRecord>,
@@ -148,6 +153,7 @@ impl Response {
             query,
             participants,
             reservation,
+            no_room_since: None,
             missing: Vec::new(),
             metadata: BTreeSet::new(),
             outlet,
@@ -167,6 +173,7 @@ impl Response {
                 Need::Send => self.send().await?,
                 Need::Turn => {}
                 Need::Chunks { source, chunks } => self.verify(source, &chunks).await?,
+                Need::Room(full) => self.wait_for_room(full).await?,
                 Need::Source(source) => self.progress(source).await?,
                 Need::End => break,
             }
@@ -192,7 +199,7 @@ impl Response {
 
     /// Brings the source on: opens it, or waits until it has something new.
     async fn progress(&mut self, source: u32) -> Result<(), EngineError> {
-        let mut patience = Some(tokio::time::Instant::now() + PATIENCE);
+        let mut patience = Some(Instant::now() + PATIENCE);
         loop {
             let work = self.work.as_mut().ok_or(EngineError::TaskDied)?;
             let participant = participant_of(&mut self.participants, source)?;
@@ -279,11 +286,29 @@ impl Response {
         let work = self.work.as_mut().ok_or(EngineError::TaskDied)?;
         match fetched {
             Ok(()) => {
+                self.no_room_since = None;
                 participant.replace_claims(work);
                 Ok(())
             }
+            Err(error) if error.is_full() => self.wait_for_room(error).await,
             Err(error) => self.source_failed(source, error),
         }
+    }
+
+    /// Lets go of what it can, and waits a moment before it tries again.
+    async fn wait_for_room(&mut self, full: EngineError) -> Result<(), EngineError> {
+        // What is ready holds chunks on the disk until it is sent.
+        self.with_work(Work::flush).await?;
+        self.send().await?;
+        self.let_go()?;
+        let shared = self.recording.shared.clone();
+        let since = *self.no_room_since.get_or_insert_with(Instant::now);
+        if shared.pressure.lasts_since(since) > 2 * shared.config.source_silence {
+            return Err(full);
+        }
+        shared.pressure.press();
+        tokio::time::sleep(LOOK_FOR_ROOM_EVERY).await;
+        Ok(())
     }
 
     /// Without `partial` the answer fails with its source.

@@ -54,6 +54,24 @@ impl Shared {
         }
     }
 
+    /// Makes sure that there may be room for this much. Blocks.
+    pub(crate) fn find_room(&self, bytes: u64) -> Result<(), StoreError> {
+        let has_room = || {
+            let usage = self.store.usage();
+            usage.running_bytes.saturating_add(bytes) <= usage.room_bytes
+        };
+        if has_room() {
+            return Ok(());
+        }
+        self.make_room(bytes);
+        match has_room() {
+            true => Ok(()),
+            false => {
+                Err(StoreError::Full { needed_bytes: bytes, max_bytes: self.store.max_bytes() })
+            }
+        }
+    }
+
     /// Lets go of what nobody reads, so that the disk store finds room for this much. Blocks.
     pub(crate) fn make_room(&self, bytes: u64) {
         self.pressure.press();

@@ -15,8 +15,10 @@ use crate::viewers::Viewer;
 
 /// Chunks with less than this between them are fetched with one request …
 const COALESCE_GAP_BYTES: u64 = 256 << 10;
-/// … of at most this size, unless one chunk alone is larger.
+/// … of at most this size, unless one chunk alone is larger …
 const COALESCE_BYTES: u64 = 8 << 20;
+/// … and of no more than this part of a small disk.
+const PART_OF_DISK: u64 = 16;
 
 impl Ranged {
     /// Fetches and verifies `chunks[0]`, and those of the others that lie near it. Returns when
@@ -69,15 +71,18 @@ impl Ranged {
             };
             claimed(&chunks[0])?;
             let others = chunks.iter().filter(|chunk| !fetches.contains_key(chunk));
-            coalesce(&others.filter_map(claimed).collect::<Vec<_>>())
+            let most = COALESCE_BYTES.min(shared.store.usage().room_bytes / PART_OF_DISK);
+            coalesce(&others.filter_map(claimed).collect::<Vec<_>>(), most)
         };
+        let needed = chunks[0];
         let members: Vec<u32> = group.iter().map(|(chunk, _)| *chunk).collect();
         let task = shared.tasks.spawn({
             let (ranged, shared, source) = (self.clone(), shared.clone(), source.clone());
             let (generation, viewer) = (generation.clone(), viewer.clone());
             async move {
-                let fetched =
-                    ranged.fetch_group(&shared, &source, &generation, &viewer, &group).await;
+                let fetched = ranged
+                    .fetch_group(&shared, &source, &generation, &viewer, needed, &group)
+                    .await;
                 let mut fetches = ranged.fetches.lock();
                 for (chunk, _) in &group {
                     fetches.remove(chunk);
@@ -93,12 +98,15 @@ impl Ranged {
         Some((fetch, true))
     }
 
+    /// Fails as full when there is no room for the needed chunk; for the others it is enough that
+    /// they are asked for again.
     async fn fetch_group(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
         source: &Arc<Source>,
         generation: &Arc<Generation>,
         viewer: &Viewer,
+        needed: u32,
         group: &[(u32, ByteRange)],
     ) -> Result<(), EngineError> {
         let start = group.iter().map(|(_, range)| range.start).min().unwrap_or(0);
@@ -107,13 +115,18 @@ impl Ranged {
             let state = generation.state();
             state.chunks.get(*chunk as usize).map(|chunk| chunk.descriptor.uncompressed_bytes)
         });
+        // Nobody is asked for what cannot be kept.
+        let room = shared.clone();
+        shared.store(move |_| room.find_room(end - start)).await??;
         // What is fetched, and the largest of its chunks while it is verified.
         let takes_bytes = (end - start) + uncompressed_bytes.max().unwrap_or(0);
         let _memory = shared.memory.ingest().reserve(takes_bytes).await;
         let bytes = self.read(source, viewer, ByteRange { start, end }).await?;
         let file = shared.store(rdl_store::DiskStore::scratch).await??;
         let kept = shared.fetched.add(file, generation);
-        for &(chunk, range) in group {
+        let mut needed_first = group.to_vec();
+        needed_first.sort_by_key(|(chunk, _)| *chunk != needed);
+        for (chunk, range) in needed_first {
             let offset = |at: u64| usize::try_from(at - start).unwrap_or(usize::MAX);
             let record = bytes.slice(offset(range.start)..offset(range.end));
             let (ranged, source) = (self.clone(), source.clone());
@@ -122,12 +135,12 @@ impl Ranged {
             let keep = move |bytes: &[u8]| {
                 shared_here.with_room(bytes.len() as u64, || kept.keep(bytes, range))
             };
-            shared
-                .cpu
-                .run(move || {
-                    ranged.keep_verified(&source, &generation, chunk, range, record, &keep)
-                })
-                .await??;
+            let verify =
+                move || ranged.keep_verified(&source, &generation, chunk, range, record, &keep);
+            match shared.cpu.run(verify).await? {
+                Err(error) if error.is_full() && chunk != needed => break,
+                verified => verified?,
+            }
         }
         Ok(())
     }
@@ -217,8 +230,9 @@ fn is_to_fetch(generation: &Generation, chunk: u32) -> bool {
     matches!(place, Some(Place::Claimed(_) | Place::LetGo(_)))
 }
 
-/// The first chunk and those that one request may fetch with it, by position in the file.
-fn coalesce(chunks: &[(u32, ByteRange)]) -> Vec<(u32, ByteRange)> {
+/// The first chunk and those that one request of at most `most_bytes` may fetch with it, by
+/// position in the file.
+fn coalesce(chunks: &[(u32, ByteRange)], most_bytes: u64) -> Vec<(u32, ByteRange)> {
     let Some(&needed) = chunks.first() else { return Vec::new() };
     let mut sorted = chunks.to_vec();
     sorted.sort_by_key(|(_, range)| range.start);
@@ -226,7 +240,7 @@ fn coalesce(chunks: &[(u32, ByteRange)]) -> Vec<(u32, ByteRange)> {
     let (mut first, mut last) = (at, at);
     let joins = |front: ByteRange, back: ByteRange, first: ByteRange, last: ByteRange| {
         back.start.saturating_sub(front.end) <= COALESCE_GAP_BYTES
-            && last.end.saturating_sub(first.start) <= COALESCE_BYTES
+            && last.end.saturating_sub(first.start) <= most_bytes
     };
     while last + 1 < sorted.len()
         && joins(sorted[last].1, sorted[last + 1].1, sorted[first].1, sorted[last + 1].1)
@@ -252,16 +266,16 @@ mod tests {
     #[test]
     fn near_chunks_share_a_request() {
         let near = [at(1, 1000, 500), at(2, 1500, 500), at(0, 0, 900)];
-        assert_eq!(coalesce(&near), [near[2], near[0], near[1]]);
+        assert_eq!(coalesce(&near, COALESCE_BYTES), [near[2], near[0], near[1]]);
         let far = [at(1, 0, 500), at(2, 600 << 10, 500)];
-        assert_eq!(coalesce(&far), [far[0]]);
+        assert_eq!(coalesce(&far, COALESCE_BYTES), [far[0]]);
     }
 
     #[test]
     fn a_request_stays_within_its_size() {
         let large = [at(0, 0, 5 << 20), at(1, 5 << 20, 5 << 20), at(2, 10 << 20, 1)];
-        assert_eq!(coalesce(&large), [large[0]]);
-        assert_eq!(coalesce(&[at(0, 0, 20 << 20)]).len(), 1);
-        assert_eq!(coalesce(&[]), []);
+        assert_eq!(coalesce(&large, COALESCE_BYTES), [large[0]]);
+        assert_eq!(coalesce(&[at(0, 0, 20 << 20)], COALESCE_BYTES).len(), 1);
+        assert_eq!(coalesce(&[], COALESCE_BYTES), []);
     }
 }

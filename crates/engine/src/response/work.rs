@@ -74,6 +74,8 @@ pub(super) enum Need {
     Chunks { source: u32, chunks: Vec<u32> },
     /// This source goes on.
     Source(u32),
+    /// The disk, which is full, has room for a chunk that finds none in memory.
+    Room(EngineError),
     /// Nothing: every message is written.
     End,
 }
@@ -188,11 +190,12 @@ impl Work {
                         return Ok(self.need_chunks(at));
                     }
                 }
-                Step::Open { at, from } => {
-                    if !self.open(at, from)? {
-                        return Ok(self.need_chunks(at));
-                    }
-                }
+                Step::Open { at, from } => match self.open(at, from) {
+                    Ok(true) => {}
+                    Ok(false) => return Ok(self.need_chunks(at)),
+                    Err(error) if error.is_full() => return Ok(Need::Room(error)),
+                    Err(error) => return Err(error),
+                },
                 Step::Merge { at, messages } => self.merge(at, messages)?,
                 Step::Verify(at) => return Ok(self.need_chunks(at)),
                 Step::Wait(source) => return Ok(Need::Source(source)),

@@ -23,14 +23,16 @@ async fn whole_and_right(loader: &Loader, viewers: usize, query: &str, truth: &A
         let url = loader.stream(query);
         let truth = truth.clone();
         running.spawn(async move {
-            let answer = Viewer::open(&url).await.unwrap().rest().await.unwrap();
-            assert_eq!(answer.status, 200, "{}", answer.text());
-            assert!(answer.complete, "an answer broke off after {} bytes", answer.body.len());
-            check_all(&decode(&answer.body).unwrap().messages, &truth).unwrap();
+            let answer = Viewer::open(&url).await?.rest().await?;
+            anyhow::ensure!(answer.status == 200, "{}", answer.text());
+            anyhow::ensure!(answer.complete, "it broke off after {} bytes", answer.body.len());
+            check_all(&decode(&answer.body)?.messages, &truth)
         });
     }
     let what = format!("{viewers} whole answers to {query}");
-    within(60, &what, loader, running.join_all()).await;
+    for answer in within(60, &what, loader, running.join_all()).await {
+        assert!(answer.is_ok(), "{answer:?}\n{}", loader.printed());
+    }
 }
 
 fn memory_held(loader: &Loader) {

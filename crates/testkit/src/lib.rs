@@ -26,7 +26,7 @@ pub use backend::{FakeBackend, Fault, SeenRequest};
 pub use decode::{Decoded, Message, decode};
 pub use files::{conformance_files, mcap_crate_file};
 pub use http::{HttpAnswer, get};
-pub use manifest::{manifest_json, static_entry, streamed_entry};
+pub use manifest::{manifest_json, rfc3339, static_entry, streamed_entry};
 pub use mcap_file::FileSpec;
 pub use nginx::Nginx;
 pub use observed::{Observed, bytes_in};

@@ -59,7 +59,8 @@ pub fn streamed_entry(id: Option<&str>, url: &str, messages: &[Message]) -> Valu
     })
 }
 
-fn rfc3339(nanos: u64) -> String {
+/// A time as RFC 3339 writes it, in nanoseconds since the Unix epoch.
+pub fn rfc3339(nanos: u64) -> String {
     let time = jiff::Timestamp::from_nanosecond(i128::from(nanos));
     format!("{:.9}", time.expect("64 bits of nanoseconds lie within the years of jiff"))
 }

@@ -1,0 +1,100 @@
+"""Compares the loader with other programs, side by side in one run: `make bench`.
+
+What counts are CPU seconds and ratios: wall times on a shared machine say little.
+"""
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import pathlib
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+
+import machine
+import rows
+
+RESULTS = machine.ROOT / "bench" / "RESULTS.md"
+BEGIN, END = "<!-- results -->", "<!-- end of results -->"
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="bench/compare", description=__doc__)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="100 MB, one run of each")
+    size.add_argument("--smoke", action="store_true", help="10 MB and no peers, to see that all of it works")
+    parser.add_argument("--only", choices=rows.ALL, action="append", help="one part of it")
+    parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md")
+    return parser.parse_args()
+
+
+def main():
+    asked = arguments()
+    payload_mb, runs = (10, 1) if asked.smoke else (100, 1) if asked.quick else (1000, 3)
+    machine.DATA.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=machine.DATA) as state:
+        bench = rows.Bench(payload_mb, runs, pathlib.Path(state), not asked.smoke)
+        found = []
+        for name in asked.only or rows.ALL:
+            for row in rows.ALL[name](bench):
+                print(line(row), flush=True)
+                found.append(row)
+    document = [vars(row) for row in found]
+    (machine.DATA / "results.json").write_text(json.dumps(document, indent=1))
+    if asked.write:
+        write(found, payload_mb, runs)
+
+
+def number(value):
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def line(row):
+    figures = number(row.median())
+    if len(row.figures) > 1:
+        figures += f" ({number(min(row.figures))}–{number(max(row.figures))})"
+    target = ""
+    if row.most is not None or row.least is not None:
+        bound = f"≤ {row.most}" if row.most is not None else f"≥ {row.least}"
+        target = f"{bound}: {'met' if row.met() else '**not met**'}"
+    return f"| {row.what} | {figures} {row.unit} | {target} | {row.note} |"
+
+
+def processor():
+    for entry in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if entry.startswith("model name"):
+            return entry.partition(":")[2].strip()
+    return platform.machine()
+
+
+def write(found, payload_mb, runs):
+    def said(*command):
+        told = subprocess.run(command, capture_output=True, text=True, check=False)
+        return (told.stdout + told.stderr).strip().splitlines()[0]
+
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in
+                ("mcap", "small-mcap", "pymcap-cli")]
+    versions += [said("/usr/sbin/nginx", "-v").rpartition("/")[0:3][2].join(["nginx ", ""]),
+                 said("zstd", "--version").strip("* ").split(",")[0], said("curl", "--version")[:12]]
+    cores = len(pathlib.Path("/proc/cpuinfo").read_text().split("processor\t:")) - 1
+    command = "make bench" if payload_mb == 1000 else f"python3 {' '.join(sys.argv)}"
+    table = "\n".join([
+        f"`{command}` on {datetime.date.today()}, {cores} cores of {processor()}, Linux "
+        f"{platform.release()}. Recordings of {payload_mb} MB, {runs} run(s) of each: the median, "
+        f"and the least and greatest. Beside: {', '.join(versions)}.",
+        "",
+        "| what | measured | target | |",
+        "| --- | --- | --- | --- |",
+        *map(line, found),
+    ])
+    text = RESULTS.read_text()
+    pattern = re.escape(BEGIN) + ".*" + re.escape(END)
+    text = re.sub(pattern, lambda _: f"{BEGIN}\n{table}\n{END}", text, flags=re.DOTALL)
+    RESULTS.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

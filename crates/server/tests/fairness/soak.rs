@@ -12,7 +12,7 @@ async fn viewers_who_seek_at_random_get_what_is_true() {
     let soak = Soak {
         loader: PathBuf::from(BINARY),
         duration: Duration::from_secs(15),
-        seed: 3,
+        seed: 1,
         viewers: 12,
         recordings: 20,
         recording_bytes: 1 << 20,

@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::library::{Served, Trouble};
 use crate::{FakeBackend, Fault, Random};
 
 /// Between two faults.
 const EVERY: Duration = Duration::from_millis(100);
+/// How long a path is left alone after a fault: who asks again must get the better of it before
+/// it counts as one that fails for good.
+const CALM: Duration = Duration::from_secs(20);
 
-/// Spoils requests of the rough recordings, each path's at most one fault or burst at a time;
-/// never ends.
+/// Spoils requests of the rough recordings; never ends.
 pub(super) async fn change(backend: Arc<FakeBackend>, served: Arc<Vec<Served>>, seed: u64) {
     let mut random = Random::new(!seed);
     let rough: Vec<_> = served
@@ -18,15 +22,23 @@ pub(super) async fn change(backend: Arc<FakeBackend>, served: Arc<Vec<Served>>, 
         .filter(|served| served.trouble == Trouble::Rough)
         .flat_map(|served| &served.files)
         .collect();
+    let mut spoilt: Vec<Option<Instant>> = vec![None; rough.len()];
     loop {
         tokio::time::sleep(EVERY).await;
         if random.below(50) == 0 && backend.to_come("/manifest") == 0 {
             backend.script("/manifest", [Fault::Status(502, None)]);
         }
-        let Some(file) = rough.get(random.below(rough.len() as u64) as usize) else { continue };
-        if backend.to_come(&file.path) > 0 {
+        for (file, spoilt) in rough.iter().zip(&mut spoilt) {
+            if backend.to_come(&file.path) > 0 {
+                *spoilt = Some(Instant::now());
+            }
+        }
+        let at = random.below(rough.len() as u64) as usize;
+        let (Some(file), Some(spoilt)) = (rough.get(at), spoilt.get_mut(at)) else { continue };
+        if spoilt.is_some_and(|spoilt| spoilt.elapsed() < CALM) {
             continue;
         }
+        *spoilt = Some(Instant::now());
         let place = random.below(file.bytes);
         let faults = match random.below(5) {
             0 => vec![Fault::CutAfter(place)],

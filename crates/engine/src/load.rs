@@ -173,6 +173,9 @@ impl Load {
                     viewer.renew(&self.source.key, &error).await;
                 }
                 Ended::Broken(last) => {
+                    // A backend may well hang up on a load that keeps it waiting.
+                    last_progress =
+                        last_progress.max(connection.held_up().unwrap_or(last_progress));
                     if last_progress.elapsed() >= self.shared.config.source_silence {
                         let source_name = self.source.name.clone();
                         return Err(EngineError::KeepsBreaking { source_name, last });

@@ -51,17 +51,24 @@ pub(super) struct Connection<'a> {
     pub(super) source: &'a Arc<Source>,
     crowd: watch::Receiver<Crowd>,
     furthest_bytes: u64,
+    /// When it last waited for room on the disk or for memory, and not for the source.
+    held_up: Option<Instant>,
 }
 
 impl<'a> Connection<'a> {
     pub(super) fn new(shared: &'a Arc<Shared>, source: &'a Arc<Source>) -> Self {
         let crowd = source.viewers.crowd();
-        Connection { shared, source, crowd, furthest_bytes: 0 }
+        Connection { shared, source, crowd, furthest_bytes: 0, held_up: None }
     }
 
     /// The furthest point of the body that any connection reached.
     pub(super) fn furthest_bytes(&self) -> u64 {
         self.furthest_bytes
+    }
+
+    /// When the load itself last kept the source waiting.
+    pub(super) fn held_up(&self) -> Option<Instant> {
+        self.held_up
     }
 
     /// Resolves with `true` when there was no viewer for the linger time, with `false` as soon as
@@ -103,6 +110,7 @@ impl<'a> Connection<'a> {
                 self.shed(work, &mut turn).await?;
                 download.pause();
                 room::wait_for_share(self, work).await?;
+                self.held_up = Some(Instant::now());
             }
             let give_up = lonely_since.map(|since| since + shared.config.load_linger);
             let piece = tokio::select! {
@@ -128,6 +136,7 @@ impl<'a> Connection<'a> {
             };
             if !turn.covers(incoming_bytes(work)) {
                 turn.take(incoming_bytes(work)).await;
+                self.held_up = Some(Instant::now());
             }
             let (batch, last) = gather(bytes, &mut download, silence, batch_bytes);
             here_bytes += batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
@@ -141,6 +150,7 @@ impl<'a> Connection<'a> {
             if !turn.covers(incoming_bytes(work)) {
                 self.shed(work, &mut turn).await?;
                 turn.take(incoming_bytes(work)).await;
+                self.held_up = Some(Instant::now());
             }
             turn.settle(memory_bytes(work));
             download.pause();
@@ -182,6 +192,7 @@ impl<'a> Connection<'a> {
         while let Outcome::NoRoom { bytes } = outcome {
             turn.shrink(memory_bytes(work));
             waiting.for_room(self, work, bytes).await?;
+            self.held_up = Some(Instant::now());
             outcome = self.once(work, LoadWork::go_on).await?;
         }
         Ok(())

@@ -29,8 +29,8 @@ pub(crate) enum ChunkItem<'a> {
     Message(MessageView<'a>),
 }
 
-/// The records of a decompressed chunk with their offsets in it. Unknown opcodes are skipped.
-/// After an error there is nothing more.
+/// The records of a decompressed chunk with their offsets in it. Unknown opcodes are skipped,
+/// opcode 0 is an error. After an error there is nothing more.
 pub(crate) struct ChunkItems<'a> {
     records: &'a [u8],
     at: usize,
@@ -56,6 +56,11 @@ impl<'a> ChunkItems<'a> {
                         parse_message(body).map_err(|error| cut_off("a message", offset, error))?;
                     check_message_bytes(message.data.len(), self.max_message_bytes)?;
                     ChunkItem::Message(message)
+                }
+                // No record has it (MCAP specification, "Opcodes"): what follows is no record.
+                0 => {
+                    let why = format!("a record at byte {offset} of its records has opcode 0");
+                    return Err(ChunkError::damaged(why));
                 }
                 _ => continue,
             };

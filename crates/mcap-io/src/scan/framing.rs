@@ -130,6 +130,12 @@ impl Framer {
             && let Some(piece) = self.pieces.front_mut()
         {
             let here = piece.len().min(len - self.partial.len());
+            let needed = self.partial.len() + here;
+            if needed > self.partial.capacity() {
+                // Doubled so that few bytes are moved, but never past the end that is known.
+                let capacity = self.partial.capacity().saturating_mul(2).clamp(needed, len);
+                self.partial.reserve_exact(capacity - self.partial.len());
+            }
             self.partial.extend_from_slice(&piece[..here]);
             piece.advance(here);
             if piece.is_empty() {
@@ -157,6 +163,20 @@ mod tests {
         let taken = framer.take(4).unwrap();
         assert_eq!(taken.as_ptr(), whole.as_ptr());
         assert_eq!((framer.position(), framer.arrived_bytes()), (4, 10));
+    }
+
+    #[test]
+    fn what_is_assembled_takes_no_more_than_its_size() {
+        let mut framer = Framer::default();
+        let len = 1_000_001;
+        for piece in vec![7; len].chunks(1000) {
+            framer.push(Bytes::copy_from_slice(piece));
+            framer.peek::<9>();
+            let taken = framer.take(len);
+            assert!(framer.memory_bytes() <= len);
+            assert!(taken.is_none_or(|taken| taken.len() == len));
+        }
+        assert_eq!(framer.position(), len as u64);
     }
 
     #[test]

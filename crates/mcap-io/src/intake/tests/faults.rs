@@ -3,6 +3,7 @@ use mcap::records::op;
 use super::body::{self, Item, message, schema, sorted, write};
 use super::*;
 use crate::Compression;
+use crate::walk::{MESSAGE_HEADER_BYTES, RECORD_HEADER_BYTES};
 use crate::write::{put_header, put_record, put_text, put_u32, put_u64};
 
 /// Chunks that each define all that they use, as most writers make them.
@@ -327,4 +328,45 @@ fn a_chunk_that_has_no_checksum_is_not_checked() {
     assert_eq!(taken.count(ProblemCode::DamagedChunk), 0);
     let (taken, _) = take(tight(), &one_chunk(records.len() as u64, 1, "", &records));
     assert_eq!(taken.count(ProblemCode::DamagedChunk), 1);
+}
+
+#[test]
+fn a_record_inside_a_chunk_that_has_no_opcode_damages_the_chunk() {
+    for at_the_end in [true, false] {
+        let mut records = Vec::new();
+        Item::Channel(1, 0, body::channel(1)).put(&mut records);
+        if !at_the_end {
+            put_record(&mut records, 0, |out| out.extend_from_slice(b"anything"));
+        }
+        message(1, 0, 10).put(&mut records);
+        if at_the_end {
+            put_record(&mut records, 0, |_| {});
+        }
+        let (taken, finished) = take(tight(), &one_chunk(records.len() as u64, 0, "", &records));
+        finished.unwrap();
+        assert_eq!(taken.count(ProblemCode::DamagedChunk), 1);
+        assert!(taken.messages().is_empty());
+    }
+}
+
+#[test]
+fn the_largest_message_is_the_same_in_a_chunk_and_loose() {
+    let data_bytes = |item: &Item| {
+        let mut record = Vec::new();
+        item.put(&mut record);
+        (record.len() - RECORD_HEADER_BYTES - MESSAGE_HEADER_BYTES) as u64
+    };
+    let sent = message(1, 0, 100);
+    let exact = data_bytes(&sent);
+    let channel = Item::Channel(1, 0, body::channel(1));
+    let loose = vec![channel.clone(), sent.clone()];
+    let chunked = vec![Item::Chunk(Compression::None, vec![channel, sent])];
+    for items in [loose, chunked] {
+        for (max_message_bytes, fits) in [(exact, true), (exact - 1, false)] {
+            let limits = Limits { max_message_bytes, ..Limits::default() };
+            let (taken, finished) = take(IntakeOptions { limits, ..tight() }, &write(&items));
+            assert_eq!(finished.is_ok(), fits, "{finished:?}");
+            assert_eq!(taken.messages().len(), usize::from(fits));
+        }
+    }
 }

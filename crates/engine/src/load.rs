@@ -160,6 +160,8 @@ impl Load {
             };
             let furthest = connection.furthest_bytes();
             let ended = connection.run(&viewer.access(), &mut work).await;
+            // A backend may well hang up on a load that keeps it waiting: that is not silence.
+            last_progress += connection.take_held_up();
             if connection.furthest_bytes() > furthest {
                 last_progress = Instant::now();
                 backoff = FIRST_BACKOFF;
@@ -173,9 +175,6 @@ impl Load {
                     viewer.renew(&self.source.key, &error).await;
                 }
                 Ended::Broken(last) => {
-                    // A backend may well hang up on a load that keeps it waiting.
-                    last_progress =
-                        last_progress.max(connection.held_up().unwrap_or(last_progress));
                     if last_progress.elapsed() >= self.shared.config.source_silence {
                         let source_name = self.source.name.clone();
                         return Err(EngineError::KeepsBreaking { source_name, last });

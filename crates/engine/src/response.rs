@@ -87,7 +87,8 @@ pub(crate) async fn start(
         let stopping = recording.shared.stopping.clone();
         let gone = slices_in.clone();
         let progress: Arc<Progress> = Arc::default();
-        let outlet = Outlet::new(slices_in, progress.clone());
+        let share_bytes = usize::try_from(reservation.bytes() / 4).unwrap_or(usize::MAX);
+        let outlet = Outlet::new(slices_in, progress.clone(), share_bytes);
         let mut response =
             Response::new(recording, query, reservation, &progress, outlet, started_in);
         let result = tokio::select! {

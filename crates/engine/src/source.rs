@@ -418,6 +418,16 @@ impl ChunkData {
             Self::Fetched(fetched) => fetched.read(part),
         }
     }
+
+    /// Reads the part at `offset` that fills the buffer. Blocks.
+    pub(crate) fn read_into(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StoreError> {
+        match self {
+            Self::Stored(files, position) => {
+                files.read_into(position.part, position.range.start + offset, buffer)
+            }
+            Self::Fetched(fetched) => fetched.read_into(offset, buffer),
+        }
+    }
 }
 
 impl State {

@@ -51,14 +51,14 @@ pub(super) struct Connection<'a> {
     pub(super) source: &'a Arc<Source>,
     crowd: watch::Receiver<Crowd>,
     furthest_bytes: u64,
-    /// When it last waited for room on the disk or for memory, and not for the source.
-    held_up: Option<Instant>,
+    /// For how long it has waited for room on the disk or for memory, and not for the source.
+    held_up: Duration,
 }
 
 impl<'a> Connection<'a> {
     pub(super) fn new(shared: &'a Arc<Shared>, source: &'a Arc<Source>) -> Self {
         let crowd = source.viewers.crowd();
-        Connection { shared, source, crowd, furthest_bytes: 0, held_up: None }
+        Connection { shared, source, crowd, furthest_bytes: 0, held_up: Duration::ZERO }
     }
 
     /// The furthest point of the body that any connection reached.
@@ -66,9 +66,9 @@ impl<'a> Connection<'a> {
         self.furthest_bytes
     }
 
-    /// When the load itself last kept the source waiting.
-    pub(super) fn held_up(&self) -> Option<Instant> {
-        self.held_up
+    /// For how long the load itself has kept the source waiting since this was last asked.
+    pub(super) fn take_held_up(&mut self) -> Duration {
+        std::mem::take(&mut self.held_up)
     }
 
     /// Resolves with `true` when there was no viewer for the linger time, with `false` as soon as
@@ -109,8 +109,9 @@ impl<'a> Connection<'a> {
             while room::has_to_wait(&shared, self.source, work.as_ref()) {
                 self.shed(work, &mut turn).await?;
                 download.pause();
+                let start = Instant::now();
                 room::wait_for_share(self, work).await?;
-                self.held_up = Some(Instant::now());
+                self.held_up += start.elapsed();
             }
             let give_up = lonely_since.map(|since| since + shared.config.load_linger);
             let piece = tokio::select! {
@@ -135,8 +136,9 @@ impl<'a> Connection<'a> {
                 return Err(self.body_ended(work, &mut turn).await);
             };
             if !turn.covers(incoming_bytes(work)) {
+                let start = Instant::now();
                 turn.take(incoming_bytes(work)).await;
-                self.held_up = Some(Instant::now());
+                self.held_up += start.elapsed();
             }
             let (batch, last) = gather(bytes, &mut download, silence, batch_bytes);
             here_bytes += batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
@@ -149,8 +151,9 @@ impl<'a> Connection<'a> {
             }
             if !turn.covers(incoming_bytes(work)) {
                 self.shed(work, &mut turn).await?;
+                let start = Instant::now();
                 turn.take(incoming_bytes(work)).await;
-                self.held_up = Some(Instant::now());
+                self.held_up += start.elapsed();
             }
             turn.settle(memory_bytes(work));
             download.pause();
@@ -191,8 +194,9 @@ impl<'a> Connection<'a> {
         let mut waiting = room::Waiting::new();
         while let Outcome::NoRoom { bytes } = outcome {
             turn.shrink(memory_bytes(work));
+            let start = Instant::now();
             waiting.for_room(self, work, bytes).await?;
-            self.held_up = Some(Instant::now());
+            self.held_up += start.elapsed();
             outcome = self.once(work, LoadWork::go_on).await?;
         }
         Ok(())

@@ -114,9 +114,18 @@ impl FetchedChunk {
 
     /// Reads a part of it. Blocks.
     pub(crate) fn read(&self, part: ByteRange) -> Result<Bytes, StoreError> {
+        self.note_use();
+        self.group.file.read(ByteRange::at(self.range.start + part.start, part.len()))
+    }
+
+    /// Reads the part at `offset` that fills the buffer. Blocks.
+    pub(crate) fn read_into(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StoreError> {
+        self.note_use();
+        self.group.file.read_into(self.range.start + offset, buffer)
+    }
+
+    fn note_use(&self) {
         let now = self.group.uses.fetch_add(1, Ordering::Relaxed);
         self.group.used.store(now, Ordering::Relaxed);
-        let start = self.range.start + part.start;
-        self.group.file.read(ByteRange::at(start, part.len()))
     }
 }

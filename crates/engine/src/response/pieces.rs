@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rdl_model::{ByteRange, ChunkRef};
+use parking_lot::Mutex;
+use rdl_model::ChunkRef;
 use tokio::sync::mpsc;
 
 use crate::EngineError;
@@ -13,8 +14,11 @@ use crate::source::ChunkData;
 
 /// How many slices may wait for the viewer.
 pub(super) const WINDOW_SLICES: usize = 2;
-/// How large a slice is, in bytes, at most.
-const SLICE_BYTES: u64 = 256 << 10;
+/// How large a slice is at least and at most, in bytes.
+const LEAST_SLICE_BYTES: usize = 128 << 10;
+const MOST_SLICE_BYTES: usize = 512 << 10;
+/// Beside those that wait one is read, and one is sent.
+const SLICES: usize = WINDOW_SLICES + 2;
 
 /// A piece of the answer.
 pub(super) enum Piece {
@@ -33,14 +37,19 @@ pub(super) struct Unread {
 pub(super) struct Outlet {
     slices: mpsc::Sender<Result<Bytes, EngineError>>,
     progress: Arc<Progress>,
+    slice_bytes: usize,
+    buffers: Arc<Buffers>,
 }
 
 impl Outlet {
+    /// What is on its way may take `share_bytes`.
     pub(super) fn new(
         slices: mpsc::Sender<Result<Bytes, EngineError>>,
         progress: Arc<Progress>,
+        share_bytes: usize,
     ) -> Outlet {
-        Outlet { slices, progress }
+        let slice_bytes = (share_bytes / SLICES).clamp(LEAST_SLICE_BYTES, MOST_SLICE_BYTES);
+        Outlet { slices, progress, slice_bytes, buffers: Arc::default() }
     }
 
     /// Sends a piece on as the viewer takes it. Never resolves once the viewer is gone: the task
@@ -48,9 +57,8 @@ impl Outlet {
     pub(super) async fn send(&self, shared: &Shared, piece: Piece) -> Result<(), Unread> {
         match piece {
             Piece::Bytes(mut bytes) => {
-                let most = usize::try_from(SLICE_BYTES).unwrap_or(usize::MAX);
                 while !bytes.is_empty() {
-                    let slice = bytes.split_to(most.min(bytes.len()));
+                    let slice = bytes.split_to(self.slice_bytes.min(bytes.len()));
                     self.room().await.send(Ok(slice));
                 }
             }
@@ -58,12 +66,15 @@ impl Outlet {
                 let mut at = 0;
                 while at < data.len() {
                     let room = self.room().await;
-                    let part = ByteRange::at(at, SLICE_BYTES.min(data.len() - at));
+                    let left = usize::try_from(data.len() - at).unwrap_or(usize::MAX);
+                    let mut slice = Slice::new(&self.buffers, self.slice_bytes.min(left));
                     let data = data.clone();
-                    let read = shared.cpu.run(move || data.read(part)).await;
+                    let read = move || data.read_into(at, &mut slice.buffer).map(|()| slice);
+                    let read = shared.cpu.run(read).await;
                     let read = read.and_then(|read| Ok(read?));
-                    room.send(Ok(read.map_err(|error| Unread { chunk, error })?));
-                    at = part.end;
+                    let slice = read.map_err(|error| Unread { chunk, error })?;
+                    at += slice.buffer.len() as u64;
+                    room.send(Ok(Bytes::from_owner(slice)));
                 }
             }
         }
@@ -85,6 +96,39 @@ impl Outlet {
         match room {
             Ok(room) => room,
             Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// The buffers of slices that were sent: a new one costs more than what is read into it.
+#[derive(Debug, Default)]
+struct Buffers(Mutex<Vec<Vec<u8>>>);
+
+/// A slice of a chunk; its buffer is used again when the viewer has taken it.
+struct Slice {
+    buffer: Vec<u8>,
+    buffers: Arc<Buffers>,
+}
+
+impl Slice {
+    fn new(buffers: &Arc<Buffers>, bytes: usize) -> Slice {
+        let mut buffer = buffers.0.lock().pop().unwrap_or_default();
+        buffer.resize(bytes, 0);
+        Slice { buffer, buffers: buffers.clone() }
+    }
+}
+
+impl AsRef<[u8]> for Slice {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Slice {
+    fn drop(&mut self) {
+        let mut buffers = self.buffers.0.lock();
+        if buffers.len() < SLICES {
+            buffers.push(std::mem::take(&mut self.buffer));
         }
     }
 }

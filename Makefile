@@ -12,11 +12,16 @@ PYTHON := $(VENV)/bin/python
 REQUIREMENTS := tests/python/requirements.txt
 SDK_BACKEND := tests/foxglove-sdk-backend/Cargo.toml
 
-.PHONY: help demo test lint unit outside cargo nginx docs soak clean
+BENCH_VENV := bench/.venv
+BENCH_PYTHON := $(BENCH_VENV)/bin/python
+BENCH_REQUIREMENTS := bench/requirements.txt
+
+.PHONY: help demo test lint unit outside bench bench-smoke bench-tools cargo nginx docs soak clean
 
 help:
 	@echo "make demo   build the loader and play a generated drive"
 	@echo "make test   formatting, lints and every test"
+	@echo "make bench  measures the loader beside other programs and rewrites bench/RESULTS.md"
 	@echo "make docs   rewrite the generated documents (docs/CONFIG.md, docs/openapi.json, docs/manifest.schema.json)"
 	@echo "make soak   ten minutes of viewers who seek at random (bench/README.md)"
 	@echo "make clean  remove everything that was built"
@@ -24,7 +29,7 @@ help:
 demo: cargo
 	cargo run --release --locked --bin remote-data-loader -- demo
 
-test: lint unit
+test: lint unit bench-smoke
 
 lint: cargo
 	cargo fmt --all --check
@@ -41,6 +46,27 @@ outside: cargo $(PYTHON)
 	cp target/sdk-backend/debug/foxglove-sdk-backend target/sdk-backend/plain
 	cargo build --manifest-path $(SDK_BACKEND) --locked --target-dir target/sdk-backend --features zstd
 	cp target/sdk-backend/debug/foxglove-sdk-backend target/sdk-backend/zstd
+
+bench: cargo nginx bench-tools $(BENCH_PYTHON)
+	cargo build --release --locked --bin remote-data-loader --bin generate --bin digest
+	$(BENCH_PYTHON) bench/compare --write
+
+# Only compares answers with what was generated: it needs no other programs' packages, nor speed.
+bench-smoke: cargo nginx bench-tools
+	cargo build --locked --bin remote-data-loader --bin generate --bin digest
+	python3 bench/compare --smoke --binaries target/debug
+
+bench-tools:
+	@{ command -v curl && command -v zstd; } >/dev/null || { \
+		echo "installing curl and zstd (apt)"; \
+		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
+		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends curl zstd; }
+
+$(BENCH_PYTHON): $(BENCH_REQUIREMENTS)
+	@echo "installing the programs that the loader is compared with into $(BENCH_VENV) (pip)"
+	python3 -m venv $(BENCH_VENV)
+	$(BENCH_PYTHON) -m pip install --quiet --disable-pip-version-check -r $(BENCH_REQUIREMENTS)
+	@touch $(BENCH_PYTHON)
 
 $(PYTHON): $(REQUIREMENTS)
 	@echo "installing the MCAP readers that the tests use into $(VENV) (pip)"
@@ -73,4 +99,4 @@ soak: cargo
 
 clean:
 	cargo clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(BENCH_VENV)

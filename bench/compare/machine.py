@@ -16,9 +16,10 @@ import urllib.parse
 
 TICKS = os.sysconf("SC_CLK_TCK")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-RELEASE = ROOT / "target" / "release"
 DATA = ROOT / "target" / "bench-data"
 PATIENCE = 60.0
+# Where the loader, `generate` and `digest` are.
+binaries = ROOT / "target" / "release"
 OP_CHUNK = 0x06
 
 
@@ -109,7 +110,7 @@ class Loader(Process):
             "RUST_LOG": "warn",
             **settings,
         }
-        command = [str(RELEASE / "remote-data-loader"), "serve"]
+        command = [str(binaries / "remote-data-loader"), "serve"]
         super().__init__(command, environment, stdout=subprocess.PIPE, text=True)
         self.url = self.child.stdout.readline().split()[-1]
         address = urllib.parse.urlsplit(self.url)
@@ -238,7 +239,7 @@ def bare_send(count):
 def digest_of(url):
     """The digest of what a URL answers, by a reader that is not the loader's."""
     reader = subprocess.Popen(
-        [str(RELEASE / "digest"), "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [str(binaries / "digest"), "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     said = []
     drain = threading.Thread(target=lambda: said.append(reader.stdout.read()))

@@ -39,11 +39,11 @@ class Row:
 class Bench:
     """The recordings, how large they are, and how often each thing is measured."""
 
-    def __init__(self, payload_mb, runs, state, with_peers):
+    def __init__(self, payload_mb, runs, state, smoke):
         self.payload_mb = payload_mb
         self.runs = runs
         self.state = state
-        self.with_peers = with_peers
+        self.smoke = smoke
 
     def recording(self, scenario, compression="zstd", ids="canonical", payload_mb=None):
         """Makes a recording, once; its folder's name."""
@@ -53,7 +53,7 @@ class Bench:
         if not (folder / "digest").exists():
             subprocess.run(
                 [
-                    machine.RELEASE / "generate", "--scenario", scenario, "--out", folder,
+                    machine.binaries / "generate", "--scenario", scenario, "--out", folder,
                     "--compression", compression, "--ids", ids, "--payload-mb", str(payload_mb),
                 ],
                 check=True,
@@ -96,7 +96,7 @@ class Bench:
         for peer, command in commands.items():
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             times = [measured(command, **quiet)[0] for _ in range(self.runs)]
-            reader = [machine.RELEASE / "digest", out]
+            reader = [machine.binaries / "digest", out]
             merged = subprocess.run(reader, check=True, capture_output=True, text=True).stdout
             found[peer] = (times, merged.strip() == digest)
             out.unlink()
@@ -149,7 +149,7 @@ def passed(bench):
 
 
 def beside_peers(bench, name, what, cpu, least):
-    if not bench.with_peers:
+    if bench.smoke:
         return
     merging = []
     for peer, (times, merges) in bench.peers(name).items():
@@ -230,8 +230,9 @@ def local(bench):
 
 def seeks(bench):
     """Warm seeks: the newest message of each topic, and a second of data."""
-    for scenario, p50, p99, count in (("d", 5, 25, 200), ("w", 40, None, 50)):
-        name = bench.recording(scenario, payload_mb=None if scenario == "d" else 100)
+    for scenario, most_mb, p50, p99, count in (("d", 1000, 5, 25, 200), ("w", 100, 40, None, 50)):
+        count = 5 if bench.smoke else count
+        name = bench.recording(scenario, payload_mb=min(bench.payload_mb, most_mb))
         rng = random.Random(1)
         with bench.nginx() as nginx, bench.loader(nginx, name) as loader:
             bench.check(loader, name)
@@ -267,7 +268,7 @@ def declared_times(name):
 
 def viewers(bench):
     """Twelve viewers on a recording that still loads."""
-    for factor in (1, 4):
+    for factor in (1,) if bench.smoke else (1, 4):
         name = bench.recording("a", payload_mb=bench.payload_mb * factor)
         gigabytes = bench.truth(name)[2] / 1e9
         with bench.nginx() as nginx, bench.loader(nginx, name) as loader:

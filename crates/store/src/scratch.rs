@@ -13,7 +13,15 @@ use crate::charge::Charge;
 use crate::files::read_range;
 use crate::{StoreError, inventory};
 
-/// A file for what was fetched by range or does not fit into memory; removed when dropped.
+/// How many empty files wait to be used again: to make a new one takes the file system longer than
+/// to write a chunk.
+const MOST_IDLE: usize = 1024;
+
+/// Empty scratch files of one process that nobody uses.
+#[derive(Debug, Default)]
+pub(crate) struct IdleFiles(Mutex<Vec<PathBuf>>);
+
+/// A file for what was fetched by range or does not fit into memory; emptied when dropped.
 ///
 /// It is opened for each call, so that thousands of them hold no descriptors.
 #[derive(Debug)]
@@ -26,8 +34,16 @@ pub struct ScratchFile {
 }
 
 impl ScratchFile {
+    /// An empty file: one that is idle, or a new one at `path`.
     pub(crate) fn create(path: PathBuf, charge: Charge) -> Result<ScratchFile, StoreError> {
-        charge.space().on_disk(0, "create", &path, || File::create_new(&path))?;
+        let idle = charge.space().idle_files.0.lock().pop();
+        let path = match idle {
+            Some(idle) if idle.exists() => idle,
+            _ => {
+                charge.space().on_disk(0, "create", &path, || File::create_new(&path))?;
+                path
+            }
+        };
         Ok(ScratchFile { path, appending: Mutex::new(()), end: AtomicU64::new(0), charge })
     }
 
@@ -78,6 +94,13 @@ impl ScratchFile {
 
 impl Drop for ScratchFile {
     fn drop(&mut self) {
+        let emptied = File::options().write(true).truncate(true).open(&self.path).is_ok();
+        let mut idle = self.charge.space().idle_files.0.lock();
+        if emptied && idle.len() < MOST_IDLE {
+            idle.push(std::mem::take(&mut self.path));
+            return;
+        }
+        drop(idle);
         if let Err(error) = inventory::unless_gone(fs::remove_file(&self.path)) {
             tracing::warn!(file = %self.path.display(), %error, "cannot remove a scratch file");
         }
@@ -90,7 +113,7 @@ mod tests {
     use crate::{DiskStore, StoreConfig};
 
     #[test]
-    fn gives_back_what_was_appended_and_goes_when_dropped() {
+    fn gives_back_what_was_appended_and_is_used_again() {
         let folder = tempfile::tempdir().unwrap();
         let config = StoreConfig {
             folder: Some(folder.path().to_owned()),
@@ -121,8 +144,14 @@ mod tests {
         assert!(scratch.read_into(u64::MAX, &mut buffer).is_err());
 
         drop(scratch);
-        assert!(!path.exists());
+        assert_eq!(fs::metadata(&path).unwrap().len(), 0);
         assert_eq!(store.usage().bytes, 0);
+        let again = store.scratch().unwrap();
+        assert_eq!((again.path.clone(), again.bytes()), (path.clone(), 0));
+        assert_ne!(store.scratch().unwrap().path, path);
+        drop(again);
+        fs::remove_file(&path).unwrap();
+        store.scratch().unwrap().append(b"one").unwrap();
     }
 
     #[test]

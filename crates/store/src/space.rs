@@ -30,6 +30,7 @@ use crate::descriptors::Descriptors;
 use crate::error::is_disk_full;
 use crate::inventory::{self, Inventory};
 use crate::kept::Kept;
+use crate::scratch::IdleFiles;
 
 /// The bound when nobody sets one, where the disk is large enough.
 const DEFAULT_MAX_BYTES: u64 = 10 << 30;
@@ -55,6 +56,7 @@ pub(crate) struct Space {
     process: PathBuf,
     pub(crate) kept: Kept,
     pub(crate) descriptors: Descriptors,
+    pub(crate) idle_files: IdleFiles,
     /// Whether evicting a complete source makes room in this process's folder.
     same_disk: bool,
     measured: Once,
@@ -131,6 +133,7 @@ impl Space {
         let device = |path: &Path| fs::metadata(path).map(|found| found.dev()).ok();
         Space {
             explicit_max_bytes,
+            idle_files: IdleFiles::default(),
             same_disk: device(process) == device(kept.v1()),
             process: process.to_owned(),
             kept,

@@ -122,7 +122,6 @@ struct Response {
     /// `None` while a blocking thread has it.
     work: Option<Work>,
     /// For all that it holds in memory, but for open chunks.
-    #[expect(dead_code, reason = "held until the response ends")]
     reservation: Reservation,
     /// Since when it finds no room on the disk.
     no_room_since: Option<Instant>,

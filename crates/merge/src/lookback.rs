@@ -139,13 +139,15 @@ impl Lookback {
         }
     }
 
-    /// Takes what is wanted of a chunk that [`LookbackStep::Read`] asked for.
-    pub fn offer(&mut self, at: ChunkRef, chunk: &OpenChunk) {
+    /// Takes what is wanted of a chunk that [`LookbackStep::Read`] asked for, and tells what that
+    /// is, as far as is known: newer messages may take the place of some.
+    pub fn offer(&mut self, at: ChunkRef, chunk: &OpenChunk) -> Vec<LookbackMessage> {
+        let mut taken = Vec::new();
         let (Some(times), true) = (self.times, self.dealt_with.insert(at)) else {
-            return;
+            return taken;
         };
         let Some(ids) = self.by_source.get(&at.source) else {
-            return;
+            return taken;
         };
         let end = partition(chunk.len(), |entry| chunk.entry(entry).log_time <= times.end);
         for entry in (0..end).rev() {
@@ -157,8 +159,10 @@ impl Lookback {
             let kept = ids.get(&message.channel).and_then(|place| self.kept.get_mut(*place));
             if let Some(kept) = kept.filter(|kept| kept.lacks(key)) {
                 kept.add(key, chunk.message(entry).data);
+                taken.push(LookbackMessage { at, entry });
             }
         }
+        taken
     }
 
     /// Leaves out a chunk that cannot be had.

@@ -3,16 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use rdl_mcap_io::OpenChunk;
+use rdl_mcap_io::{MessageView, OpenChunk};
 use rdl_merge::{DeclaredSource, Lookback, LookbackMessage, LookbackStep, next_to_load};
-use rdl_model::{ChunkRef, TimeRange};
+use rdl_model::{ChunkRef, Nanos, TimeRange};
 
 use super::participant::Participant;
 use super::{Response, participant_of};
 use crate::EngineError;
-
-/// How many open chunks the search keeps at a time; what is dropped is opened again at the end.
-const KEPT_CHUNKS: usize = 2;
 
 /// Searches for the newest message of each channel, as the query's replay policy asks, and sends
 /// what it finds.
@@ -21,7 +18,7 @@ pub(super) async fn search(response: &mut Response) -> Result<(), EngineError> {
     let Some(times) = lookback.times() else { return Ok(()) };
     let topics: Vec<BTreeSet<String>> =
         response.participants.iter().map(Participant::declared_topics).collect();
-    let mut chunks: HashMap<ChunkRef, Arc<OpenChunk>> = HashMap::new();
+    let mut found = Found::new(response.reservation.bytes() / 4);
     look_at_sources(response, &mut lookback, times).await?;
     loop {
         match lookback.next() {
@@ -31,11 +28,9 @@ pub(super) async fn search(response: &mut Response) -> Result<(), EngineError> {
                 reveal(response, at.source, &mut lookback)?;
                 match opened {
                     Some(chunk) => {
-                        lookback.offer(at, &chunk);
-                        if chunks.len() >= KEPT_CHUNKS {
-                            chunks.clear();
+                        for message in lookback.offer(at, &chunk) {
+                            found.keep(message, &chunk);
                         }
-                        chunks.insert(at, chunk);
                     }
                     None => lookback.skip(at),
                 }
@@ -62,32 +57,90 @@ pub(super) async fn search(response: &mut Response) -> Result<(), EngineError> {
             }
         }
     }
-    write(response, lookback.finish(), chunks).await
+    write(response, lookback.finish(), found).await
 }
 
 /// Writes the messages that were found, and sends them on.
 async fn write(
     response: &mut Response,
     messages: Vec<LookbackMessage>,
-    mut chunks: HashMap<ChunkRef, Arc<OpenChunk>>,
+    mut found: Found,
 ) -> Result<(), EngineError> {
+    let mut last: Option<(ChunkRef, Arc<OpenChunk>)> = None;
     for message in messages {
-        let chunk = match chunks.get(&message.at) {
-            Some(chunk) => Some(chunk.clone()),
-            None => open(response, message.at).await?,
-        };
-        let Some(chunk) = chunk else { continue };
-        if chunks.len() >= KEPT_CHUNKS && !chunks.contains_key(&message.at) {
-            chunks.clear();
+        let source = message.at.source;
+        if let Some(kept) = found.take(&message) {
+            let work = response.work.as_mut().ok_or(EngineError::TaskDied)?;
+            work.latch(source, kept.view())?;
+        } else {
+            let chunk = match last.take().filter(|(at, _)| *at == message.at) {
+                Some((_, chunk)) => chunk,
+                None => match open(response, message.at).await? {
+                    Some(chunk) => chunk,
+                    None => continue,
+                },
+            };
+            let work = response.work.as_mut().ok_or(EngineError::TaskDied)?;
+            work.latch(source, chunk.message(message.entry))?;
+            last = Some((message.at, chunk));
         }
-        chunks.insert(message.at, chunk.clone());
         let work = response.work.as_mut().ok_or(EngineError::TaskDied)?;
-        work.latch(&message, &chunk)?;
         if work.is_ready() {
             response.send().await?;
         }
     }
     Ok(())
+}
+
+/// Copies of messages that were found, as many as there is memory for: what finds none is read
+/// again.
+struct Found {
+    kept: HashMap<LookbackMessage, KeptMessage>,
+    bytes: u64,
+    most_bytes: u64,
+}
+
+struct KeptMessage {
+    channel: u16,
+    sequence: u32,
+    log_time: Nanos,
+    publish_time: Nanos,
+    data: Box<[u8]>,
+}
+
+impl Found {
+    fn new(most_bytes: u64) -> Found {
+        Found { kept: HashMap::new(), bytes: 0, most_bytes }
+    }
+
+    fn keep(&mut self, found: LookbackMessage, chunk: &OpenChunk) {
+        let message = chunk.message(found.entry);
+        let bytes = (size_of::<KeptMessage>() + message.data.len()) as u64;
+        if self.bytes + bytes > self.most_bytes {
+            return;
+        }
+        self.bytes += bytes;
+        let MessageView { channel, sequence, log_time, publish_time, data } = message;
+        let data = data.into();
+        let kept = KeptMessage { channel, sequence, log_time, publish_time, data };
+        self.kept.insert(found, kept);
+    }
+
+    fn take(&mut self, found: &LookbackMessage) -> Option<KeptMessage> {
+        self.kept.remove(found)
+    }
+}
+
+impl KeptMessage {
+    fn view(&self) -> MessageView<'_> {
+        MessageView {
+            channel: self.channel,
+            sequence: self.sequence,
+            log_time: self.log_time,
+            publish_time: self.publish_time,
+            data: &self.data,
+        }
+    }
 }
 
 /// Hands what the sources reveal to the search. Static sources are waited for until they are

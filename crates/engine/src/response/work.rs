@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdl_mcap_io::{
-    AttachmentRecord, ChannelRecord, ChunkDescriptor, Compression, Limits, MetadataRecord,
-    OpenChunk, OutputOptions, OutputPiece, OutputWriter,
+    AttachmentRecord, ChannelRecord, ChunkDescriptor, Compression, Limits, MessageView,
+    MetadataRecord, OpenChunk, OutputOptions, OutputPiece, OutputWriter,
 };
-use rdl_merge::{LookbackMessage, MergeHeap, Query, SourceState, Step};
+use rdl_merge::{MergeHeap, Query, SourceState, Step};
 use rdl_model::ChunkRef;
 
 use self::reading::Reading;
@@ -158,13 +158,12 @@ impl Work {
     /// Writes a message that a lookback found.
     pub(super) fn latch(
         &mut self,
-        message: &LookbackMessage,
-        chunk: &OpenChunk,
+        source: u32,
+        message: MessageView<'_>,
     ) -> Result<(), EngineError> {
-        let source = self.sources.get(&message.at.source).ok_or(EngineError::TaskDied)?;
-        let view = chunk.message(message.entry);
-        if let Some(channel) = source.channels.get(&view.channel).cloned() {
-            self.writer().message(&channel, view)?;
+        let source = self.sources.get(&source).ok_or(EngineError::TaskDied)?;
+        if let Some(channel) = source.channels.get(&message.channel).cloned() {
+            self.writer().message(&channel, message)?;
         }
         Ok(())
     }

@@ -20,6 +20,8 @@ pub enum Scenario {
     C4k,
     /// One source with every topic.
     D,
+    /// Six hundred sources one after the other, each with every topic.
+    S,
     /// Six hundred sources side by side, with one topic each.
     W,
 }
@@ -92,6 +94,18 @@ fn side_by_side(groups: Vec<Vec<Topic>>, payload_bytes: u64) -> Vec<SourcePlan> 
     groups.into_iter().enumerate().map(source).collect()
 }
 
+/// So many sources with every topic, of about so many bytes together.
+fn one_after_the_other(count: u64, payload_bytes: u64) -> Vec<SourcePlan> {
+    let whole = side_by_side(vec![robot().concat()], payload_bytes).remove(0);
+    let window = (whole.nanos.end - START_NANOS) / count;
+    let source = |number: u64| SourcePlan {
+        name: format!("{number:03}"),
+        topics: whole.topics.clone(),
+        nanos: START_NANOS + number * window..START_NANOS + (number + 1) * window,
+    };
+    (0..count).map(source).collect()
+}
+
 fn nanos(bytes: u64, bytes_per_second: u64) -> u64 {
     let nanos = u128::from(bytes) * u128::from(SECOND) / u128::from(bytes_per_second.max(1));
     u64::try_from(nanos).unwrap_or(u64::MAX)
@@ -103,16 +117,8 @@ impl Scenario {
         match self {
             Scenario::A => side_by_side(robot().to_vec(), payload_bytes),
             Scenario::D => side_by_side(vec![robot().concat()], payload_bytes),
-            Scenario::B => {
-                let whole = side_by_side(vec![robot().concat()], payload_bytes).remove(0);
-                let window = (whole.nanos.end - START_NANOS) / 16;
-                let source = |number: u64| SourcePlan {
-                    name: format!("{number:03}"),
-                    topics: whole.topics.clone(),
-                    nanos: START_NANOS + number * window..START_NANOS + (number + 1) * window,
-                };
-                (0..16).map(source).collect()
-            }
+            Scenario::B => one_after_the_other(16, payload_bytes),
+            Scenario::S => one_after_the_other(600, payload_bytes),
             Scenario::C | Scenario::C4k => {
                 let topic = |source: u64, number: u64| {
                     Topic::new(format!("/small/{source}/{number}"), 250, (64, 200))

@@ -33,6 +33,9 @@ use crate::{
     ScanEvent, ScannedChunk, Scanner, SchemaDef, StoredChunk, SummaryStatistics,
 };
 
+/// How much goes uncompressed with the chunks that wait to be taken, in bytes.
+const MOST_WAITING_RECORDS_BYTES: usize = 8 << 20;
+
 /// The uncompressed sizes between which a chunk may be kept as it came.
 const KEPT_BYTES: std::ops::RangeInclusive<usize> = (256 << 10)..=(8 << 20);
 
@@ -71,8 +74,9 @@ pub enum IntakeEvent {
     Chunk {
         /// In the form in which it is kept.
         chunk: StoredChunk,
-        /// Its uncompressed records, for [`crate::OpenChunk::from_records`].
-        records: Bytes,
+        /// Its uncompressed records, for [`crate::OpenChunk::from_records`]; `None` where many
+        /// chunks came of one, and their records would be too much.
+        records: Option<Bytes>,
     },
     /// A metadata record.
     Metadata(MetadataRecord),
@@ -95,6 +99,8 @@ pub struct Intake {
     /// Told apart by what they say and a hash of their data.
     attachments_given: Once<((String, String, Nanos, Nanos), u128)>,
     events: VecDeque<IntakeEvent>,
+    /// What was given out as chunks since the events were last drained.
+    waiting_records_bytes: usize,
 }
 
 /// What starts anew with every body.
@@ -139,6 +145,7 @@ impl Intake {
             metadata_given: Once::new(),
             attachments_given: Once::new(),
             events: VecDeque::new(),
+            waiting_records_bytes: 0,
             rechunker: Rechunker::new(RechunkOptions {
                 limits: limits.clone(),
                 sort_buffer_bytes,
@@ -194,7 +201,11 @@ impl Intake {
 
     /// The next event. Drain them after every other call.
     pub fn next_event(&mut self) -> Option<IntakeEvent> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if event.is_none() {
+            self.waiting_records_bytes = 0;
+        }
+        event
     }
 
     /// Puts back the event that [`Intake::next_event`] gave last.
@@ -302,7 +313,11 @@ impl Intake {
     fn give_chunks(&mut self) {
         while let Some(made) = self.rechunker.next() {
             self.events.push_back(match made {
-                Rechunked::Chunk(chunk, records) => IntakeEvent::Chunk { chunk, records },
+                Rechunked::Chunk(chunk, records) => {
+                    self.waiting_records_bytes += records.len();
+                    let few = self.waiting_records_bytes <= MOST_WAITING_RECORDS_BYTES;
+                    IntakeEvent::Chunk { chunk, records: few.then_some(records) }
+                }
                 Rechunked::Problem(problem) => IntakeEvent::Problem(problem),
             });
         }
@@ -458,10 +473,12 @@ impl Intake {
             self.problem(Problem::new(ProblemCode::ChunkHeaderMismatch, what));
         }
         let fit = truthful && look.in_order && KEPT_BYTES.contains(&chunk.records.len());
-        let canonical = self.chunk_messages(&chunk.records, fit)?;
-        match look.times {
-            Some(_) if canonical => {
-                let ScannedChunk { record, records, header, .. } = chunk;
+        let ScannedChunk { record, records, header, .. } = chunk;
+        // A large chunk that is rewritten need not be in memory twice.
+        let record = fit.then_some(record);
+        let canonical = self.chunk_messages(&records, fit)?;
+        match record {
+            Some(record) if canonical && look.times.is_some() => {
                 let well_formed = WellFormed::of(&header, &record, records, &self.limits);
                 // Looked through before without an error.
                 let well_formed =

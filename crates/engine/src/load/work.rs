@@ -376,7 +376,9 @@ impl LoadWork {
             IntakeEvent::Chunk { chunk, records } => {
                 let channels = self.index.channels_of(&chunk.descriptor);
                 let position = self.attempt.append_chunk(chunk, &channels)?;
-                self.hand_over(records.clone());
+                if let Some(records) = records {
+                    self.hand_over(records.clone());
+                }
                 let descriptor = Arc::new(chunk.descriptor.clone());
                 self.index.chunks.push(IndexedChunk { descriptor, position });
             }

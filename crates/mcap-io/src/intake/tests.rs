@@ -41,6 +41,7 @@ impl Taken {
                     assert!(self.channels.insert(id, channel).is_none(), "channel {id} twice");
                 }
                 IntakeEvent::Chunk { chunk, records } => {
+                    let records = records.expect("little waits");
                     let open = OpenChunk::from_records(records, &Limits::default()).unwrap();
                     let kept = OpenChunk::open(&chunk.bytes, &Limits::default()).unwrap();
                     assert_eq!(open.entries(), kept.entries());

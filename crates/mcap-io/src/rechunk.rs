@@ -215,6 +215,14 @@ impl Rechunker {
     }
 
     fn buffer(&mut self, message: &MessageView<'_>) -> Result<(), IntakeError> {
+        if message.data.len() > self.options.sort_buffer_bytes {
+            // It would push out all that is older, and leave at once: without a copy of it.
+            self.emit_until(message.log_time)?;
+            self.left_early = None;
+            self.builder.message(message.channel, message);
+            self.settled = self.settled.max(Some(message.log_time));
+            return self.emit_built();
+        }
         self.buffer.push(message);
         while self.buffer.bytes() > self.options.sort_buffer_bytes {
             self.emit_one(Nanos::MAX)?;

@@ -446,7 +446,7 @@ impl Intake {
 
     fn message(&mut self, message: &MessageView<'_>) -> Result<(), IntakeError> {
         match self.count_message(message)? {
-            Some(channel) => self.rechunker.message(&MessageView { channel, ..*message }),
+            Some(channel) => self.rechunker.message(&MessageView { channel, ..*message }, None),
             None => Ok(()),
         }
     }
@@ -524,7 +524,7 @@ impl Intake {
             match taken {
                 Some(_) if canonical => held_back += 1,
                 Some(message) => {
-                    self.rechunker.message(&message)?;
+                    self.rechunker.message(&message, Some(records))?;
                     self.give_chunks();
                 }
                 None => {}
@@ -540,7 +540,7 @@ impl Intake {
             _ => None,
         });
         for message in messages.take(count) {
-            self.rechunker.message(&message)?;
+            self.rechunker.message(&message, Some(records))?;
         }
         Ok(())
     }

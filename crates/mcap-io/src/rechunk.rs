@@ -123,19 +123,24 @@ impl Rechunker {
         !self.disordered
     }
 
-    /// Takes a message whose channel id is canonical.
-    pub(crate) fn message(&mut self, message: &MessageView<'_>) -> Result<(), IntakeError> {
+    /// Takes a message whose channel id is canonical; `records` are those of the chunk that it
+    /// came in, if it came in one.
+    pub(crate) fn message(
+        &mut self,
+        message: &MessageView<'_>,
+        records: Option<&Bytes>,
+    ) -> Result<(), IntakeError> {
         self.disordered |= self.newest.is_some_and(|newest| message.log_time < newest);
         self.newest = self.newest.max(Some(message.log_time));
         if self.is_late(message.log_time) {
-            self.late.push(message);
+            self.late.push(message, records);
             if self.late.bytes() > self.options.chunk_target_bytes {
                 self.emit_late()?;
             }
             return Ok(());
         }
         self.settle_held(message.log_time)?;
-        self.buffer(message)
+        self.buffer(message, records)
     }
 
     /// Takes a well-formed chunk of messages that all come after everything taken so far in the
@@ -214,7 +219,11 @@ impl Rechunker {
         self.promised.is_some_and(|promised| time < promised)
     }
 
-    fn buffer(&mut self, message: &MessageView<'_>) -> Result<(), IntakeError> {
+    fn buffer(
+        &mut self,
+        message: &MessageView<'_>,
+        records: Option<&Bytes>,
+    ) -> Result<(), IntakeError> {
         if message.data.len() > self.options.sort_buffer_bytes {
             // It would push out all that is older, and leave at once: without a copy of it.
             self.emit_until(message.log_time)?;
@@ -223,7 +232,7 @@ impl Rechunker {
             self.settled = self.settled.max(Some(message.log_time));
             return self.emit_built();
         }
-        self.buffer.push(message);
+        self.buffer.push(message, records);
         while self.buffer.bytes() > self.options.sort_buffer_bytes {
             self.emit_one(Nanos::MAX)?;
         }
@@ -254,14 +263,14 @@ impl Rechunker {
     fn take_apart(
         &mut self,
         chunk: &WellFormed,
-        take: impl Fn(&mut Self, &MessageView<'_>) -> Result<(), IntakeError>,
+        take: impl Fn(&mut Self, &MessageView<'_>, Option<&Bytes>) -> Result<(), IntakeError>,
     ) -> Result<(), IntakeError> {
         let limits = self.options.limits.clone();
         for item in ChunkItems::new(&chunk.records, &limits) {
             if let (_, ChunkItem::Message(message)) =
                 item.map_err(|error| verified_before(&error))?
             {
-                take(self, &message)?;
+                take(self, &message, Some(&chunk.records))?;
             }
         }
         Ok(())

@@ -14,7 +14,7 @@ SDK_BACKEND := tests/foxglove-sdk-backend/Cargo.toml
 
 BENCH_VENV := bench/.venv
 BENCH_PYTHON := $(BENCH_VENV)/bin/python
-BENCH_REQUIREMENTS := bench/requirements.txt
+BENCH_REQUIREMENTS := bench/compare/requirements.txt
 
 .PHONY: help demo test lint unit outside bench bench-smoke bench-tools cargo nginx docs soak clean
 

@@ -10,6 +10,7 @@ import json
 import pathlib
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -81,8 +82,10 @@ def write(found, payload_mb, runs):
 
     versions = [f"{name} {importlib.metadata.version(name)}" for name in
                 ("mcap", "small-mcap", "pymcap-cli")]
-    versions += [said("/usr/sbin/nginx", "-v").rpartition("/")[0:3][2].join(["nginx ", ""]),
-                 said("zstd", "--version").strip("* ").split(",")[0], said("curl", "--version")[:12]]
+    nginx = shutil.which("nginx") or "/usr/sbin/nginx"
+    versions.append("nginx " + said(nginx, "-v").rpartition("/")[2])
+    versions.append(" ".join(said("curl", "--version").split()[:2]))
+    versions.append("zstd " + said("zstd", "--version").partition(" v")[2].partition(",")[0])
     cores = len(pathlib.Path("/proc/cpuinfo").read_text().split("processor\t:")) - 1
     command = "make bench" if payload_mb == 1000 else f"python3 {' '.join(sys.argv)}"
     table = "\n".join([

@@ -10,6 +10,7 @@
 
 mod connection;
 mod room;
+mod spool;
 mod turn;
 mod work;
 

@@ -122,6 +122,7 @@ pub(crate) fn decompress(
         return Err(too_large());
     }
     let declared = usize::try_from(declared_bytes).map_err(|_| too_large())?;
+    check_ratio(compression, declared_bytes, data.len() as u64)?;
     match compression {
         Compression::None if data.len() == declared => Ok(data.clone()),
         Compression::None => Err(wrong_size(declared, data.len())),
@@ -130,13 +131,21 @@ pub(crate) fn decompress(
     }
 }
 
-fn decompress_lz4(data: &[u8], declared: usize) -> Result<Bytes, ChunkError> {
-    if declared as u64 / LZ4_MAX_RATIO > data.len() as u64 {
+/// Refuses a declared size that so few bytes cannot hold.
+pub(crate) fn check_ratio(
+    compression: Compression,
+    declared_bytes: u64,
+    compressed_bytes: u64,
+) -> Result<(), ChunkError> {
+    if compression == Compression::Lz4 && declared_bytes / LZ4_MAX_RATIO > compressed_bytes {
         return Err(ChunkError::damaged(format!(
-            "{} bytes of lz4 cannot hold the {declared} that its header declares",
-            data.len()
+            "{compressed_bytes} bytes of lz4 cannot hold the {declared_bytes} that its header declares"
         )));
     }
+    Ok(())
+}
+
+fn decompress_lz4(data: &[u8], declared: usize) -> Result<Bytes, ChunkError> {
     let mut decoder = FrameDecoder::new(data);
     // Reserved pages are committed when they are first written to.
     let mut out = Vec::with_capacity(declared);

@@ -6,11 +6,13 @@
 //!
 //! Invariants: what was given out is never taken back or given out again, however often the body
 //! breaks off and starts anew. Bad data ends in an event or in an error, never in silence. Memory:
-//! one chunk of the input and what the rechunker holds, whatever the input says.
+//! one record of at most [`Limits::large_chunk_bytes`], or one message of a larger one, and what
+//! the rechunker holds, whatever the input says.
 
 mod continuity;
 mod definitions;
 mod error;
+mod large;
 mod look;
 
 use std::collections::VecDeque;
@@ -24,17 +26,20 @@ use twox_hash::xxhash3_128::Hasher;
 use self::continuity::{Continuity, Once};
 use self::definitions::{Defined, Definitions};
 pub use self::error::IntakeError;
+use self::large::Large;
 use self::look::look_through;
 use crate::rechunk::{RechunkOptions, Rechunked, Rechunker, WellFormed};
 use crate::scan::damaged_chunk;
 use crate::walk::{ChunkItem, ChunkItems, ParsedChannel, parse_channel, parse_schema};
 use crate::{
     AttachmentRecord, ChannelRecord, ChunkError, Limits, MessageView, MetadataRecord, ScanError,
-    ScanEvent, ScannedChunk, Scanner, SchemaDef, StoredChunk, SummaryStatistics,
+    ScanEvent, ScannedChunk, Scanner, SchemaDef, SpoolFactory, StoredChunk, SummaryStatistics,
 };
 
 /// How much goes uncompressed with the chunks that wait to be taken, in bytes.
 const MOST_WAITING_RECORDS_BYTES: usize = 8 << 20;
+/// When chunks of so many bytes, uncompressed, wait to be taken, the intake stops.
+const PAUSE_BYTES: usize = 4 << 20;
 
 /// The uncompressed sizes between which a chunk may be kept as it came.
 const KEPT_BYTES: std::ops::RangeInclusive<usize> = (256 << 10)..=(8 << 20);
@@ -101,11 +106,15 @@ pub struct Intake {
     events: VecDeque<IntakeEvent>,
     /// What was given out as chunks since the events were last drained.
     waiting_records_bytes: usize,
+    make_spool: Option<SpoolFactory>,
+    /// Whether it stopped before it had taken all that it could.
+    is_paused: bool,
 }
 
 /// What starts anew with every body.
 struct Body {
     scanner: Scanner,
+    large: Option<Large>,
     chunks: u64,
     messages: u64,
     times: Option<TimeRange>,
@@ -121,6 +130,7 @@ impl Body {
     fn new(limits: &Limits) -> Body {
         Body {
             scanner: Scanner::new(limits.clone()),
+            large: None,
             chunks: 0,
             messages: 0,
             times: None,
@@ -146,6 +156,8 @@ impl Intake {
             attachments_given: Once::new(),
             events: VecDeque::new(),
             waiting_records_bytes: 0,
+            make_spool: None,
+            is_paused: false,
             rechunker: Rechunker::new(RechunkOptions {
                 limits: limits.clone(),
                 sort_buffer_bytes,
@@ -156,16 +168,54 @@ impl Intake {
         }
     }
 
+    /// Gives it the spools for large records, which are refused without.
+    pub fn set_spool(&mut self, make: SpoolFactory) {
+        self.make_spool = Some(make);
+    }
+
     /// Takes the next bytes of the body. After an error only [`Intake::restart`] helps.
+    ///
+    /// It stops where much waits to be drained: see [`Intake::has_more`].
+    ///
+    /// # Errors
+    ///
+    /// When the body cannot be taken in any further.
     pub fn push(&mut self, bytes: Bytes) -> Result<(), IntakeError> {
         self.body.scanner.push(bytes);
-        self.guarded(Self::scan)
+        self.resume()
+    }
+
+    /// Goes on where it stopped.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`Intake::push`].
+    pub fn resume(&mut self) -> Result<(), IntakeError> {
+        self.is_paused = false;
+        self.guarded(|intake| intake.scan(PAUSE_BYTES))
+    }
+
+    /// Whether it stopped before it had taken all that it could: drain the events, and
+    /// [`Intake::resume`].
+    pub fn has_more(&self) -> bool {
+        self.is_paused && self.body.failed.is_none()
+    }
+
+    /// What it will take in memory, while it goes on with a large record, in bytes.
+    pub fn working_bytes(&self) -> u64 {
+        self.body.large.as_ref().map_or(0, Large::working_bytes)
+    }
+
+    /// When it stopped because its spool is full: what that lacks at least, in bytes.
+    pub fn missing_room_bytes(&self) -> Option<u64> {
+        self.body.large.as_ref().and_then(Large::missing_room_bytes)
     }
 
     /// What it holds in memory between two calls, in bytes, but for definitions.
     pub fn memory_bytes(&self) -> usize {
         let events: usize = self.waiting_chunks().map(|chunk| chunk.bytes.len()).sum();
-        self.body.scanner.memory_bytes() + self.rechunker.memory_bytes() + events
+        let large = self.body.large.as_ref().map_or(0, Large::memory_bytes);
+        self.body.scanner.memory_bytes() + self.rechunker.memory_bytes() + large + events
     }
 
     /// What the record that is arriving will take in memory until it is taken in, in bytes.
@@ -222,10 +272,11 @@ impl Intake {
         }
     }
 
-    /// Ends the body: [`IntakeError::Truncated`] unless its end magic was met; otherwise gives out
-    /// everything that is left.
+    /// Ends the body, of which there is no more: [`IntakeError::Truncated`] unless its end magic was
+    /// met; otherwise gives out everything that is left.
     pub fn finish(&mut self) -> Result<(), IntakeError> {
         self.guarded(|intake| {
+            intake.scan(usize::MAX)?;
             intake.body.scanner.finish()?;
             intake.rechunker.finish()
         })
@@ -233,6 +284,8 @@ impl Intake {
 
     /// Ends a body that is known to be truncated: gives out what is intact of it, with a problem.
     pub fn finish_truncated(&mut self) -> Result<(), IntakeError> {
+        // Kept in `failed`.
+        let _ = self.guarded(|intake| intake.scan(usize::MAX));
         self.body.failed.take_if(|error| error.is_retryable());
         let truncated = self.body.scanner.finish();
         self.guarded(|intake| {
@@ -252,6 +305,7 @@ impl Intake {
     /// and must be the same.
     pub fn restart(&mut self) {
         self.body = Body::new(&self.limits);
+        self.is_paused = false;
         self.definitions.restart();
         self.continuity.restart();
         self.problems_given.restart();
@@ -302,21 +356,32 @@ impl Intake {
         result
     }
 
-    fn scan(&mut self) -> Result<(), IntakeError> {
-        while let Some(event) = self.body.scanner.next_event()? {
-            self.take(event)?;
+    /// Takes what has arrived, until chunks of `pause_bytes` wait.
+    fn scan(&mut self, pause_bytes: usize) -> Result<(), IntakeError> {
+        loop {
+            if !self.go_on_with_large()? {
+                let Some(event) = self.body.scanner.next_event()? else {
+                    self.is_paused = false;
+                    return Ok(());
+                };
+                self.take(event)?;
+            }
             self.give_chunks();
+            self.is_paused |= self.waiting_records_bytes >= pause_bytes;
+            if self.is_paused && (pause_bytes < usize::MAX || self.missing_room_bytes().is_some()) {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     fn give_chunks(&mut self) {
         while let Some(made) = self.rechunker.next() {
             self.events.push_back(match made {
                 Rechunked::Chunk(chunk, records) => {
-                    self.waiting_records_bytes += records.len();
+                    self.waiting_records_bytes +=
+                        records.as_ref().map_or(chunk.bytes.len(), Bytes::len);
                     let few = self.waiting_records_bytes <= MOST_WAITING_RECORDS_BYTES;
-                    IntakeEvent::Chunk { chunk, records: few.then_some(records) }
+                    IntakeEvent::Chunk { chunk, records: records.filter(|_| few) }
                 }
                 Rechunked::Problem(problem) => IntakeEvent::Problem(problem),
             });
@@ -349,6 +414,7 @@ impl Intake {
                 self.body.chunks += 1;
                 self.chunk(chunk)?;
             }
+            ScanEvent::Part(part) => self.part(part)?,
             ScanEvent::LeftOut { problem, record } => {
                 self.body.chunks += u64::from(problem.code == ProblemCode::DamagedChunk);
                 self.leave_out(problem, &record)?;
@@ -380,7 +446,7 @@ impl Intake {
 
     fn leave_out(&mut self, problem: Problem, record: &[u8]) -> Result<(), IntakeError> {
         self.body.incomplete = true;
-        self.continuity.left_out(record)?;
+        self.continuity.left_out(Hasher::oneshot(record))?;
         self.problem(problem);
         Ok(())
     }
@@ -466,11 +532,7 @@ impl Intake {
         let claimed = TimeRange { start: chunk.header.start, end: chunk.header.end };
         let truthful = look.times.is_none_or(|times| times == claimed);
         if !truthful {
-            let what = format!(
-                "the header of chunk {} at byte {} claims other times than its messages have",
-                chunk.ordinal, chunk.position
-            );
-            self.problem(Problem::new(ProblemCode::ChunkHeaderMismatch, what));
+            self.problem(header_mismatch(chunk.ordinal, chunk.position));
         }
         let fit = truthful && look.in_order && KEPT_BYTES.contains(&chunk.records.len());
         let ScannedChunk { record, records, header, .. } = chunk;
@@ -576,6 +638,13 @@ impl Intake {
         };
         self.problem(Problem::new(ProblemCode::SummaryMismatch, what));
     }
+}
+
+fn header_mismatch(ordinal: u64, position: u64) -> Problem {
+    let what = format!(
+        "the header of chunk {ordinal} at byte {position} claims other times than its messages have"
+    );
+    Problem::new(ProblemCode::ChunkHeaderMismatch, what)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod codec;
 mod describe;
 mod fields;
 mod file;
+mod huge;
 mod index;
 mod intake;
 mod limits;
@@ -25,6 +26,7 @@ mod run;
 #[cfg(test)]
 mod sample;
 mod scan;
+mod spool;
 mod summary;
 mod verify;
 mod walk;
@@ -43,7 +45,8 @@ pub use output::{OutputError, OutputOptions, OutputPiece, OutputWriter};
 pub use part::PartWriter;
 pub use records::{AttachmentRecord, MetadataRecord, RecordError};
 pub use run::{LEAST_RECORD_BYTES, RunError, SortedRun};
-pub use scan::{ScanError, ScanEvent, ScannedChunk, ScannedMessage, Scanner};
+pub use scan::{RecordPart, ScanError, ScanEvent, ScannedChunk, ScannedMessage, Scanner};
+pub use spool::{Spool, SpoolFactory};
 pub use summary::{
     Summary, SummaryAttachment, SummaryChunk, SummaryError, SummaryMetadata, SummaryStatistics,
     SummaryStep, Unfit, read_header, read_summary,

@@ -35,8 +35,8 @@ pub(crate) struct RechunkOptions {
 
 /// What leaves the rechunker.
 pub(crate) enum Rechunked {
-    /// A chunk, and its uncompressed records.
-    Chunk(StoredChunk, Bytes),
+    /// A chunk, and its uncompressed records unless it is itself uncompressed.
+    Chunk(StoredChunk, Option<Bytes>),
     Problem(Problem),
 }
 
@@ -159,6 +159,25 @@ impl Rechunker {
         Ok(())
     }
 
+    /// Takes a chunk of a single message, as [`Rechunker::message`] would take that.
+    pub(crate) fn huge(&mut self, chunk: StoredChunk) -> Result<(), IntakeError> {
+        let time = chunk.descriptor.times.start;
+        self.disordered |= self.newest.is_some_and(|newest| time < newest);
+        self.newest = self.newest.max(Some(time));
+        if self.is_late(time) {
+            self.emit_late()?;
+            self.out.push_back(Rechunked::Chunk(chunk, None));
+            self.out.push_back(late_messages(1));
+            return Ok(());
+        }
+        self.settle_held(time)?;
+        self.emit_until(time)?;
+        self.left_early = None;
+        self.settled = self.settled.max(Some(time));
+        self.out.push_back(Rechunked::Chunk(chunk, None));
+        Ok(())
+    }
+
     /// Lets go of what lies at least the sort window behind the newest message.
     pub(crate) fn flush_early(&mut self) -> Result<(), IntakeError> {
         self.emit_late()?;
@@ -196,7 +215,9 @@ impl Rechunker {
     pub(crate) fn memory_bytes(&self) -> usize {
         let held = self.held.as_ref().map_or(0, |held| held.chunk.bytes.len() + held.records.len());
         let out = self.out.iter().map(|out| match out {
-            Rechunked::Chunk(chunk, records) => chunk.bytes.len() + records.len(),
+            Rechunked::Chunk(chunk, records) => {
+                chunk.bytes.len() + records.as_ref().map_or(0, Bytes::len)
+            }
             Rechunked::Problem(_) => 0,
         });
         let buffers = self.buffer.memory_bytes() + self.late.memory_bytes();
@@ -256,7 +277,7 @@ impl Rechunker {
         self.left_early = None;
         self.emit_until(Nanos::MAX)?;
         self.settled = self.settled.max(Some(held.times().end));
-        self.out.push_back(Rechunked::Chunk(held.chunk, held.records));
+        self.out.push_back(Rechunked::Chunk(held.chunk, Some(held.records)));
         Ok(())
     }
 
@@ -300,10 +321,7 @@ impl Rechunker {
             self.late.move_oldest(&mut self.builder, target_bytes, Nanos::MAX);
             self.emit_built()?;
         }
-        let what = "messages came later than the sort buffer can mend; a response that was past \
-                    their time lacks them, and later ones have them in their place";
-        let problem = Problem::new(ProblemCode::LateMessages, what);
-        self.out.push_back(Rechunked::Problem(Problem { count: count as u64, ..problem }));
+        self.out.push_back(late_messages(count as u64));
         Ok(())
     }
 
@@ -315,9 +333,16 @@ impl Rechunker {
             // One huge message must not leave huge buffers behind.
             self.builder = ChunkBuilder::new(Compression::Lz4);
         }
-        self.out.extend(built.map(|(chunk, records)| Rechunked::Chunk(chunk, records)));
+        self.out.extend(built.map(|(chunk, records)| Rechunked::Chunk(chunk, Some(records))));
         Ok(())
     }
+}
+
+fn late_messages(count: u64) -> Rechunked {
+    let what = "messages came later than the sort buffer can mend; a response that was past \
+                their time lacks them, and later ones have them in their place";
+    let problem = Problem::new(ProblemCode::LateMessages, what);
+    Rechunked::Problem(Problem { count, ..problem })
 }
 
 /// The same bytes were opened before without an error.

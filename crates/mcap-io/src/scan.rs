@@ -4,7 +4,8 @@
 //! checksums, and opens chunks; what the records mean for each other is [`crate::Intake`]'s
 //! business.
 //!
-//! Invariants: any split of the input gives the same events. Every length is held against its
+//! Invariants: any split of the input gives the same events, but for records that are too large for
+//! memory, whose parts come as they arrive. Every length is held against its
 //! limit before the bytes are waited for. What is not needed (indexes, unknown opcodes, attachments
 //! that are too large) is skipped as it arrives and takes no memory. [`ScanEvent::End`] comes only
 //! after the footer and the end magic.
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use mcap::records::op;
 use rdl_model::{Problem, ProblemCode};
 
-pub use self::event::{ScanError, ScanEvent, ScannedChunk, ScannedMessage};
+pub use self::event::{RecordPart, ScanError, ScanEvent, ScannedChunk, ScannedMessage};
 use self::framing::Framer;
 use crate::fields::{FieldError, Fields};
 use crate::summary::parse_statistics;
@@ -56,12 +57,22 @@ struct Skipping {
     then: Option<ScanEvent>,
 }
 
+/// What is given out as it arrives.
+#[derive(Clone, Copy)]
+struct Large {
+    chunk: Option<u64>,
+    position: u64,
+    record_bytes: u64,
+    given_bytes: u64,
+}
+
 /// Reads the records of one MCAP body. Push bytes, then take events until there is none.
 pub struct Scanner {
     limits: Limits,
     framer: Framer,
     section: Section,
     skipping: Option<Skipping>,
+    large: Option<Large>,
     header_seen: bool,
     chunks: u64,
     /// A problem that comes after the event that was given last.
@@ -78,6 +89,7 @@ impl Scanner {
             framer: Framer::default(),
             section: Section::Start,
             skipping: None,
+            large: None,
             header_seen: false,
             chunks: 0,
             queued: None,
@@ -97,18 +109,25 @@ impl Scanner {
 
     /// How long the record is that is arriving, with the uncompressed records of a chunk, in bytes.
     pub(crate) fn incoming_bytes(&mut self) -> u64 {
-        if self.skipping.is_some() || !matches!(self.section, Section::Data) {
+        let passes_on = self.skipping.is_some() || self.large.is_some();
+        if passes_on || !matches!(self.section, Section::Data) {
             return 0;
         }
         let Some([opcode, len @ ..]) = self.framer.peek::<RECORD_HEADER_BYTES>() else { return 0 };
         let len = u64::from_le_bytes(len).min(self.limits.max_chunk_bytes);
-        let uncompressed_bytes = match self.framer.peek::<CHUNK_SIZE_END>() {
-            Some([.., s0, s1, s2, s3, s4, s5, s6, s7]) if opcode == op::CHUNK => {
-                u64::from_le_bytes([s0, s1, s2, s3, s4, s5, s6, s7])
-            }
+        let uncompressed_bytes = match opcode {
+            op::CHUNK => self.declared_bytes().unwrap_or(0).min(self.limits.max_chunk_bytes),
             _ => 0,
         };
-        len.saturating_add(uncompressed_bytes.min(self.limits.max_chunk_bytes))
+        let goes_elsewhere = matches!(opcode, op::CHUNK | op::MESSAGE)
+            && len.max(uncompressed_bytes) > self.limits.large_chunk_bytes;
+        if goes_elsewhere { 0 } else { len.saturating_add(uncompressed_bytes) }
+    }
+
+    /// The uncompressed size that the chunk declares which comes next; `None` until it has arrived.
+    fn declared_bytes(&mut self) -> Option<u64> {
+        let start = self.framer.peek::<CHUNK_SIZE_END>()?;
+        start.last_chunk().copied().map(u64::from_le_bytes)
     }
 
     /// Takes out the bytes of the record that is arriving; see [`Scanner::swap_in`].
@@ -159,6 +178,9 @@ impl Scanner {
                 }
                 self.queued = self.skipping.take().and_then(|skipping| skipping.then);
                 continue;
+            }
+            if let Some(large) = self.large {
+                return Ok(self.part(large));
             }
             match self.section {
                 Section::Start => {
@@ -261,6 +283,15 @@ impl Scanner {
             self.skip(len, None);
             return Ok(Step::Nothing);
         }
+        if matches!(opcode, op::CHUNK | op::MESSAGE) {
+            let Some(is_large) = self.is_large(position, opcode, len)? else {
+                return Ok(Step::NeedsBytes);
+            };
+            if is_large {
+                self.begin_large(position, opcode, len);
+                return Ok(Step::Nothing);
+            }
+        }
         let too_large = |_| ScanError::TooLarge { position, what, bytes: len, limit_bytes };
         let record_bytes = usize::try_from(len).map_err(too_large)? + RECORD_HEADER_BYTES;
         let crc = match opcode {
@@ -273,6 +304,35 @@ impl Scanner {
             (op::FOOTER, Some(crc)) => self.footer(position, &record, crc),
             _ => self.parsed(position, opcode, record).map(Step::Event),
         }
+    }
+
+    /// Whether a chunk or message of this length is given out in parts; `None` until that is known.
+    fn is_large(&mut self, position: u64, opcode: u8, len: u64) -> Result<Option<bool>, ScanError> {
+        let limit_bytes = self.limits.large_chunk_bytes;
+        let declares = opcode == op::CHUNK && len >= (CHUNK_SIZE_END - RECORD_HEADER_BYTES) as u64;
+        if !declares {
+            return Ok(Some(len > limit_bytes));
+        }
+        let Some(declared_bytes) = self.declared_bytes() else { return Ok(None) };
+        check(position, "a chunk", declared_bytes, self.limits.max_chunk_bytes)?;
+        Ok(Some(len.max(declared_bytes) > limit_bytes))
+    }
+
+    fn begin_large(&mut self, position: u64, opcode: u8, len: u64) {
+        let chunk = (opcode == op::CHUNK).then(|| {
+            self.chunks += 1;
+            self.chunks
+        });
+        let record_bytes = len.saturating_add(RECORD_HEADER_BYTES as u64);
+        self.large = Some(Large { chunk, position, record_bytes, given_bytes: 0 });
+    }
+
+    fn part(&mut self, large: Large) -> Option<ScanEvent> {
+        let Large { chunk, position, record_bytes, given_bytes: offset } = large;
+        let bytes = self.framer.take_some(record_bytes - offset)?;
+        let given_bytes = offset + bytes.len() as u64;
+        self.large = (given_bytes < record_bytes).then_some(Large { given_bytes, ..large });
+        Some(ScanEvent::Part(RecordPart { chunk, position, record_bytes, offset, bytes }))
     }
 
     /// Skips a record whose body is `len` long.

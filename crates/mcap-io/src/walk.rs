@@ -46,22 +46,19 @@ impl<'a> ChunkItems<'a> {
         while self.at < self.records.len() {
             let offset = self.at;
             let (opcode, body) = record_at(self.records, offset)
-                .ok_or_else(|| cut_off("a record", offset, FieldError::CutOff))?;
+                .ok_or_else(|| cut_off("a record", offset as u64, FieldError::CutOff))?;
             self.at = offset + RECORD_HEADER_BYTES + body.len();
             let item = match opcode {
                 op::SCHEMA => ChunkItem::Schema(body),
                 op::CHANNEL => ChunkItem::Channel(body),
                 op::MESSAGE => {
-                    let message =
-                        parse_message(body).map_err(|error| cut_off("a message", offset, error))?;
-                    check_message_bytes(message.data.len(), self.max_message_bytes)?;
+                    let message = parse_message(body)
+                        .map_err(|error| cut_off("a message", offset as u64, error))?;
+                    check_message_bytes(message.data.len() as u64, self.max_message_bytes)?;
                     ChunkItem::Message(message)
                 }
                 // No record has it (MCAP specification, "Opcodes"): what follows is no record.
-                0 => {
-                    let why = format!("a record at byte {offset} of its records has opcode 0");
-                    return Err(ChunkError::damaged(why));
-                }
+                0 => return Err(opcode_zero(offset as u64)),
                 _ => continue,
             };
             return Ok(Some((offset, item)));
@@ -82,12 +79,15 @@ impl<'a> Iterator for ChunkItems<'a> {
     }
 }
 
-fn cut_off(what: &str, offset: usize, error: FieldError) -> ChunkError {
+pub(crate) fn cut_off(what: &str, offset: u64, error: FieldError) -> ChunkError {
     ChunkError::damaged(format!("{what} at byte {offset} of its records is malformed: {error}"))
 }
 
-fn check_message_bytes(bytes: usize, limit_bytes: u64) -> Result<(), ChunkError> {
-    let bytes = bytes as u64;
+pub(crate) fn opcode_zero(offset: u64) -> ChunkError {
+    ChunkError::damaged(format!("a record at byte {offset} of its records has opcode 0"))
+}
+
+pub(crate) fn check_message_bytes(bytes: u64, limit_bytes: u64) -> Result<(), ChunkError> {
     if bytes > limit_bytes {
         return Err(ChunkError::TooLarge { what: "a message", bytes, limit_bytes });
     }
@@ -169,25 +169,32 @@ pub(crate) struct ChunkHeader {
 impl ChunkHeader {
     /// Parses the body of a Chunk record.
     pub(crate) fn parse(body: &[u8]) -> Result<ChunkHeader, ChunkError> {
+        Self::parse_start(body, body.len() as u64)
+    }
+
+    /// Parses the header in the first bytes of a body of `body_bytes`.
+    pub(crate) fn parse_start(start: &[u8], body_bytes: u64) -> Result<ChunkHeader, ChunkError> {
         let malformed = |error| ChunkError::damaged(format!("its header is malformed: {error}"));
-        let mut fields = Fields::new(body);
-        let start = Nanos(fields.u64().map_err(malformed)?);
+        let mut fields = Fields::new(start);
+        let start_time = Nanos(fields.u64().map_err(malformed)?);
         let end = Nanos(fields.u64().map_err(malformed)?);
         let uncompressed_bytes = fields.u64().map_err(malformed)?;
         let crc = fields.u32().map_err(malformed)?;
         let name = fields.text().map_err(malformed)?;
         let compressed_bytes = fields.u64().map_err(malformed)?;
-        let from = body.len() - fields.rest().len();
-        let records = fields.bytes(compressed_bytes).map_err(malformed)?;
+        let from = start.len() - fields.rest().len();
+        let to = (from as u64).checked_add(compressed_bytes).filter(|to| *to <= body_bytes);
+        let to = to.and_then(|to| usize::try_from(to).ok());
+        let to = to.ok_or_else(|| malformed(FieldError::CutOff))?;
         let compression = Compression::from_mcap_name(name)
             .ok_or_else(|| ChunkError::UnknownCompression(name.chars().take(64).collect()))?;
         Ok(ChunkHeader {
-            start,
+            start: start_time,
             end,
             uncompressed_bytes,
             crc,
             compression,
-            records: from..from + records.len(),
+            records: from..to,
         })
     }
 

@@ -172,8 +172,10 @@ impl<'a> Connection<'a> {
     }
 
     async fn body_ended(&mut self, work: &mut Option<LoadWork>, turn: &mut Turn<'_>) -> Ended {
-        if let Err(ended) = self.with(work, turn, LoadWork::finish).await {
-            return ended;
+        for action in [LoadWork::go_on, LoadWork::finish] {
+            if let Err(ended) = self.with(work, turn, action).await {
+                return ended;
+            }
         }
         let Some(taken) = work.take() else { return EngineError::TaskDied.into() };
         match self.shared.cpu.run(move || taken.complete()).await {
@@ -183,7 +185,7 @@ impl<'a> Connection<'a> {
     }
 
     /// Runs `action` on a blocking thread, and goes on with what it leaves over as soon as there
-    /// is room on the disk.
+    /// is room on the disk, or memory.
     async fn with(
         &mut self,
         work: &mut Option<LoadWork>,
@@ -192,14 +194,38 @@ impl<'a> Connection<'a> {
     ) -> Result<(), Ended> {
         let mut outcome = self.once(work, action).await?;
         let mut waiting = room::Waiting::new();
-        while let Outcome::NoRoom { bytes } = outcome {
-            turn.shrink(memory_bytes(work));
+        loop {
             let start = Instant::now();
-            waiting.for_room(self, work, bytes).await?;
-            self.held_up += start.elapsed();
-            outcome = self.once(work, LoadWork::go_on).await?;
+            outcome = match outcome {
+                Outcome::Done => return Ok(()),
+                Outcome::NoRoom { bytes } => {
+                    turn.shrink(memory_bytes(work));
+                    waiting.for_room(self, work, bytes).await?;
+                    self.held_up += start.elapsed();
+                    self.once(work, LoadWork::go_on).await?
+                }
+                Outcome::NoMemory { bytes } => {
+                    if !turn.covers(bytes) {
+                        // What finds no room is held on to.
+                        self.once(work, LoadWork::shed).await?;
+                        turn.take(bytes).await;
+                        self.held_up += start.elapsed();
+                    }
+                    self.go_on_with(work, bytes).await?
+                }
+            };
         }
-        Ok(())
+    }
+
+    /// Goes on with a large record that may take this much memory.
+    async fn go_on_with(&self, work: &mut Option<LoadWork>, bytes: u64) -> Result<Outcome, Ended> {
+        let go_on = move |work: &mut LoadWork| {
+            work.grant(bytes);
+            let outcome = work.go_on();
+            work.grant(0);
+            outcome
+        };
+        self.once(work, go_on).await
     }
 
     /// Runs `action` on a blocking thread.

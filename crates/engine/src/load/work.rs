@@ -11,6 +11,7 @@ use rdl_mcap_io::{
 use rdl_model::{ByteRange, Problem};
 use rdl_store::{Attempt, DiskStore, ScratchFile, StoreError};
 
+use super::spool::spools;
 use super::{LoadMode, room};
 use crate::EngineError;
 use crate::readers::Readers;
@@ -31,6 +32,8 @@ const LAST_EARLY_FLUSH_BYTES: u64 = 4 << 20;
 pub(super) struct LoadWork {
     intake: Intake,
     buffer_bytes: u64,
+    /// What it may take in memory for a large record.
+    granted_bytes: u64,
     attempt: Attempt,
     generation: Arc<Generation>,
     /// What goes into the bucket beside the parts; the generation holds the same.
@@ -61,6 +64,11 @@ pub(super) enum Outcome {
     Done,
     /// The disk has no room for this much; the rest is left over for [`LoadWork::go_on`].
     NoRoom {
+        bytes: u64,
+    },
+    /// A large record needs this much memory; the rest is left over for [`LoadWork::go_on`], after
+    /// [`LoadWork::grant`].
+    NoMemory {
         bytes: u64,
     },
 }
@@ -105,9 +113,12 @@ impl LoadWork {
         let begin = move |store: &DiskStore| store.begin(&mode.key, &name, mode.keep);
         let attempt = shared.store(begin).await??;
         generation.change(|state| state.files = Some(attempt.files()));
+        let mut intake = Intake::new(options);
+        intake.set_spool(spools(shared, generation));
         Ok(LoadWork {
-            intake: Intake::new(options),
+            intake,
             buffer_bytes,
+            granted_bytes: 0,
             attempt,
             generation: generation.clone(),
             index: Index::default(),
@@ -130,7 +141,7 @@ impl LoadWork {
         self.taken_bytes += batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
         self.waiting.extend(batch);
         let outcome = self.go_on()?;
-        if matches!(outcome, Outcome::NoRoom { .. }) || self.taken_bytes < self.flush_at_bytes {
+        if !matches!(outcome, Outcome::Done) || self.taken_bytes < self.flush_at_bytes {
             return Ok(outcome);
         }
         // Who waits for the beginning gets it at once, and what follows in larger and larger
@@ -147,21 +158,39 @@ impl LoadWork {
 
     /// Goes on with what was left over when there was no room.
     pub(super) fn go_on(&mut self) -> Result<Outcome, LoadFault> {
-        self.swap_in()?;
+        let mut has_more = self.swap_in()?;
         loop {
             if let Outcome::NoRoom { bytes } = self.publish()? {
                 return Ok(Outcome::NoRoom { bytes });
             }
-            let pushed = match self.waiting.pop_front() {
-                Some(bytes) => self.intake.push(bytes),
-                None => return Ok(Outcome::Done),
+            let pushed = if self.intake.has_more() || std::mem::take(&mut has_more) {
+                let bytes = self.intake.working_bytes();
+                if bytes > self.granted_bytes {
+                    return Ok(Outcome::NoMemory { bytes });
+                }
+                self.intake.resume()
+            } else {
+                match self.waiting.pop_front() {
+                    Some(bytes) => self.intake.push(bytes),
+                    None => return Ok(Outcome::Done),
+                }
             };
+            if pushed.is_ok()
+                && let Some(bytes) = self.intake.missing_room_bytes()
+            {
+                return Ok(Outcome::NoRoom { bytes });
+            }
             match pushed {
                 // A chunk that was never closed: what follows is noise, and the end tells.
                 Err(error) if self.truncated_is_final && error.is_retryable() => {}
                 pushed => self.failed = pushed.err(),
             }
         }
+    }
+
+    /// Lets it take this much in memory for a large record.
+    pub(super) fn grant(&mut self, bytes: u64) {
+        self.granted_bytes = bytes;
     }
 
     /// Lets go of what can be let go of before a chunk is full, so that followers see it.
@@ -178,34 +207,47 @@ impl LoadWork {
     pub(super) fn shed(&mut self) -> Result<Outcome, LoadFault> {
         self.intake.shed();
         let outcome = self.publish()?;
-        let incoming_bytes = self.intake.incoming_bytes();
-        if matches!(outcome, Outcome::Done)
-            && !room::is_tight(&self.shared.store.usage())
-            && let Some(bytes) = self.intake.swap_out()
-        {
-            match self.swap_out(&bytes) {
-                Ok(file) => {
-                    self.swapped = Some(file);
-                    self.swapped_incoming_bytes = incoming_bytes;
-                }
-                Err(error) if error.is_full() => self.intake.swap_in(bytes),
-                Err(error) => return Err(error.into()),
-            }
+        if matches!(outcome, Outcome::Done) && !room::is_tight(&self.shared.store.usage()) {
+            self.swap_out()?;
         }
         Ok(outcome)
     }
 
-    fn swap_in(&mut self) -> Result<(), LoadFault> {
-        if let Some(swapped) = self.swapped.take() {
-            self.intake.swap_in(swapped.read(ByteRange::at(0, swapped.bytes()))?);
+    /// Puts on disk what has arrived and was not taken in, unless that is full.
+    fn swap_out(&mut self) -> Result<(), LoadFault> {
+        let incoming_bytes = self.intake.incoming_bytes();
+        let begun = self.intake.swap_out();
+        if begun.is_none() && self.waiting.is_empty() {
+            return Ok(());
+        }
+        let pieces = begun.iter().chain(&self.waiting);
+        let write = |file: ScratchFile| {
+            for piece in pieces {
+                file.append(piece)?;
+            }
+            Ok(file)
+        };
+        match self.shared.store.scratch().and_then(write) {
+            Ok(file) => {
+                self.waiting.clear();
+                self.swapped = Some(file);
+                self.swapped_incoming_bytes = incoming_bytes;
+            }
+            Err(error) if error.is_full() => {
+                if let Some(begun) = begun {
+                    self.intake.swap_in(begun);
+                }
+            }
+            Err(error) => return Err(error.into()),
         }
         Ok(())
     }
 
-    fn swap_out(&self, bytes: &[u8]) -> Result<ScratchFile, StoreError> {
-        let file = self.shared.store.scratch()?;
-        file.append(bytes)?;
-        Ok(file)
+    /// Whether there was anything on disk; it is not taken in yet.
+    fn swap_in(&mut self) -> Result<bool, LoadFault> {
+        let Some(swapped) = self.swapped.take() else { return Ok(false) };
+        self.intake.swap_in(swapped.read(ByteRange::at(0, swapped.bytes()))?);
+        Ok(true)
     }
 
     /// The connection broke; the body comes again from its first byte.
@@ -215,9 +257,8 @@ impl LoadWork {
         self.intake.restart();
     }
 
-    /// The body ended.
+    /// The body ended. Before it comes [`LoadWork::go_on`].
     pub(super) fn finish(&mut self) -> Result<Outcome, LoadFault> {
-        self.swap_in()?;
         let finished = match self.intake.finish() {
             Err(IntakeError::Truncated { .. }) if self.truncated_is_final => {
                 self.intake.finish_truncated()

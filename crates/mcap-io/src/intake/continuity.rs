@@ -57,10 +57,10 @@ impl Continuity {
         Ok(new)
     }
 
-    /// Counts a record that is left out.
-    pub(super) fn left_out(&mut self, record: &[u8]) -> Result<(), IntakeError> {
+    /// Counts a record with this hash that is left out.
+    pub(super) fn left_out(&mut self, record_hash: u128) -> Result<(), IntakeError> {
         self.hasher.write(&[2]);
-        self.hasher.write(&Hasher::oneshot(record).to_le_bytes());
+        self.hasher.write(&record_hash.to_le_bytes());
         self.count().map(drop)
     }
 

@@ -29,13 +29,16 @@ pub enum IntakeError {
     /// A new chunk could not be compressed.
     #[error("a chunk could not be compressed: {0}")]
     Compress(String),
+    /// A large record could not be kept while it was taken in.
+    #[error("a large record could not be kept on disk: {0}")]
+    Spool(String),
 }
 
 impl IntakeError {
     /// What it means to whoever asked.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Compress(_) => ErrorKind::Internal,
+            Self::Compress(_) | Self::Spool(_) => ErrorKind::Internal,
             _ => ErrorKind::BadGateway,
         }
     }

@@ -73,6 +73,8 @@ pub enum ScanEvent {
     Message(ScannedMessage),
     /// A chunk whose checksum is right.
     Chunk(ScannedChunk),
+    /// A part of a chunk or message that is too large for memory, as it arrived.
+    Part(RecordPart),
     /// A record that belongs to the data and cannot be read.
     LeftOut {
         /// What is wrong with it.
@@ -122,4 +124,26 @@ pub struct ScannedChunk {
     /// Its records, decompressed.
     pub records: Bytes,
     pub(crate) header: ChunkHeader,
+}
+
+/// Some bytes of a large record. They come in order, and however the body was split.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordPart {
+    /// The how manieth chunk of the body it is, from 1; `None` when it is a message.
+    pub chunk: Option<u64>,
+    /// Where the record starts in the body, in bytes.
+    pub position: u64,
+    /// How long the record is, with opcode and length.
+    pub record_bytes: u64,
+    /// Where the bytes lie in it.
+    pub offset: u64,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+impl RecordPart {
+    /// Whether it is the last one.
+    pub fn is_last(&self) -> bool {
+        self.offset + self.bytes.len() as u64 == self.record_bytes
+    }
 }

@@ -102,24 +102,27 @@ impl Framer {
         Some(taken)
     }
 
+    /// Takes up to `len` bytes of what has arrived, in the pieces in which it came; `None` when
+    /// there is nothing.
+    pub(super) fn take_some(&mut self, len: u64) -> Option<Bytes> {
+        let mut piece = match std::mem::take(&mut self.partial) {
+            partial if partial.is_empty() => self.pieces.pop_front()?,
+            partial => Bytes::from(partial),
+        };
+        if let Some(len) = usize::try_from(len).ok().filter(|len| *len < piece.len()) {
+            self.pieces.push_front(piece.split_off(len));
+        }
+        self.count(&piece);
+        Some(piece)
+    }
+
     /// Skips up to `len` bytes of what has arrived, and tells how many.
     pub(super) fn skip(&mut self, len: u64) -> u64 {
         let mut left = len;
-        while left > 0 {
-            let piece = if self.partial.is_empty() {
-                match self.pieces.pop_front() {
-                    Some(piece) => piece,
-                    None => break,
-                }
-            } else {
-                Bytes::from(std::mem::take(&mut self.partial))
-            };
-            let here = usize::try_from(left).map_or(piece.len(), |left| left.min(piece.len()));
-            self.count(&piece[..here]);
-            left -= here as u64;
-            if here < piece.len() {
-                self.pieces.push_front(piece.slice(here..));
-            }
+        while left > 0
+            && let Some(piece) = self.take_some(left)
+        {
+            left -= piece.len() as u64;
         }
         len - left
     }

@@ -53,7 +53,6 @@ async fn a_chunk_of_120_mib_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "records of hundreds of MiB are still assembled in memory: more than 250 MiB"]
 async fn a_message_of_just_64_mib() {
     let source = one_message(LARGEST_MESSAGE - MESSAGE_HEADER_BYTES);
     let allowed = [Outcome::Right, Outcome::Refused];

@@ -195,7 +195,14 @@ fn forged_lengths_are_refused_before_anything_is_waited_for() {
     let (_, finished) = take(tight(), &first);
     assert!(matches!(finished, Err(IntakeError::Unreadable(ScanError::TooLarge { .. }))));
     // A length within its limit reserves nothing; the body is just too short.
-    let (_, finished) = take(tight(), &forged(op::CHUNK, 200 << 20));
+    let (_, finished) = take(tight(), &forged(op::MESSAGE, 60 << 20));
+    assert!(matches!(finished, Err(IntakeError::Truncated { .. })));
+    let mut chunk = forged(op::CHUNK, 200 << 20);
+    let (_, finished) = take(tight(), &chunk);
+    assert!(matches!(finished, Err(IntakeError::Unreadable(ScanError::TooLarge { .. }))));
+    let size_at = chunk.len() - 100 + 8 + 8;
+    chunk[size_at..size_at + 8].copy_from_slice(&(250_u64 << 20).to_le_bytes());
+    let (_, finished) = take(tight(), &chunk);
     assert!(matches!(finished, Err(IntakeError::Truncated { .. })));
 }
 

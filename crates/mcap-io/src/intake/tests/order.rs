@@ -172,7 +172,7 @@ fn new_chunks_are_as_large_as_they_should_be() {
     assert_eq!(sizes.iter().filter(|size| **size == 300).count(), sizes.len() - 3, "{sizes:?}");
     assert_eq!(sizes[sizes.len() - 2..], [5031, 100]);
     for chunk in &taken.chunks {
-        assert_eq!(chunk.descriptor.compression, crate::Compression::Lz4);
+        assert_eq!(chunk.descriptor.compression, Compression::Lz4);
         assert!(chunk.descriptor.channel_records.is_empty());
         assert_ne!(chunk.descriptor.crc, 0);
     }
@@ -201,8 +201,7 @@ fn flushing_early_keeps_the_window_back() {
 #[test]
 fn channels_without_messages_are_known() {
     let chunk = vec![Item::Channel(2, 0, body::channel(2))];
-    let items =
-        [Item::Channel(1, 0, body::channel(1)), Item::Chunk(crate::Compression::Lz4, chunk)];
+    let items = [Item::Channel(1, 0, body::channel(1)), Item::Chunk(Compression::Lz4, chunk)];
     let (taken, finished) = take(IntakeOptions::default(), &write(&items));
     finished.unwrap();
     let topics: Vec<&str> =

@@ -13,7 +13,8 @@ use rdl_model::TimeRange;
 use twox_hash::xxhash3_128::Hasher;
 
 use super::look::look_through_spooled;
-use super::{Intake, IntakeError, header_mismatch};
+use super::records::header_mismatch;
+use super::{Intake, IntakeError};
 use crate::codec::check_ratio;
 use crate::huge::{self, HugeMessage};
 use crate::scan::damaged_chunk;

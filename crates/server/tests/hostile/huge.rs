@@ -3,7 +3,7 @@
 use mcap::Compression;
 use rdl_testkit::OneChunk;
 
-use crate::running::{Outcome, ask_at_once};
+use crate::running::{Outcome, ask_at_once, ask_at_once_for};
 
 const START: u64 = 1_700_000_000_000_000_000;
 /// `MAX_MESSAGE_BYTES`.
@@ -64,4 +64,22 @@ async fn a_message_of_more_than_64_mib() {
     let source = one_message(LARGEST_MESSAGE + 1);
     let allowed = [Outcome::Named, Outcome::Refused];
     ask_at_once("a message over 64 MiB", 4, &source, source.write(), None, &allowed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_just_64_mib_that_has_to_be_compressed() {
+    let source = one_message(LARGEST_MESSAGE);
+    let allowed = [Outcome::Right, Outcome::Refused];
+    let what = "a message of 64 MiB in zstd";
+    let file = source.write();
+    ask_at_once_for("&compression=zstd", what, 4, &source, file, None, &allowed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_just_64_mib_that_is_looked_back_to() {
+    let source = one_message(LARGEST_MESSAGE);
+    let allowed = [Outcome::Right, Outcome::Refused];
+    let what = "a message of 64 MiB before the range";
+    let query = format!("&replayPolicy=lastPerChannel&start={}", START + 1);
+    ask_at_once_for(&query, what, 4, &source, source.write(), None, &allowed).await;
 }

@@ -41,6 +41,19 @@ pub(crate) async fn ask_at_once(
     fault: Option<Fault>,
     allowed: &[Outcome],
 ) {
+    ask_at_once_for("", what, at_once, declared, body, fault, allowed).await;
+}
+
+/// The same, with these parameters in each question.
+pub(crate) async fn ask_at_once_for(
+    parameters: &str,
+    what: &str,
+    at_once: usize,
+    declared: &OneChunk,
+    body: impl Into<Bytes>,
+    fault: Option<Fault>,
+    allowed: &[Outcome],
+) {
     let backend = FakeBackend::start().await;
     let body = body.into();
     let ends = [declared.message(0), declared.message(declared.messages - 1)];
@@ -62,7 +75,7 @@ pub(crate) async fn ask_at_once(
 
     let started = Instant::now();
     let questions = async {
-        let asked = (0..at_once).map(|number| ask(&url, source(number)));
+        let asked = (0..at_once).map(|number| ask(&url, source(number) + parameters));
         tokio::join!(futures::future::join_all(asked), beside(&url, &small))
     };
     let answered = tokio::time::timeout(PATIENCE, questions).await;
@@ -105,7 +118,7 @@ fn small_recording(backend: &FakeBackend) -> Vec<Message> {
     Recording { sources }.merged()
 }
 
-/// The whole recording of this name; a 503 is asked again when it says.
+/// The recording of this name, with what parameters follow it; a 503 is asked again when it says.
 async fn ask(url: &str, recording: String) -> HttpAnswer {
     loop {
         let answer = get(&format!("{url}/v1/stream?ds.recording={recording}"), &[]).await.unwrap();

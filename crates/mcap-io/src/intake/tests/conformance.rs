@@ -4,6 +4,7 @@ use rdl_testkit::{conformance_files, mcap_crate_file};
 use serde_json::Value;
 
 use super::*;
+use crate::SchemaDef;
 
 /// A record's fields by name; every value is written as text or as a list of texts.
 fn fields(record: &Value) -> BTreeMap<&str, &Value> {

@@ -4,24 +4,27 @@
 //! which keeps the memory of the process from being scattered over one arena for each of them.
 //! They are the blocking threads of a runtime of their own, which sleep when there is nothing to
 //! do; a pool whose idle threads look for work cost a fifth of a response that passes through.
+//!
+//! What a viewer waits for goes first ([`turns`]).
+
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::Semaphore;
 
+use self::turns::Turns;
+pub(crate) use self::turns::Urgency;
 use crate::EngineError;
 
 /// How long an idle thread stays.
 const STAYS: Duration = Duration::from_secs(3600);
 
-/// Lets as many pieces of CPU work run at a time as there are cores; the others wait their turn,
-/// first come, first served.
+/// Lets as many pieces of CPU work run at a time as there are cores; the others wait their turn.
 #[derive(Debug)]
 pub(crate) struct Cpu {
-    cores: usize,
-    turns: Arc<Semaphore>,
+    turns: Arc<Turns>,
     /// There until it is dropped.
     threads: Option<Runtime>,
 }
@@ -35,22 +38,21 @@ impl Cpu {
             .thread_name("cpu")
             .build()
             .map_err(|error| EngineError::Threads(error.to_string().into()))?;
-        Ok(Cpu { cores, turns: Arc::new(Semaphore::new(cores)), threads: Some(threads) })
+        Ok(Cpu { turns: Turns::new(cores), threads: Some(threads) })
     }
 
     /// Resolves when no work runs any more, that of dropped futures included.
     pub(crate) async fn is_idle(&self) {
-        let all = u32::try_from(self.cores).unwrap_or(u32::MAX);
-        let _all = self.turns.acquire_many(all).await;
+        self.turns.are_all_free().await;
     }
 
     /// Runs `work` on a thread for such work. A dropped future leaves the work running to its end.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
+        urgency: Urgency,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, EngineError> {
-        let turn =
-            self.turns.clone().acquire_owned().await.map_err(|_| EngineError::ShuttingDown)?;
+        let turn = self.turns.take(urgency).await;
         let threads = self.threads.as_ref().ok_or(EngineError::ShuttingDown)?;
         let done = threads.spawn_blocking(move || {
             let _turn = turn;

@@ -39,6 +39,7 @@ use self::participant::{Participant, Synced};
 use self::pieces::{Outlet, Unread, WINDOW_SLICES};
 use self::work::{Need, Work};
 use crate::EngineError;
+use crate::cpu::Urgency;
 use crate::memory::Reservation;
 use crate::queue::MOST_NEEDED;
 use crate::readers::Progress;
@@ -393,7 +394,7 @@ impl Response {
             .recording
             .shared
             .cpu
-            .run(move || {
+            .run(Urgency::Now, move || {
                 let result = action(&mut work);
                 (work, result)
             })

@@ -15,6 +15,7 @@ use super::room;
 use super::turn::Turn;
 use super::work::{LoadFault, LoadWork, Outcome};
 use crate::EngineError;
+use crate::cpu::Urgency;
 use crate::shared::Shared;
 use crate::source::Source;
 use crate::viewers::Crowd;
@@ -178,7 +179,7 @@ impl<'a> Connection<'a> {
             }
         }
         let Some(taken) = work.take() else { return EngineError::TaskDied.into() };
-        match self.shared.cpu.run(move || taken.complete()).await {
+        match self.shared.cpu.run(urgency(&taken), move || taken.complete()).await {
             Ok(()) => Ended::Complete,
             Err(error) => error.into(),
         }
@@ -238,7 +239,7 @@ impl<'a> Connection<'a> {
         let (taken, result) = self
             .shared
             .cpu
-            .run(move || {
+            .run(urgency(&taken), move || {
                 let result = action(&mut taken);
                 (taken, result)
             })
@@ -270,6 +271,10 @@ impl<'a> Connection<'a> {
             }),
         }
     }
+}
+
+fn urgency(work: &LoadWork) -> Urgency {
+    if work.is_waited_for() { Urgency::Now } else { Urgency::Later }
 }
 
 /// What the load holds in memory.

@@ -9,6 +9,7 @@ use rdl_model::{ByteRange, Problem, ProblemCode};
 
 use super::{FetchedChunk, Ranged};
 use crate::EngineError;
+use crate::cpu::Urgency;
 use crate::shared::Shared;
 use crate::source::{Generation, Place, Source};
 use crate::viewers::Viewer;
@@ -137,7 +138,7 @@ impl Ranged {
             };
             let verify =
                 move || ranged.keep_verified(&source, &generation, chunk, range, record, &keep);
-            match shared.cpu.run(verify).await? {
+            match shared.cpu.run(Urgency::Now, verify).await? {
                 Err(error) if error.is_full() && chunk != needed => break,
                 verified => verified?,
             }

@@ -10,6 +10,7 @@ use rdl_wire::Source as Declared;
 use tokio::sync::watch;
 
 use super::work::{Work, WorkSource};
+use crate::cpu::Urgency;
 use crate::readers::{Progress, Reading};
 use crate::recording::Inner;
 use crate::shared::Shared;
@@ -393,7 +394,8 @@ impl Participant {
             let found = match (place, &files, &ranged) {
                 (AttachmentPlace::Stored(position), Some(files), _) => {
                     let files = files.clone();
-                    let read = shared.cpu.run(move || files.read(position)).await??;
+                    let read = move || files.read(position);
+                    let read = shared.cpu.run(Urgency::Now, read).await??;
                     AttachmentRecord::from_record_bytes(&read).ok()
                 }
                 (AttachmentPlace::File(range), _, Some(ranged)) => match &self.interest {

@@ -8,6 +8,7 @@ use rdl_model::ChunkRef;
 use tokio::sync::mpsc;
 
 use crate::EngineError;
+use crate::cpu::Urgency;
 use crate::readers::Progress;
 use crate::shared::Shared;
 use crate::source::ChunkData;
@@ -70,7 +71,7 @@ impl Outlet {
                     let mut slice = Slice::new(&self.buffers, self.slice_bytes.min(left));
                     let data = data.clone();
                     let read = move || data.read_into(at, &mut slice.buffer).map(|()| slice);
-                    let read = shared.cpu.run(read).await;
+                    let read = shared.cpu.run(Urgency::Now, read).await;
                     let read = read.and_then(|read| Ok(read?));
                     let slice = read.map_err(|error| Unread { chunk, error })?;
                     at += slice.buffer.len() as u64;

@@ -244,10 +244,15 @@ impl Response {
         let held_back_by = participant_of(&mut self.participants, source)?;
         let soon = Nanos(held_back_by.reached().0.saturating_add(SOON_NANOS));
         let mut ahead = self.recording.shared.config.max_concurrent_loads;
+        let (times, mut overlap) = (held_back_by.declared_times(), false);
         for source in upcoming {
             let participant = participant_of(&mut self.participants, source)?;
             if participant.starts_by(soon) {
                 participant.need(&self.recording);
+                if participant.lies_over(times) {
+                    participant.take_apart();
+                    overlap = true;
+                }
                 if participant.is_complete() {
                     // What fails here is met again, and dealt with, when the merge reaches it.
                     let _ = participant.sync(&self.recording, work);
@@ -258,6 +263,9 @@ impl Response {
             } else {
                 break;
             }
+        }
+        if overlap {
+            participant_of(&mut self.participants, source)?.take_apart();
         }
         Ok(())
     }

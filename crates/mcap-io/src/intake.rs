@@ -217,6 +217,12 @@ impl Intake {
         self.body.scanner.incoming_bytes()
     }
 
+    /// How much more of the body it needs before it can go on, in bytes; 0 where whatever comes
+    /// next brings it on.
+    pub fn missing_bytes(&mut self) -> u64 {
+        self.body.scanner.missing_bytes()
+    }
+
     /// Whether every message so far came in order of log time.
     pub fn is_in_order(&self) -> bool {
         self.rechunker.is_in_order()

@@ -124,6 +124,19 @@ impl Scanner {
         if goes_elsewhere { 0 } else { len.saturating_add(uncompressed_bytes) }
     }
 
+    /// How much has to arrive before the chunk that is arriving can be looked at, in bytes; 0 where
+    /// whatever comes next brings it on.
+    pub(crate) fn missing_bytes(&mut self) -> u64 {
+        let Some([op::CHUNK, len @ ..]) = self.framer.peek::<RECORD_HEADER_BYTES>() else {
+            return 0;
+        };
+        if self.incoming_bytes() == 0 {
+            return 0;
+        }
+        let record_bytes = u64::from_le_bytes(len).saturating_add(RECORD_HEADER_BYTES as u64);
+        record_bytes.saturating_sub(self.framer.waiting_bytes() as u64)
+    }
+
     /// The uncompressed size that the chunk declares which comes next; `None` until it has arrived.
     fn declared_bytes(&mut self) -> Option<u64> {
         let start = self.framer.peek::<CHUNK_SIZE_END>()?;

@@ -144,7 +144,10 @@ impl<'a> Connection<'a> {
             let (batch, last) = gather(bytes, &mut download, silence, batch_bytes);
             here_bytes += batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
             self.furthest_bytes = self.furthest_bytes.max(here_bytes);
-            self.with(work, &mut turn, move |work| work.take(batch)).await?;
+            let held = work.as_mut().ok_or(EngineError::TaskDied)?;
+            if held.hold(batch, batch_bytes) {
+                self.with(work, &mut turn, LoadWork::take).await?;
+            }
             match last {
                 None => {}
                 Some(Err(error)) => return Err(self.fetch_failed(error)),

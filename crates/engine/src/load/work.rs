@@ -136,10 +136,20 @@ impl LoadWork {
         })
     }
 
-    /// Takes bytes of the body.
-    pub(super) fn take(&mut self, batch: Vec<Bytes>) -> Result<Outcome, LoadFault> {
+    /// Adds bytes of the body to what waits; whether it is worth taking: a chunk is whole, or so
+    /// much waits.
+    pub(super) fn hold(&mut self, batch: Vec<Bytes>, most_bytes: usize) -> bool {
         self.taken_bytes += batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
         self.waiting.extend(batch);
+        let missing_bytes = match self.swapped {
+            Some(_) => 0,
+            None => usize::try_from(self.intake.missing_bytes()).unwrap_or(usize::MAX),
+        };
+        self.waiting_bytes() >= missing_bytes.min(most_bytes)
+    }
+
+    /// Takes what waits.
+    pub(super) fn take(&mut self) -> Result<Outcome, LoadFault> {
         let outcome = self.go_on()?;
         if !matches!(outcome, Outcome::Done) || self.taken_bytes < self.flush_at_bytes {
             return Ok(outcome);
@@ -280,8 +290,11 @@ impl LoadWork {
 
     /// About what it holds in memory, in bytes.
     pub(super) fn memory_bytes(&self) -> u64 {
-        let waiting: usize = self.waiting.iter().map(Bytes::len).sum();
-        (self.intake.memory_bytes() + waiting) as u64
+        (self.intake.memory_bytes() + self.waiting_bytes()) as u64
+    }
+
+    fn waiting_bytes(&self) -> usize {
+        self.waiting.iter().map(Bytes::len).sum()
     }
 
     /// What its sort buffer and the chunk that it builds take at most, in bytes.

@@ -185,6 +185,16 @@ impl Participant {
         self.declared.start <= time
     }
 
+    /// Whether messages of it are expected between others of these times.
+    pub(super) fn lies_over(&self, times: TimeRange) -> bool {
+        self.declared.start < times.end && times.start < self.declared.end
+    }
+
+    /// Tells its load that its chunks will be taken apart.
+    pub(super) fn take_apart(&self) {
+        self.source.current().take_apart();
+    }
+
     /// The response needs no chunk before this one any more, or none of those known.
     pub(super) fn needs_from(&self, chunk: Option<u32>) {
         if let Some(pinned) = &self.pinned {

@@ -31,8 +31,12 @@ impl Framer {
 
     /// How many bytes have arrived so far.
     pub(super) fn arrived_bytes(&self) -> u64 {
-        let waiting = self.pieces.iter().map(Bytes::len).sum::<usize>() + self.partial.len();
-        self.taken_bytes + waiting as u64
+        self.taken_bytes + self.waiting_bytes() as u64
+    }
+
+    /// How many bytes have arrived and were not taken.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.pieces.iter().map(Bytes::len).sum::<usize>() + self.partial.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -129,16 +133,16 @@ impl Framer {
 
     /// Moves what has arrived into `partial` until that is `len` long.
     fn assemble(&mut self, len: usize) {
+        let here = self.waiting_bytes().min(len);
+        if here > self.partial.capacity() {
+            // Doubled so that few bytes are moved, but never past the end that is known.
+            let capacity = self.partial.capacity().saturating_mul(2).clamp(here, len);
+            self.partial.reserve_exact(capacity - self.partial.len());
+        }
         while self.partial.len() < len
             && let Some(piece) = self.pieces.front_mut()
         {
             let here = piece.len().min(len - self.partial.len());
-            let needed = self.partial.len() + here;
-            if needed > self.partial.capacity() {
-                // Doubled so that few bytes are moved, but never past the end that is known.
-                let capacity = self.partial.capacity().saturating_mul(2).clamp(needed, len);
-                self.partial.reserve_exact(capacity - self.partial.len());
-            }
             self.partial.extend_from_slice(&piece[..here]);
             piece.advance(here);
             if piece.is_empty() {

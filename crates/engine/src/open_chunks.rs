@@ -46,8 +46,21 @@ struct Slot {
     /// What it takes of the bound.
     bytes: u64,
     used: u64,
-    /// Whether anybody has read it: one that was only offered is about to be.
-    read: bool,
+    /// When it is due, if it was only offered: in log time since its readers began. `None` when
+    /// somebody has read it.
+    due: Option<u64>,
+}
+
+impl Slot {
+    /// Whether nobody reads it, waits at it, or opens it.
+    fn is_unused(&self) -> bool {
+        // Who does either of the latter has a clone, or the lock.
+        Arc::strong_count(&self.open) == 1
+            && self
+                .open
+                .try_lock()
+                .is_some_and(|inside| inside.as_ref().is_none_or(Kept::is_unused))
+    }
 }
 
 /// An open chunk. Cheap to clone; it stays open as long as somebody has a clone.
@@ -109,9 +122,9 @@ impl OpenChunks {
         open: impl FnOnce() -> Result<OpenChunk, EngineError>,
         spill: impl FnOnce(&OpenChunk) -> Result<Spilled, EngineError>,
     ) -> Result<Opened, EngineError> {
-        let slot = self.slot(id);
+        let slot = self.slot(id, None);
         if let Some(known) = self.held.lock().slots.get_mut(&id) {
-            known.read = true;
+            known.due = None;
         }
         let mut inside = slot.lock();
         if let Some(opened) = inside.as_ref().and_then(Kept::open) {
@@ -142,20 +155,21 @@ impl OpenChunks {
     }
 
     /// Keeps a chunk that somebody has open and nobody reads yet, if there is room for it beside
-    /// those that are read and those that were offered before.
-    pub(crate) fn offer(&self, id: ChunkId, open: impl FnOnce() -> Option<OpenChunk>) {
-        if !self.held.lock().has_room(self.bound_bytes) {
+    /// those that are read and those that were offered before and are due sooner.
+    pub(crate) fn offer(&self, id: ChunkId, due: u64, open: impl FnOnce() -> Option<OpenChunk>) {
+        if !self.held.lock().make_room_for_offer(due, self.bound_bytes) {
             return;
         }
         let Some(chunk) = open() else { return };
-        let slot = self.slot(id);
+        let slot = self.slot(id, Some(due));
         let Some(mut inside) = slot.try_lock() else { return };
         if inside.is_none() && self.held.lock().charge(id, chunk_bytes(&chunk), self.bound_bytes) {
             *inside = Some(Kept::Memory(Arc::new(chunk)));
         }
     }
 
-    fn slot(&self, id: ChunkId) -> Arc<Mutex<Option<Kept>>> {
+    /// The slot of a chunk; a new one has this `due`.
+    fn slot(&self, id: ChunkId, due: Option<u64>) -> Arc<Mutex<Option<Kept>>> {
         let mut held = self.held.lock();
         held.uses += 1;
         let used = held.uses;
@@ -163,7 +177,7 @@ impl OpenChunks {
             open: Arc::default(),
             bytes: 0,
             used,
-            read: false,
+            due,
         });
         slot.used = used;
         slot.open.clone()
@@ -221,29 +235,34 @@ impl Held {
         true
     }
 
-    /// Whether one more chunk of a common size finds room without one going that was not read yet.
-    fn has_room(&self, bound_bytes: u64) -> bool {
-        let read = self.slots.values().filter(|slot| slot.read);
-        let read_bytes: u64 = read.map(|slot| slot.bytes).sum();
-        self.bytes - read_bytes + OFFERED_BYTES <= bound_bytes / 2
+    /// Whether one more chunk of a common size finds room among those that were only offered, when
+    /// others that are due later went.
+    fn make_room_for_offer(&mut self, due: u64, bound_bytes: u64) -> bool {
+        let offered = self.slots.values().filter(|slot| slot.due.is_some());
+        let mut offered_bytes: u64 = offered.map(|slot| slot.bytes).sum();
+        while offered_bytes + OFFERED_BYTES > bound_bytes / 2 {
+            let unread = self.slots.iter().filter(|(_, slot)| slot.is_unused());
+            let last = unread.filter_map(|(id, slot)| Some((slot.due?, *id, slot.bytes))).max();
+            match last {
+                Some((last_due, id, bytes)) if last_due > due => {
+                    offered_bytes -= bytes;
+                    self.remove(id);
+                }
+                _ => return false,
+            }
+        }
+        true
     }
 
     fn let_go(&mut self, wanted_bytes: u64) {
         let mut unused: Vec<((bool, u64), ChunkId, u64)> = self
             .slots
             .iter()
-            .filter(|(_, slot)| {
-                // A slot that somebody waits at or opens has clones, or is locked.
-                Arc::strong_count(&slot.open) == 1
-                    && slot
-                        .open
-                        .try_lock()
-                        .is_some_and(|inside| inside.as_ref().is_none_or(Kept::is_unused))
-            })
-            // What was read goes before what is about to be, and of that the newest first.
+            .filter(|(_, slot)| slot.is_unused())
+            // What was read goes before what is about to be, and of that the last first.
             .map(|(id, slot)| {
-                let order = if slot.read { slot.used } else { u64::MAX - slot.used };
-                ((!slot.read, order), *id, slot.bytes)
+                let order = slot.due.map_or(slot.used, |due| u64::MAX - due);
+                ((slot.due.is_some(), order), *id, slot.bytes)
             })
             .collect();
         unused.sort_unstable();

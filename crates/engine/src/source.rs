@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -205,6 +205,8 @@ pub(crate) struct Start {
     pub(crate) before: Option<Arc<Generation>>,
 }
 
+const NOT_TAKEN_APART: u64 = u64::MAX;
+
 /// One consistent body of data of a source.
 pub(crate) struct Generation {
     /// Tells it from every other generation of the process.
@@ -212,8 +214,8 @@ pub(crate) struct Generation {
     state: Mutex<State>,
     version: watch::Sender<u64>,
     readers: Arc<Readers>,
-    /// Whether a merge has opened chunks of it.
-    taken_apart: AtomicBool,
+    /// The log time from which on merges open chunks of it; [`NOT_TAKEN_APART`] when none does.
+    taken_apart_from: AtomicU64,
 }
 
 impl Default for Generation {
@@ -224,7 +226,7 @@ impl Default for Generation {
             state: Mutex::default(),
             version: watch::Sender::new(0),
             readers: Arc::default(),
-            taken_apart: AtomicBool::new(false),
+            taken_apart_from: AtomicU64::new(NOT_TAKEN_APART),
         }
     }
 }
@@ -324,14 +326,20 @@ impl Generation {
         &self.readers
     }
 
-    /// A merge opens chunks of it: it will want the next ones open, too.
-    pub(crate) fn take_apart(&self) {
-        self.taken_apart.store(true, Ordering::Relaxed);
+    /// A merge opens chunks of it, from this time on: it will want the next ones open, too.
+    pub(crate) fn take_apart(&self, from: Nanos) {
+        let (old, order) = (NOT_TAKEN_APART, Ordering::Relaxed);
+        // The first one counts.
+        let _ = self.taken_apart_from.compare_exchange(old, from.0, order, order);
     }
 
-    /// Whether a merge has opened chunks of it.
-    pub(crate) fn is_taken_apart(&self) -> bool {
-        self.taken_apart.load(Ordering::Relaxed)
+    /// How much log time a merge has to pass before it opens a chunk that starts at `start`;
+    /// `None` when none opens chunks.
+    pub(crate) fn is_due_after(&self, start: Nanos) -> Option<u64> {
+        match self.taken_apart_from.load(Ordering::Relaxed) {
+            NOT_TAKEN_APART => None,
+            from => Some(start.0.saturating_sub(from)),
+        }
     }
 
     /// The name of one of its chunks among all of the process.

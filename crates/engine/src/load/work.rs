@@ -8,7 +8,7 @@ use rdl_mcap_io::{
     Index, IndexedAttachment, IndexedChunk, Intake, IntakeError, IntakeEvent, IntakeOptions,
     Limits, OpenChunk,
 };
-use rdl_model::{ByteRange, Problem};
+use rdl_model::{ByteRange, Nanos, Problem};
 use rdl_store::{Attempt, DiskStore, ScratchFile, StoreError};
 
 use super::spool::spools;
@@ -408,13 +408,11 @@ impl LoadWork {
     }
 
     /// Whoever takes the chunks of this source apart need not decompress the next one.
-    fn hand_over(&self, records: Bytes) {
-        if !self.generation.is_taken_apart() {
-            return;
-        }
+    fn hand_over(&self, start: Nanos, records: Bytes) {
+        let Some(due) = self.generation.is_due_after(start) else { return };
         let Ok(number) = u32::try_from(self.index.chunks.len()) else { return };
         let open = || OpenChunk::from_records(records, &self.limits).ok();
-        self.shared.open_chunks.offer(self.generation.chunk_id(number), open);
+        self.shared.open_chunks.offer(self.generation.chunk_id(number), due, open);
     }
 
     /// Keeps what an event brings. After an error it may be repeated.
@@ -431,7 +429,7 @@ impl LoadWork {
                 let channels = self.index.channels_of(&chunk.descriptor);
                 let position = self.attempt.append_chunk(chunk, &channels)?;
                 if let Some(records) = records {
-                    self.hand_over(records.clone());
+                    self.hand_over(chunk.descriptor.times.start, records.clone());
                 }
                 let descriptor = Arc::new(chunk.descriptor.clone());
                 self.index.chunks.push(IndexedChunk { descriptor, position });

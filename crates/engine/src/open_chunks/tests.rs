@@ -89,16 +89,18 @@ fn what_is_offered_waits_for_its_reader_and_takes_no_ones_place() {
     let (bytes, bound) = (chunk(10).1, 4 * OFFERED_BYTES);
     let bench = Bench::new(bound);
     for number in 0..3 {
-        bench.chunks.offer((0, number), || Some(chunk(10).0));
+        bench.chunks.offer((0, number), 0, || Some(chunk(10).0));
     }
     assert_eq!(bench.chunks.held.lock().bytes, 3 * bytes);
     bench.get(1);
     assert_eq!(bench.opened.get(), 0, "nobody had to open it");
     let much = || Some(chunk(2 * OFFERED_BYTES / 150).0);
-    bench.chunks.offer((0, 3), much);
-    bench.chunks.offer((0, 4), much);
+    bench.chunks.offer((0, 3), 7, much);
+    bench.chunks.offer((0, 4), 7, much);
     let known = |number| bench.chunks.find((0, number)).is_some();
     assert!(known(0) && known(3) && !known(4), "the last would be too much");
+    bench.chunks.offer((0, 5), 6, much);
+    assert!(known(0) && !known(3) && known(5), "what is due sooner takes its place");
 }
 
 #[test]

@@ -192,7 +192,7 @@ impl Participant {
 
     /// Tells its load that its chunks will be taken apart.
     pub(super) fn take_apart(&self) {
-        self.source.current().take_apart();
+        self.source.current().take_apart(self.declared.start);
     }
 
     /// The response needs no chunk before this one any more, or none of those known.

@@ -314,7 +314,7 @@ impl Work {
             let generation = &source.generation;
             let Some(data) = generation.chunk_data(at.chunk) else { return Ok(false) };
             let descriptor = generation.descriptor(at.chunk).ok_or(EngineError::TaskDied)?;
-            generation.take_apart();
+            generation.take_apart(descriptor.times.start);
             let opened = self.shared.open_chunks.get(
                 generation.chunk_id(at.chunk),
                 descriptor.uncompressed_bytes,

@@ -9,6 +9,7 @@
 //! was published is never taken back within a generation; a body that differs gets a new one.
 
 mod connection;
+mod pace;
 mod room;
 mod spool;
 mod turn;

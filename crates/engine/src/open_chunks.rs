@@ -12,6 +12,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use rdl_mcap_io::{OpenChunk, SortedRun};
 use rdl_store::{ScratchFile, StoreError};
+use tokio::sync::Notify;
 
 use crate::EngineError;
 
@@ -30,6 +31,8 @@ pub(crate) struct OpenChunks {
     bound_bytes: u64,
     held: Mutex<Held>,
     large: Mutex<()>,
+    /// Tells when a chunk that was offered is read.
+    read: Notify,
 }
 
 #[derive(Default)]
@@ -110,7 +113,12 @@ impl Kept {
 
 impl OpenChunks {
     pub(crate) fn new(bound_bytes: u64) -> OpenChunks {
-        OpenChunks { bound_bytes, held: Mutex::default(), large: Mutex::default() }
+        OpenChunks {
+            bound_bytes,
+            held: Mutex::default(),
+            large: Mutex::default(),
+            read: Notify::new(),
+        }
     }
 
     /// The chunk, opened with `open` unless it is open already; spilled with `spill` where there is
@@ -123,8 +131,9 @@ impl OpenChunks {
         spill: impl FnOnce(&OpenChunk) -> Result<Spilled, EngineError>,
     ) -> Result<Opened, EngineError> {
         let slot = self.slot(id, None);
-        if let Some(known) = self.held.lock().slots.get_mut(&id) {
-            known.due = None;
+        let known = self.held.lock().slots.get_mut(&id).and_then(|known| known.due.take());
+        if known.is_some() {
+            self.read.notify_waiters();
         }
         let mut inside = slot.lock();
         if let Some(opened) = inside.as_ref().and_then(Kept::open) {
@@ -152,6 +161,18 @@ impl OpenChunks {
             Some(Kept::Memory(chunk)) => Some(chunk.clone()),
             _ => None,
         }
+    }
+
+    /// Whether a chunk that is due then would be kept if it were offered now.
+    pub(crate) fn has_room(&self, due: u64) -> bool {
+        let held = self.held.lock();
+        let sooner = held.slots.values().filter(|slot| slot.due.is_some_and(|other| other <= due));
+        sooner.map(|slot| slot.bytes).sum::<u64>() + OFFERED_BYTES <= self.bound_bytes / 2
+    }
+
+    /// Resolves when the next chunk that was offered is read.
+    pub(crate) fn next_is_read(&self) -> impl Future<Output = ()> {
+        self.read.notified()
     }
 
     /// Keeps a chunk that somebody has open and nobody reads yet, if there is room for it beside

@@ -13,11 +13,16 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+/// A viewer that takes what is ready within this time keeps up with its response.
+const AT_ONCE: Duration = Duration::from_millis(10);
+
 /// How a response gets on, as seen from outside.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// Since when it waits for its viewer to take something.
     waiting_since: Mutex<Option<Instant>>,
+    /// Whether it waits for a source.
+    waits_for_source: AtomicBool,
     cut_off: CancellationToken,
 }
 
@@ -35,6 +40,11 @@ impl Progress {
     /// Resolves when the response has to end because it keeps others from going on.
     pub(crate) async fn is_cut_off(&self) {
         self.cut_off.cancelled().await;
+    }
+
+    /// Whether it computes, or its viewer takes what it makes at once.
+    fn is_busy(&self) -> bool {
+        !self.waits_for_source.load(Ordering::Acquire) && self.takes_nothing_since() < AT_ONCE
     }
 
     fn takes_nothing_since(&self) -> Duration {
@@ -98,6 +108,13 @@ impl Readers {
         self.list.lock().iter().any(|reader| reader.waits.load(Ordering::Acquire))
     }
 
+    /// Whether nobody has to wait, and somebody computes as fast as it can.
+    pub(crate) fn are_busy(&self) -> bool {
+        let list = self.list.lock();
+        !list.iter().any(|reader| reader.waits.load(Ordering::Acquire))
+            && list.iter().any(|reader| reader.progress.is_busy())
+    }
+
     /// Resolves when somebody begins to wait.
     pub(crate) async fn begins_to_wait(&self) {
         self.waiting.notified().await;
@@ -130,6 +147,7 @@ impl Reading {
     /// The response cannot go on before there is more, as long as this lives.
     pub(crate) fn wait(&self) -> Wait<'_> {
         self.reader.waits.store(true, Ordering::Release);
+        self.reader.progress.waits_for_source.store(true, Ordering::Release);
         self.readers.waiting.notify_one();
         Wait(&self.reader)
     }
@@ -141,6 +159,7 @@ pub(crate) struct Wait<'a>(&'a Reader);
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
         self.0.waits.store(false, Ordering::Release);
+        self.0.progress.waits_for_source.store(false, Ordering::Release);
     }
 }
 
@@ -181,10 +200,13 @@ mod tests {
         assert!(readers.wait());
         readers.go_on();
         assert!(!readers.wait());
+        assert!(!readers.are_busy(), "one waits for its viewer, one for the source");
         drop(waits);
+        assert!(!readers.are_busy());
         drop(fast_reads.wait());
         assert!(!readers.wait());
         fast.goes_on();
+        assert!(readers.are_busy());
         assert_eq!(readers.cut_off(patience), 0);
         drop(fast_reads);
         assert!(readers.is_empty());

@@ -11,9 +11,9 @@ use rdl_mcap_io::IntakeError;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::room;
 use super::turn::Turn;
 use super::work::{LoadFault, LoadWork, Outcome};
+use super::{pace, room};
 use crate::EngineError;
 use crate::cpu::Urgency;
 use crate::shared::Shared;
@@ -146,6 +146,9 @@ impl<'a> Connection<'a> {
             self.furthest_bytes = self.furthest_bytes.max(here_bytes);
             let held = work.as_mut().ok_or(EngineError::TaskDied)?;
             if held.hold(batch, batch_bytes) {
+                let start = Instant::now();
+                pace::give_way(&shared, held, &turn).await;
+                self.held_up += start.elapsed();
                 self.with(work, &mut turn, LoadWork::take).await?;
             }
             match last {

@@ -74,6 +74,11 @@ impl<'a> Turn<'a> {
         self.held.is_some() && self.pool.is_contended() && self.since.elapsed() >= QUANTUM
     }
 
+    /// Whether others wait for their turn.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.pool.is_contended()
+    }
+
     /// Resolves when the turn is over; never while there is none.
     pub(super) async fn over(&self) {
         if self.held.is_none() {

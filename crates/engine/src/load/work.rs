@@ -320,6 +320,11 @@ impl LoadWork {
         self.generation.readers().wait()
     }
 
+    /// When what comes next is due, if a merge takes it apart.
+    pub(super) fn next_is_due_after(&self) -> Option<u64> {
+        self.generation.is_due_after(self.intake.frontier()?)
+    }
+
     /// Who reads what is loaded.
     pub(super) fn readers(&self) -> Arc<Readers> {
         self.generation.readers().clone()

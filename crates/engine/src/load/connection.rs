@@ -146,9 +146,11 @@ impl<'a> Connection<'a> {
             self.furthest_bytes = self.furthest_bytes.max(here_bytes);
             let held = work.as_mut().ok_or(EngineError::TaskDied)?;
             if held.hold(batch, batch_bytes) {
-                let start = Instant::now();
-                pace::give_way(&shared, held, &turn).await;
-                self.held_up += start.elapsed();
+                if let Some(due) = held.next_is_due_after() {
+                    let (start, readers) = (Instant::now(), held.readers());
+                    pace::give_way(&shared.open_chunks, due, &readers, &turn).await;
+                    self.held_up += start.elapsed();
+                }
                 self.with(work, &mut turn, LoadWork::take).await?;
             }
             match last {

@@ -10,23 +10,25 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::turn::Turn;
-use super::work::LoadWork;
-use crate::shared::Shared;
+use crate::open_chunks::OpenChunks;
+use crate::readers::Readers;
 
 /// For how long a load gives way at a time: with batches of a megabyte, one that nobody catches up
 /// with still takes twenty megabytes a second.
 const MOST: Duration = Duration::from_millis(50);
 
-/// Waits while what comes next would find no room among the open chunks, and a response is about
-/// to make some.
-pub(super) async fn give_way(shared: &Shared, work: &LoadWork, turn: &Turn<'_>) {
+/// Waits while what comes next, which is `due` then, would find no room among the open chunks, and
+/// one of the load's readers is about to make some.
+pub(super) async fn give_way(
+    open_chunks: &OpenChunks,
+    due: u64,
+    readers: &Readers,
+    turn: &Turn<'_>,
+) {
     let end = Instant::now() + MOST;
-    let readers = work.readers();
     loop {
-        let read = shared.open_chunks.next_is_read();
-        let is_ahead =
-            work.next_is_due_after().is_some_and(|due| !shared.open_chunks.has_room(due));
-        if !is_ahead || !readers.are_busy() || turn.is_wanted() {
+        let read = open_chunks.next_is_read();
+        if open_chunks.has_room(due) || !readers.are_busy() || turn.is_wanted() {
             return;
         }
         tokio::select! {

@@ -144,7 +144,7 @@ mod tests {
         let mut now: VecDeque<_> = (0..20).map(|_| wait(&turns, Urgency::Now)).collect();
         while order.len() < 22 {
             drop(turn);
-            turn = match now.front_mut().and_then(|first| first.now_or_never()) {
+            turn = match now.front_mut().and_then(FutureExt::now_or_never) {
                 Some(turn) => {
                     now.pop_front();
                     order.push('n');

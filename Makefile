@@ -48,12 +48,12 @@ outside: cargo $(PYTHON)
 	cp target/sdk-backend/debug/foxglove-sdk-backend target/sdk-backend/zstd
 
 bench: cargo nginx bench-tools $(BENCH_PYTHON)
-	cargo build --release --locked --bin remote-data-loader --bin generate --bin digest
+	cargo build --release --locked --bin remote-data-loader --bin generate --bin digest --bin floor
 	$(BENCH_PYTHON) bench/compare --write
 
 # Only compares answers with what was generated: it needs no other programs' packages, nor speed.
 bench-smoke: cargo nginx bench-tools
-	cargo build --locked --bin remote-data-loader --bin generate --bin digest
+	cargo build --locked --bin remote-data-loader --bin generate --bin digest --bin floor
 	python3 bench/compare --smoke --binaries target/debug
 
 bench-tools:

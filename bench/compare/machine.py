@@ -236,6 +236,28 @@ def bare_send(count):
     return spent
 
 
+@contextlib.contextmanager
+def sink():
+    """Takes whatever one connection after the other sends; its HOST:PORT."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def take():
+        buffer = bytearray(1 << 20)
+        with contextlib.suppress(OSError):
+            while True:
+                taken, _ = server.accept()
+                with taken:
+                    while taken.recv_into(buffer):
+                        pass
+
+    threading.Thread(target=take, daemon=True).start()
+    try:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+
+
 def digest_of(url):
     """The digest of what a URL answers, by a reader that is not the loader's."""
     reader = subprocess.Popen(

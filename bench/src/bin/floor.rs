@@ -59,9 +59,16 @@ fn main() -> anyhow::Result<()> {
             if arguments.rewrite {
                 waiting.extend_from_slice(&messages);
                 if waiting.len() >= REWRITTEN_BYTES {
-                    let mut frame = lz4_flex::frame::FrameEncoder::new(&mut kept);
+                    let mut frame = lz4::EncoderBuilder::new()
+                        .level((-1_i32).cast_unsigned())
+                        .block_size(lz4::BlockSize::Max256KB)
+                        .block_mode(lz4::BlockMode::Independent)
+                        .checksum(lz4::ContentChecksum::NoChecksum)
+                        .block_checksum(lz4::liblz4::BlockChecksum::NoBlockChecksum)
+                        .auto_flush(true)
+                        .build(&mut kept)?;
                     frame.write_all(&waiting)?;
-                    frame.finish()?;
+                    frame.finish().1?;
                     waiting.clear();
                 }
             }

@@ -8,7 +8,8 @@ use std::io::{self, BufRead as _, Write as _};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
+use lz4::liblz4::{BlockChecksum, BlockMode, BlockSize, ContentChecksum};
+use lz4_flex::frame::FrameDecoder;
 use rdl_model::ErrorKind;
 
 use crate::Compression;
@@ -54,6 +55,10 @@ impl ChunkError {
 /// The fastest level that still finds what repeats from message to message.
 const ZSTD_LEVEL: i32 = 1;
 
+/// Of the levels of LZ4's reference library, which are negative for speed, the first: next to the
+/// default it takes half the time, and a hundredth more room.
+const LZ4_LEVEL: i32 = -1;
+
 /// An LZ4 sequence spends at least one byte on 255.
 const LZ4_MAX_RATIO: u64 = 255;
 
@@ -74,7 +79,8 @@ impl Compressor {
     ///
     /// LZ4 is written as one frame of independent 256 KiB blocks with its content size: blocks
     /// that size keep the ratio (the window is 64 KiB) and a reader's buffers within its caches,
-    /// and every LZ4 library reads them.
+    /// and every LZ4 library reads them. The reference library compresses twice as fast as
+    /// `lz4_flex`, which decompresses twice as fast, and checks what it is given.
     pub(crate) fn compress(
         &mut self,
         compression: Compression,
@@ -84,13 +90,18 @@ impl Compressor {
         match compression {
             Compression::None => out.extend_from_slice(records),
             Compression::Lz4 => {
-                let frame = FrameInfo::new()
-                    .content_size(Some(records.len() as u64))
+                let mut encoder = lz4::EncoderBuilder::new()
+                    .level(LZ4_LEVEL.cast_unsigned())
+                    .content_size(records.len() as u64)
                     .block_size(BlockSize::Max256KB)
-                    .block_mode(BlockMode::Independent);
-                let mut encoder = FrameEncoder::with_frame_info(frame, out);
+                    .block_mode(BlockMode::Independent)
+                    // The chunk has a checksum of its own.
+                    .checksum(ContentChecksum::NoChecksum)
+                    .block_checksum(BlockChecksum::NoBlockChecksum)
+                    .auto_flush(true)
+                    .build(out)?;
                 encoder.write_all(records)?;
-                encoder.finish().map_err(io::Error::other)?;
+                encoder.finish().1?;
             }
             Compression::Zstd => {
                 let compressor = match &mut self.zstd {

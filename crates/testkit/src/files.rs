@@ -35,13 +35,13 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
 ///
 /// # Panics
 ///
-/// If it is not there: cargo unpacked it to build these very tests.
+/// If it is not there and cannot be downloaded.
 pub fn mcap_crate_file(name: &str) -> Vec<u8> {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let metadata = cargo_metadata::MetadataCommand::new()
             .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-            .other_options(["--offline".to_owned()])
+            .other_options(["--locked".to_owned()])
             .exec()
             .expect("cargo metadata");
         let package = metadata.packages.iter().find(|package| package.name == "mcap");

@@ -123,7 +123,7 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt as _;
+    use futures::FutureExt;
     use futures::future::BoxFuture;
 
     use super::*;

@@ -70,11 +70,11 @@ impl Outlet {
                     let left = usize::try_from(data.len() - at).unwrap_or(usize::MAX);
                     let mut slice = Slice::new(&self.buffers, self.slice_bytes.min(left));
                     let data = data.clone();
-                    let read = move || data.read_into(at, &mut slice.buffer).map(|()| slice);
+                    let read = move || data.read_into(at, slice.room()).map(|()| slice);
                     let read = shared.cpu.run(Urgency::Now, read).await;
                     let read = read.and_then(|read| Ok(read?));
                     let slice = read.map_err(|error| Unread { chunk, error })?;
-                    at += slice.buffer.len() as u64;
+                    at += slice.len as u64;
                     room.send(Ok(Bytes::from_owner(slice)));
                 }
             }
@@ -108,20 +108,29 @@ struct Buffers(Mutex<Vec<Vec<u8>>>);
 /// A slice of a chunk; its buffer is used again when the viewer has taken it.
 struct Slice {
     buffer: Vec<u8>,
+    /// How much of the buffer it fills.
+    len: usize,
     buffers: Arc<Buffers>,
 }
 
 impl Slice {
     fn new(buffers: &Arc<Buffers>, bytes: usize) -> Slice {
         let mut buffer = buffers.0.lock().pop().unwrap_or_default();
-        buffer.resize(bytes, 0);
-        Slice { buffer, buffers: buffers.clone() }
+        // Never shorter than before: what grows again would be filled with zeros again.
+        if buffer.len() < bytes {
+            buffer.resize(bytes, 0);
+        }
+        Slice { buffer, len: bytes, buffers: buffers.clone() }
+    }
+
+    fn room(&mut self) -> &mut [u8] {
+        &mut self.buffer[..self.len]
     }
 }
 
 impl AsRef<[u8]> for Slice {
     fn as_ref(&self) -> &[u8] {
-        &self.buffer
+        &self.buffer[..self.len]
     }
 }
 

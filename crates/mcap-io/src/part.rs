@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mcap::MAGIC;
+use mcap::records::op;
 use rdl_model::ByteRange;
 
 use crate::file::{FileWriter, OutputPiece};
 use crate::output::LIBRARY;
+use crate::walk::RECORD_HEADER_BYTES;
+use crate::write::{put_data_end, put_record};
 use crate::{AttachmentRecord, ChannelRecord, MetadataRecord, OutputError, StoredChunk};
 
 /// Writes one part. Nothing may follow [`PartWriter::finish`].
@@ -64,4 +68,33 @@ impl PartWriter {
     pub fn bytes_written(&self) -> u64 {
         self.file.bytes_written()
     }
+}
+
+/// What the data section of a part adds to the source as one body: all of it for the first part,
+/// and what comes behind the header for the others. `None` where it does not begin like a part.
+pub fn part_as_body(data: &Bytes, is_first: bool) -> Option<Bytes> {
+    let header = data.strip_prefix(MAGIC)?;
+    let [op::HEADER, length @ ..] = header.first_chunk::<RECORD_HEADER_BYTES>()? else {
+        return None;
+    };
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let start = length.checked_add(MAGIC.len() + RECORD_HEADER_BYTES)?;
+    match (start <= data.len(), is_first) {
+        (false, _) => None,
+        (true, true) => Some(data.clone()),
+        (true, false) => Some(data.slice(start..)),
+    }
+}
+
+/// What ends a body that was put together from parts: the source's metadata, and an end without
+/// a summary.
+pub fn end_of_body(metadata: &[MetadataRecord]) -> Bytes {
+    let mut out = Vec::new();
+    for record in metadata {
+        out.extend_from_slice(&record.to_record_bytes());
+    }
+    put_data_end(&mut out, 0);
+    put_record(&mut out, op::FOOTER, |out| out.extend_from_slice(&[0; 8 + 8 + 4]));
+    out.extend_from_slice(MAGIC);
+    out.into()
 }

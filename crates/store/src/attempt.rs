@@ -13,7 +13,7 @@ use crate::charge::{Charge, Running};
 use crate::complete::{self, Written};
 use crate::files::part_name;
 use crate::space::Space;
-use crate::{SourceFiles, StoreError, inventory, used};
+use crate::{ClosedPart, SourceFiles, StoreError, inventory, used};
 
 /// The first part closes at 1 MiB, so that whoever follows starts soon; each later one at twice
 /// the size of the one before, up to 8 MiB.
@@ -67,6 +67,9 @@ struct OpenPart {
     bytes: u64,
     /// What the writer gave and the file has not got yet.
     pending: Vec<Bytes>,
+    messages: u64,
+    /// What it had when it was closed, before its summary.
+    data_bytes: Option<u64>,
 }
 
 /// What a call that ended with [`StoreError::Full`] was about.
@@ -77,9 +80,16 @@ enum Owed {
 
 /// A closed part, as `complete.json` lists it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct PartInfo {
     pub(crate) name: String,
     pub(crate) bytes: u64,
+    /// How much of it lies before its data end record.
+    #[serde(default)]
+    pub(crate) data_bytes: u64,
+    /// How many messages it has.
+    #[serde(default)]
+    pub(crate) messages: u64,
 }
 
 impl Attempt {
@@ -119,6 +129,25 @@ impl Attempt {
         self.files.charge().bytes()
     }
 
+    /// The parts that are closed, less the first `known` of them.
+    pub fn closed_parts(&self, known: usize) -> impl Iterator<Item = ClosedPart> + '_ {
+        let parts = self.closed.iter().enumerate().skip(known);
+        parts.map(|(at, part)| ClosedPart {
+            number: u32::try_from(at).unwrap_or(u32::MAX - 1) + 1,
+            name: part.name.clone(),
+            bytes: part.bytes,
+            data_bytes: part.data_bytes,
+            messages: part.messages,
+        })
+    }
+
+    /// The text of `complete.json` for the bucket. All parts have to be closed.
+    pub fn complete_text(&self, index: &Index) -> Result<Bytes, StoreError> {
+        let written = Written { name: &self.name, parts: &self.closed, index };
+        let text = complete::to_json(&written);
+        text.map(Into::into).map_err(|error| StoreError::io("write", &self.folder)(error.into()))
+    }
+
     /// The ordinal of the part that the next chunk goes into.
     pub fn part_of_next(&self) -> u32 {
         match &self.open {
@@ -148,6 +177,7 @@ impl Attempt {
         }
         let part = self.part()?;
         let range = part.writer.chunk(chunk, channels)?;
+        part.messages += chunk.descriptor.message_count;
         let position = Position { part: part.number, range };
         self.write_owed(Owed::Chunk(chunk.bytes.clone()), position)
     }
@@ -170,6 +200,9 @@ impl Attempt {
     /// Closes the open part, if any: from here on it is a whole MCAP file. Blocks.
     pub fn close_part(&mut self) -> Result<(), StoreError> {
         let Some(part) = &mut self.open else { return Ok(()) };
+        // The data end record is the first thing that closing writes.
+        let data_bytes = part.writer.bytes_written();
+        part.data_bytes.get_or_insert(data_bytes);
         part.writer.finish();
         part.write_out(self.files.charge())?;
         if self.kept.as_ref().is_some_and(|kept| kept.durable) {
@@ -268,7 +301,10 @@ impl Attempt {
             let file = space.on_disk(0, "create", &path, || File::create_new(&path))?;
             let writer = PartWriter::new(&self.profile);
             let pending = Vec::new();
-            self.open = Some(OpenPart { writer, file, path, number, bytes: 0, pending });
+            let (messages, data_bytes) = (0, None);
+            let part =
+                OpenPart { writer, file, path, number, bytes: 0, pending, messages, data_bytes };
+            self.open = Some(part);
         }
         Ok(self.open.as_mut().expect("opened just above"))
     }
@@ -283,7 +319,9 @@ impl Attempt {
 
     fn put_away(&mut self) {
         if let Some(part) = self.open.take() {
-            self.closed.push(PartInfo { name: part_name(part.number), bytes: part.bytes });
+            let OpenPart { number, bytes, messages, data_bytes, .. } = part;
+            let (name, data_bytes) = (part_name(number), data_bytes.unwrap_or(bytes));
+            self.closed.push(PartInfo { name, bytes, data_bytes, messages });
         }
     }
 }

@@ -67,6 +67,11 @@ pub(crate) struct Written<'a> {
     pub(crate) index: &'a Index,
 }
 
+/// The file's text.
+pub(crate) fn to_json(written: &Written<'_>) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&Complete::of(written))
+}
+
 /// Writes the file into an attempt's folder, so that it outlives the system where it must; after
 /// an error it is not there.
 pub(crate) fn write(
@@ -75,43 +80,7 @@ pub(crate) fn write(
     durable: bool,
     charge: &Charge,
 ) -> Result<(), StoreError> {
-    let Written { name, parts, index } = *written;
-    let mut schemas = BTreeMap::new();
-    for channel in index.channels.values() {
-        if let Some(schema) = &channel.def.schema {
-            schemas.entry(channel.schema_id).or_insert(schema);
-        }
-    }
-    let complete = Complete {
-        layout: LAYOUT,
-        name: name.to_owned(),
-        profile: index.profile.clone(),
-        parts: parts.to_vec(),
-        schemas: schemas
-            .into_iter()
-            .map(|(id, schema)| Schema {
-                id,
-                name: schema.name.clone(),
-                encoding: schema.encoding.clone(),
-                data: STANDARD.encode(&schema.data),
-            })
-            .collect(),
-        channels: index
-            .channels
-            .values()
-            .map(|channel| Channel {
-                id: channel.id,
-                schema_id: channel.schema_id,
-                topic: channel.def.topic.clone(),
-                message_encoding: channel.def.message_encoding.clone(),
-                metadata: channel.def.metadata.clone(),
-            })
-            .collect(),
-        chunks: index.chunks.clone(),
-        metadata: index.metadata.clone(),
-        attachments: index.attachments.clone(),
-        problems: index.problems.clone(),
-    };
+    let complete = Complete::of(written);
     let path = folder.join(COMPLETE);
     let mut length = Length(0);
     serde_json::to_writer(&mut length, &complete)
@@ -123,6 +92,48 @@ pub(crate) fn write(
         }
         written
     })
+}
+
+impl Complete {
+    fn of(written: &Written<'_>) -> Complete {
+        let Written { name, parts, index } = *written;
+        let mut schemas = BTreeMap::new();
+        for channel in index.channels.values() {
+            if let Some(schema) = &channel.def.schema {
+                schemas.entry(channel.schema_id).or_insert(schema);
+            }
+        }
+        Complete {
+            layout: LAYOUT,
+            name: name.to_owned(),
+            profile: index.profile.clone(),
+            parts: parts.to_vec(),
+            schemas: schemas
+                .into_iter()
+                .map(|(id, schema)| Schema {
+                    id,
+                    name: schema.name.clone(),
+                    encoding: schema.encoding.clone(),
+                    data: STANDARD.encode(&schema.data),
+                })
+                .collect(),
+            channels: index
+                .channels
+                .values()
+                .map(|channel| Channel {
+                    id: channel.id,
+                    schema_id: channel.schema_id,
+                    topic: channel.def.topic.clone(),
+                    message_encoding: channel.def.message_encoding.clone(),
+                    metadata: channel.def.metadata.clone(),
+                })
+                .collect(),
+            chunks: index.chunks.clone(),
+            metadata: index.metadata.clone(),
+            attachments: index.attachments.clone(),
+            problems: index.problems.clone(),
+        }
+    }
 }
 
 fn write_json(path: &Path, complete: &Complete, durable: bool) -> io::Result<()> {
@@ -177,6 +188,24 @@ pub(crate) fn name(folder: &Path) -> Option<String> {
     Some(named.name)
 }
 
+/// The same, of the file's text.
+pub(crate) fn name_of(text: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    let named: Named = serde_json::from_slice(text).ok()?;
+    Some(named.name).filter(|name| !name.is_empty())
+}
+
+/// What the file's text says, and which parts it lists.
+pub(crate) fn parse(text: &[u8]) -> Result<(Index, Vec<PartInfo>), String> {
+    let complete: Complete = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    check_places(&complete)?;
+    let parts = complete.parts.clone();
+    Ok((index(complete)?, parts))
+}
+
 /// Reads the file back, and checks that the parts that it lists are there.
 pub(crate) fn read(folder: &Path) -> Result<Index, Unusable> {
     let text = fs::read(folder.join(COMPLETE)).map_err(|error| match error.kind() {
@@ -190,9 +219,7 @@ pub(crate) fn read(folder: &Path) -> Result<Index, Unusable> {
 
 /// Whether every part is there as it was written, and every chunk lies within one.
 fn check_parts(folder: &Path, complete: &Complete) -> Result<(), Unusable> {
-    if complete.layout != LAYOUT {
-        return Err(format!("layout {} is not {LAYOUT}", complete.layout).into());
-    }
+    check_places(complete)?;
     for part in &complete.parts {
         let bytes = match fs::metadata(folder.join(&part.name)) {
             Ok(found) => found.len(),
@@ -207,10 +234,18 @@ fn check_parts(folder: &Path, complete: &Complete) -> Result<(), Unusable> {
             );
         }
     }
+    Ok(())
+}
+
+/// Whether the layout is ours, and every chunk and attachment lies within a part.
+fn check_places(complete: &Complete) -> Result<(), String> {
+    if complete.layout != LAYOUT {
+        return Err(format!("layout {} is not {LAYOUT}", complete.layout));
+    }
     for chunk in &complete.chunks {
         check_position(complete, &chunk.position)?;
         if chunk.position.range.len() != chunk.descriptor.stored_bytes() {
-            return Err("a chunk has another length than its descriptor".to_owned().into());
+            return Err("a chunk has another length than its descriptor".to_owned());
         }
     }
     for attachment in &complete.attachments {
@@ -219,13 +254,13 @@ fn check_parts(folder: &Path, complete: &Complete) -> Result<(), Unusable> {
     Ok(())
 }
 
-fn check_position(complete: &Complete, position: &Position) -> Result<(), Unusable> {
+fn check_position(complete: &Complete, position: &Position) -> Result<(), String> {
     let fits = (position.part as usize)
         .checked_sub(1)
         .and_then(|at| complete.parts.get(at))
         .is_some_and(|part| position.range.end <= part.bytes);
     if !fits || position.range.start > position.range.end {
-        return Err(format!("something lies outside part {}", position.part).into());
+        return Err(format!("something lies outside part {}", position.part));
     }
     Ok(())
 }

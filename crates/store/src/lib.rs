@@ -15,9 +15,13 @@
 //! is being read in this process is not evicted; the folder of a dead process is removed by the
 //! next one that starts.
 //!
-//! Everything here blocks: call it off the async threads.
+//! [`Bucket`] is where several replicas share what they loaded.
+//!
+//! What lies on the disk is read and written in blocking calls: make them off the async threads.
+//! What concerns the bucket is async.
 
 mod attempt;
+mod bucket;
 mod charge;
 mod complete;
 mod descriptors;
@@ -33,6 +37,11 @@ mod space;
 mod used;
 
 pub use attempt::Attempt;
+pub use bucket::{
+    AttemptName, Bucket, BucketConfig, BucketEntry, BucketError, BucketErrorKind, BucketProvider,
+    ClosedPart, Look, Pulse, RemoteParts, RemoteSource, ReplicaId, Running, RunningPart,
+    RunningState, Sign, UploadError,
+};
 pub use disk_store::{DiskStore, FoundSource, StoreConfig};
 pub use error::StoreError;
 pub use files::SourceFiles;

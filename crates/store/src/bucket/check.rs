@@ -1,0 +1,56 @@
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+
+use super::{Bucket, BucketError, BucketErrorKind};
+
+impl Bucket {
+    /// Whether the bucket can be used: listed, created in, read, and removed from. What it lacks
+    /// is named. Whether it refuses to create an object that exists is found out on the way;
+    /// one that does not is used all the same.
+    pub async fn check(&self) -> Result<(), BucketError> {
+        let sources = self.path("sources");
+        if let Some(Err(error)) = self.store().list(Some(&sources)).next().await {
+            let error = BucketError::of("list", &sources, &error);
+            // Nothing has to be there; that the bucket itself is missing is told as this.
+            return Err(error);
+        }
+        let path = self.path(&format!("checks/{}", self.replica()));
+        let body = Bytes::from_static(b"is this bucket fit for use?");
+        // One of this name is left by an earlier check.
+        let created = self.create(&path, body.clone()).await?;
+        let found = self.get(&path).await?;
+        if found.is_none_or(|(found, _)| created && found != body) {
+            return Err(BucketError::unusable(&path, "what was written there is not read back"));
+        }
+        let refuses = !self.create(&path, body).await?;
+        if self.0.ignores_conditions.swap(!refuses, Ordering::Relaxed) == refuses && !refuses {
+            tracing::warn!(
+                bucket = self.name(),
+                "the store creates objects that exist already; a source may be loaded by more than one replica"
+            );
+        }
+        // Whoever may not remove cannot clean up; the bucket's own lifecycle does that then.
+        if let Err(error) = self.delete(&path).await {
+            tracing::warn!(bucket = self.name(), %error, "superseded objects stay until the bucket's lifecycle removes them");
+        }
+        Ok(())
+    }
+
+    /// Whether the store was caught creating an object that existed.
+    pub fn overwrites_in_silence(&self) -> bool {
+        self.ignores_conditions()
+    }
+}
+
+impl BucketError {
+    /// Whether it says that the configuration is wrong, rather than that the bucket cannot be
+    /// reached now.
+    pub fn is_misconfiguration(&self) -> bool {
+        matches!(
+            self.kind(),
+            BucketErrorKind::NotFound | BucketErrorKind::Refused | BucketErrorKind::Misconfigured
+        )
+    }
+}

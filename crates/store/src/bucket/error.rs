@@ -1,0 +1,123 @@
+use object_store::path::Path;
+use rdl_model::ErrorKind;
+
+/// How much of what a store answers is told to people, in bytes.
+const TOLD_BYTES: usize = 300;
+
+/// Why the bucket did not do what it was asked to.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("cannot {action} {path} in the bucket: {what}")]
+pub struct BucketError {
+    action: &'static str,
+    path: String,
+    kind: BucketErrorKind,
+    what: String,
+}
+
+/// What kind of trouble it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BucketErrorKind {
+    /// There is no such object, or no such bucket.
+    NotFound,
+    /// There is one already.
+    AlreadyExists,
+    /// The credentials are wrong, or do not allow it.
+    Refused,
+    /// What was found is not what was written there.
+    Damaged,
+    /// It cannot be told, and may pass.
+    Unavailable,
+    /// The configuration names something that cannot be.
+    Misconfigured,
+}
+
+impl BucketError {
+    pub(super) fn of(
+        action: &'static str,
+        path: &Path,
+        error: &object_store::Error,
+    ) -> BucketError {
+        use object_store::Error;
+        let kind = match error {
+            Error::NotFound { .. } => BucketErrorKind::NotFound,
+            Error::AlreadyExists { .. } | Error::Precondition { .. } => {
+                BucketErrorKind::AlreadyExists
+            }
+            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+                BucketErrorKind::Refused
+            }
+            _ => BucketErrorKind::Unavailable,
+        };
+        BucketError { action, path: path.to_string(), kind, what: told(error) }
+    }
+
+    pub(super) fn unusable(path: &Path, what: &str) -> BucketError {
+        let kind = BucketErrorKind::Damaged;
+        BucketError { action: "use", path: path.to_string(), kind, what: what.to_owned() }
+    }
+
+    pub(super) fn misconfigured(what: impl std::fmt::Display) -> BucketError {
+        let kind = BucketErrorKind::Misconfigured;
+        BucketError { action: "use", path: "anything".into(), kind, what: what.to_string() }
+    }
+
+    /// What kind of trouble it is.
+    pub fn kind(&self) -> BucketErrorKind {
+        self.kind
+    }
+
+    /// Whether a further try may do better.
+    pub fn may_pass(&self) -> bool {
+        matches!(self.kind, BucketErrorKind::Unavailable | BucketErrorKind::Refused)
+    }
+
+    /// What it means to whoever asked for a recording.
+    pub fn error_kind(&self) -> ErrorKind {
+        ErrorKind::Unavailable
+    }
+}
+
+/// What the store said, innermost first, without the queries of URLs: they may hold signatures.
+fn told(error: &object_store::Error) -> String {
+    let mut text = without_queries(&error.to_string());
+    text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.len() > TOLD_BYTES {
+        let end = (0..=TOLD_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+fn without_queries(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut in_query = false;
+    for word in text.split_inclusive(|end: char| end.is_whitespace() || "\"'()<>".contains(end)) {
+        match word.find('?') {
+            Some(at) if word[..at].contains("://") => {
+                kept.push_str(&word[..at]);
+                in_query =
+                    !word.ends_with(|end: char| end.is_whitespace() || "\"'()<>".contains(end));
+                if !in_query {
+                    kept.extend(word.chars().last());
+                }
+            }
+            _ if in_query => in_query = false,
+            _ => kept.push_str(word),
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_of_urls_are_not_told() {
+        let text = "Error performing GET https://a.blob/x/y?sig=SECRET&se=1 in 3ms - (http://h/p?token=T) done?";
+        let told = without_queries(text);
+        assert!(!told.contains("SECRET") && !told.contains("token"), "{told}");
+        assert!(told.contains("https://a.blob/x/y in 3ms") && told.ends_with("done?"), "{told}");
+    }
+}

@@ -1,0 +1,120 @@
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use rdl_model::{SourceKey, SourceKeyHasher};
+
+/// One process among those that share a bucket: 16 hexadecimal digits that nobody else has.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplicaId(u64);
+
+impl ReplicaId {
+    pub(super) fn new() -> ReplicaId {
+        ReplicaId(unlikely_number())
+    }
+}
+
+/// A number that no other call in any process is likely to get.
+fn unlikely_number() -> u64 {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    use std::hash::{BuildHasher as _, Hasher as _};
+    // Seeded by the system.
+    let mut hasher = std::hash::RandomState::new().build_hasher();
+    hasher.write_u32(std::process::id());
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let call = CALLS.fetch_add(1, Ordering::Relaxed);
+    let key = SourceKeyHasher::new()
+        .field(hasher.finish().to_le_bytes())
+        .field(now.as_nanos().to_le_bytes())
+        .field(call.to_le_bytes())
+        .finish();
+    u64::from_le_bytes(key.0[..8].try_into().expect("a key has 32 bytes"))
+}
+
+impl fmt::Display for ReplicaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for ReplicaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One attempt at one epoch of a source: `<epoch>-<id>`, a name that nobody else writes under.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttemptName {
+    /// What is loaded.
+    pub key: SourceKey,
+    /// Which try at it.
+    pub epoch: u32,
+    id: u64,
+}
+
+impl AttemptName {
+    /// A new attempt at this epoch.
+    pub fn new(key: SourceKey, epoch: u32) -> AttemptName {
+        AttemptName { key, epoch, id: unlikely_number() }
+    }
+
+    /// The folder `<epoch>-<id>` of a key.
+    pub(super) fn parse(key: SourceKey, folder: &str) -> Option<AttemptName> {
+        let (epoch, id) = folder.split_once('-')?;
+        let id = u64::from_str_radix(id, 16).ok().filter(|_| id.len() == 16)?;
+        Some(AttemptName { key, epoch: parse_epoch(epoch)?, id })
+    }
+
+    /// Its folder's name within that of its source.
+    pub(super) fn folder(&self) -> String {
+        format!("{:08}-{:016x}", self.epoch, self.id)
+    }
+}
+
+impl fmt::Display for AttemptName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.folder())
+    }
+}
+
+impl fmt::Debug for AttemptName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The name of an epoch's claim.
+pub(super) fn claim_name(epoch: u32) -> String {
+    format!("{epoch:08}{CLAIM}")
+}
+
+/// The epoch of a claim's name.
+pub(super) fn claimed_epoch(name: &str) -> Option<u32> {
+    parse_epoch(name.strip_suffix(CLAIM)?)
+}
+
+const CLAIM: &str = ".claim";
+
+fn parse_epoch(digits: &str) -> Option<u32> {
+    (digits.len() == 8).then(|| u32::from_str(digits).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_back_and_others_refused() {
+        let key = SourceKeyHasher::new().field("x").finish();
+        let name = AttemptName::new(key, 7);
+        assert_eq!(AttemptName::parse(key, &name.folder()), Some(name.clone()));
+        assert_ne!(AttemptName::new(key, 7), name);
+        for other in ["", "7-1", "00000007-", "00000007-xyz", "0000007-0123456789abcdef", "tmp"] {
+            assert_eq!(AttemptName::parse(key, other), None, "{other}");
+        }
+        assert_eq!(claimed_epoch(&claim_name(12)), Some(12));
+        assert_eq!(claimed_epoch("12.claim"), None);
+    }
+}

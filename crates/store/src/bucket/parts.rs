@@ -1,0 +1,207 @@
+//! Parts in the bucket: written one by one, and read by ranges.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::Bytes;
+use object_store::{ObjectStoreExt as _, PutPayload};
+use rdl_mcap_io::Position;
+use rdl_model::ByteRange;
+
+use super::{AttemptName, Bucket, BucketError, BucketErrorKind, RunningPart};
+use crate::attempt::PartInfo;
+use crate::{SourceFiles, StoreError};
+
+/// A part larger than this is sent in pieces of this size, in bytes.
+const UPLOAD_PIECE_BYTES: u64 = 8 << 20;
+
+/// For how long what cannot be read now is asked for again: trouble with the bucket slows a
+/// response down, and does not break it.
+const PATIENCE: Duration = Duration::from_secs(60);
+const FIRST_BACKOFF: Duration = Duration::from_millis(200);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+
+/// The parts of one complete attempt, addressed as if they lay one behind the other.
+#[derive(Clone, Debug)]
+pub struct RemoteParts {
+    bucket: Bucket,
+    attempt: AttemptName,
+    names: Vec<String>,
+    /// Where each part begins, and at last where all of them end.
+    starts: Vec<u64>,
+}
+
+impl RemoteParts {
+    pub(super) fn new(bucket: Bucket, attempt: AttemptName, parts: &[PartInfo]) -> RemoteParts {
+        let mut starts = vec![0];
+        for part in parts {
+            starts.push(starts[starts.len() - 1] + part.bytes);
+        }
+        let names = parts.iter().map(|part| part.name.clone()).collect();
+        RemoteParts { bucket, attempt, names, starts }
+    }
+
+    /// Whose parts they are.
+    pub fn attempt(&self) -> &AttemptName {
+        &self.attempt
+    }
+
+    /// Where a position lies among all parts; `None` where there is no such part.
+    pub fn place(&self, position: Position) -> Option<ByteRange> {
+        let at = (position.part as usize).checked_sub(1)?;
+        let start = *self.starts.get(at)?;
+        let range = ByteRange {
+            start: start.checked_add(position.range.start)?,
+            end: start.checked_add(position.range.end)?,
+        };
+        (range.end <= *self.starts.get(at + 1)?).then_some(range)
+    }
+
+    /// Reads bytes that may span parts. What cannot be had now is asked for again for a minute.
+    pub async fn read(&self, range: ByteRange) -> Result<Bytes, BucketError> {
+        let mut pieces = Vec::new();
+        for at in 0..self.names.len() {
+            let (start, end) = (self.starts[at], self.starts[at + 1]);
+            let from = range.start.max(start);
+            let to = range.end.min(end);
+            if from < to {
+                pieces.push(self.read_part(&self.names[at], from - start..to - start).await?);
+            }
+        }
+        Ok(if pieces.len() == 1 { pieces.remove(0) } else { pieces.concat().into() })
+    }
+
+    async fn read_part(&self, name: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
+        let path = self.bucket.attempt_path(&self.attempt, name);
+        let wanted = range.end - range.start;
+        let give_up = tokio::time::Instant::now() + PATIENCE;
+        let mut backoff = FIRST_BACKOFF;
+        loop {
+            let read = self.bucket.store().get_range(&path, range.clone()).await;
+            let error = match read {
+                Ok(bytes) if bytes.len() as u64 == wanted => return Ok(bytes),
+                Ok(bytes) => {
+                    let what = format!("{} bytes came of {wanted}", bytes.len());
+                    return Err(BucketError::unusable(&path, &what));
+                }
+                Err(error) => BucketError::of("read", &path, &error),
+            };
+            if !error.may_pass() || tokio::time::Instant::now() >= give_up {
+                return Err(error);
+            }
+            tracing::debug!(%error, "reading the bucket again");
+            tokio::time::sleep(backoff).await;
+            backoff = (backoff * 2).min(LONGEST_BACKOFF);
+        }
+    }
+
+    /// Removes what cannot be used any more, so that the source is loaded again. Whoever reads it
+    /// finds it gone.
+    pub async fn forget(&self) -> Result<(), BucketError> {
+        tracing::warn!(attempt = %self.attempt, "a source in the bucket is not whole any more; it is removed");
+        self.bucket.remove(&self.attempt).await
+    }
+}
+
+impl Bucket {
+    /// Writes a closed part, `number` from 1, from where it lies on the disk. Memory holds one
+    /// piece of at most 8 MiB.
+    pub async fn put_part(
+        &self,
+        attempt: &AttemptName,
+        part: &ClosedPart,
+        files: &std::sync::Arc<SourceFiles>,
+    ) -> Result<u32, UploadError> {
+        let path = self.attempt_path(attempt, &part.name);
+        let mut hasher = crc32fast::Hasher::new();
+        let failed = |error| UploadError::Bucket(BucketError::of("write", &path, &error));
+        if part.bytes <= UPLOAD_PIECE_BYTES {
+            let piece = piece(files, part.number, 0, part.bytes).await?;
+            hasher.update(&piece);
+            self.store().put(&path, PutPayload::from_bytes(piece)).await.map_err(failed)?;
+            return Ok(hasher.finalize());
+        }
+        let mut upload = self.store().put_multipart(&path).await.map_err(failed)?;
+        let mut at = 0;
+        while at < part.bytes {
+            let bytes = UPLOAD_PIECE_BYTES.min(part.bytes - at);
+            let sent = async {
+                let piece = piece(files, part.number, at, bytes).await?;
+                hasher.update(&piece);
+                upload.put_part(PutPayload::from_bytes(piece)).await.map_err(failed)
+            };
+            if let Err(error) = sent.await {
+                // Else the pieces stay until the bucket's lifecycle removes them.
+                let _ = upload.abort().await;
+                return Err(error);
+            }
+            at += bytes;
+        }
+        upload.complete().await.map_err(failed)?;
+        Ok(hasher.finalize())
+    }
+
+    /// The data section of a part of a running attempt, its header included; checked against what
+    /// `running.json` says of it.
+    pub async fn part_data(
+        &self,
+        attempt: &AttemptName,
+        part: &RunningPart,
+    ) -> Result<Bytes, BucketError> {
+        let path = self.attempt_path(attempt, &part.name);
+        let read = self.store().get_range(&path, 0..part.bytes).await;
+        let bytes = read.map_err(|error| BucketError::of("read", &path, &error))?;
+        if bytes.len() as u64 != part.bytes || crc32fast::hash(&bytes) != part.crc {
+            return Err(BucketError::unusable(&path, "it is not what was written"));
+        }
+        match usize::try_from(part.data_bytes) {
+            Ok(data) if data <= bytes.len() => Ok(bytes.slice(..data)),
+            _ => Err(BucketError::unusable(&path, "its data ends behind it")),
+        }
+    }
+}
+
+/// A closed part of an attempt on the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClosedPart {
+    /// Its ordinal, from 1.
+    pub number: u32,
+    /// Its file's name.
+    pub name: String,
+    /// How long it is.
+    pub bytes: u64,
+    /// How much of it lies before its data end record.
+    pub data_bytes: u64,
+    /// How many messages it has.
+    pub messages: u64,
+}
+
+/// Why a part was not written to the bucket.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// It cannot be read from the disk any more.
+    #[error(transparent)]
+    Disk(#[from] StoreError),
+    /// The bucket did not take it.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+}
+
+impl UploadError {
+    /// Whether a further try may do better.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Bucket(error) if error.kind() != BucketErrorKind::Misconfigured)
+    }
+}
+
+async fn piece(
+    files: &std::sync::Arc<SourceFiles>,
+    part: u32,
+    start: u64,
+    bytes: u64,
+) -> Result<Bytes, StoreError> {
+    let files = files.clone();
+    let position = Position { part, range: ByteRange::at(start, bytes) };
+    let read = tokio::task::spawn_blocking(move || files.read(position)).await;
+    read.unwrap_or_else(|_| Err(StoreError::Discarded { part }))
+}

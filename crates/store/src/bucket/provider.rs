@@ -1,0 +1,184 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::memory::InMemory;
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+
+use super::BucketError;
+
+/// Which bucket, and how to reach it.
+#[derive(Clone)]
+pub struct BucketConfig {
+    /// Whose.
+    pub provider: BucketProvider,
+    /// The bucket's (container's) name.
+    pub name: String,
+    /// What comes before every object's name; may be empty.
+    pub prefix: String,
+}
+
+/// Whose bucket it is, with what the environment of that provider does not tell.
+///
+/// The providers' own variables are heeded too: `AWS_*` with web identity and the instance's
+/// metadata, `GOOGLE_APPLICATION_CREDENTIALS` or the metadata server, `AZURE_*` with workload
+/// identity.
+#[derive(Clone)]
+pub enum BucketProvider {
+    /// Amazon S3.
+    Aws {
+        /// The region; `None` takes it from the environment.
+        region: Option<String>,
+    },
+    /// Any store that speaks S3.
+    S3Compatible {
+        /// Its URL; buckets are addressed in the path.
+        url: String,
+        /// The region that requests are signed for.
+        region: Option<String>,
+        /// Whose key.
+        access_key_id: String,
+        /// The key.
+        secret_access_key: String,
+    },
+    /// Google Cloud Storage.
+    GoogleCloud {
+        /// The credentials file; `None` asks the metadata server.
+        credentials: Option<String>,
+    },
+    /// Azure Blob Storage.
+    Azure {
+        /// The storage account.
+        account: String,
+        /// Its URL, where that is not the usual one.
+        url: Option<String>,
+    },
+    /// In memory, for tests of what lies above.
+    Memory,
+}
+
+/// Secrets are not shown.
+impl std::fmt::Debug for BucketConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let provider = match self.provider {
+            BucketProvider::Aws { .. } => "aws",
+            BucketProvider::S3Compatible { .. } => "s3_compatible",
+            BucketProvider::GoogleCloud { .. } => "google_cloud",
+            BucketProvider::Azure { .. } => "azure",
+            BucketProvider::Memory => "memory",
+        };
+        f.debug_struct("BucketConfig")
+            .field("provider", &provider)
+            .field("name", &self.name)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request is tried again for this long; above that whoever asked decides.
+const TRIES_FOR: Duration = Duration::from_secs(5);
+const TRIES: usize = 4;
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// A part of 8 MiB has to get through a slow line within this time.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+pub(super) fn store(config: &BucketConfig) -> Result<Arc<dyn ObjectStore>, BucketError> {
+    let wrong = |error: object_store::Error| BucketError::misconfigured(error);
+    let store: Arc<dyn ObjectStore> = match &config.provider {
+        BucketProvider::Aws { region } => {
+            let mut builder = AmazonS3Builder::from_env()
+                .with_bucket_name(&config.name)
+                .with_client_options(client(false))
+                .with_retry(retries());
+            if let Some(region) = region {
+                builder = builder.with_region(region);
+            }
+            Arc::new(builder.build().map_err(wrong)?)
+        }
+        BucketProvider::S3Compatible { url, region, access_key_id, secret_access_key } => {
+            let mut builder = AmazonS3Builder::new()
+                .with_bucket_name(&config.name)
+                .with_endpoint(url)
+                .with_access_key_id(access_key_id)
+                .with_secret_access_key(secret_access_key)
+                .with_client_options(client(is_plain(url)))
+                .with_retry(retries());
+            if let Some(region) = region {
+                builder = builder.with_region(region);
+            }
+            Arc::new(builder.build().map_err(wrong)?)
+        }
+        BucketProvider::GoogleCloud { credentials } => {
+            let mut builder = GoogleCloudStorageBuilder::new()
+                .with_bucket_name(&config.name)
+                .with_client_options(client(false))
+                .with_retry(retries());
+            if let Some(path) = credentials {
+                builder = with_credentials(builder, path)?;
+            }
+            Arc::new(builder.build().map_err(wrong)?)
+        }
+        BucketProvider::Azure { account, url } => {
+            let mut builder = MicrosoftAzureBuilder::from_env()
+                .with_account(account)
+                .with_container_name(&config.name)
+                .with_client_options(client(url.as_deref().is_some_and(is_plain)))
+                .with_retry(retries());
+            if let Some(url) = url {
+                builder = builder.with_endpoint(url.clone());
+            }
+            Arc::new(builder.build().map_err(wrong)?)
+        }
+        BucketProvider::Memory => Arc::new(InMemory::new()),
+    };
+    Ok(store)
+}
+
+/// A service account's key, or what `gcloud auth application-default login` wrote.
+fn with_credentials(
+    builder: GoogleCloudStorageBuilder,
+    path: &str,
+) -> Result<GoogleCloudStorageBuilder, BucketError> {
+    let unreadable = |error: &dyn std::fmt::Display| {
+        BucketError::misconfigured(format!("GOOGLE_APPLICATION_CREDENTIALS: {path}: {error}"))
+    };
+    let text = std::fs::read(path).map_err(|error| unreadable(&error))?;
+    let key: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|error| unreadable(&error))?;
+    if key.get("type").is_some_and(|kind| kind == "authorized_user") {
+        return Ok(builder.with_application_credentials(path));
+    }
+    // A key that names another server, as those for emulators do, may name a plain one.
+    let server = key.get("gcs_base_url").and_then(serde_json::Value::as_str);
+    let builder = builder.with_service_account_path(path);
+    Ok(match server {
+        Some(server) if is_plain(server) => builder.with_client_options(client(true)),
+        _ => builder,
+    })
+}
+
+fn is_plain(url: &str) -> bool {
+    url.starts_with("http://")
+}
+
+/// Proxies come from `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`.
+fn client(allow_http: bool) -> ClientOptions {
+    ClientOptions::new()
+        .with_allow_http(allow_http)
+        .with_connect_timeout(CONNECT_WITHIN)
+        .with_timeout(ANSWER_WITHIN)
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(2),
+            base: 2.0,
+        },
+        max_retries: TRIES,
+        retry_timeout: TRIES_FOR,
+    }
+}

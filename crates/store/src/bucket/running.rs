@@ -1,0 +1,50 @@
+use serde::{Deserialize, Serialize};
+
+/// `running.json`: what an attempt has so far. Its owner alone rewrites it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Running {
+    /// Another number at each write; as long as it changes, the attempt is alive.
+    pub counter: u64,
+    /// Whether it goes on.
+    pub state: RunningState,
+    /// The parts that lie in the bucket, from the first on.
+    pub parts: Vec<RunningPart>,
+}
+
+/// Whether an attempt goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunningState {
+    /// It does.
+    Loading,
+    /// All its parts are there, and `complete.json` comes next.
+    Finished,
+    /// Its owner has given it up: whoever needs the source may claim it at once.
+    Released,
+}
+
+/// A part of a running attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunningPart {
+    /// Its name in the attempt's folder.
+    pub name: String,
+    /// How long it is.
+    pub bytes: u64,
+    /// How much of it lies before its data end record.
+    pub data_bytes: u64,
+    /// CRC-32 of all of it.
+    pub crc: u32,
+    /// How many messages lie in the parts before it.
+    pub first_message: u64,
+    /// How many messages it has.
+    pub messages: u64,
+}
+
+impl Running {
+    /// Of an attempt that has nothing yet.
+    pub fn begun() -> Running {
+        Running { counter: 0, state: RunningState::Loading, parts: Vec::new() }
+    }
+}

@@ -1,4 +1,4 @@
-# Two commands do everything on a fresh machine with Rust (https://rustup.rs) and Python 3.9 or newer:
+# Two commands do everything on a fresh machine with Rust (https://rustup.rs) and Python 3.10 or newer:
 #   make demo   builds the loader and plays a generated drive
 #   make test   checks the formatting and the lints and runs every test
 # Both install what they need and say so.
@@ -10,13 +10,14 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 REQUIREMENTS := tests/python/requirements.txt
+NODE_MODULES := tests/node/node_modules
 SDK_BACKEND := tests/foxglove-sdk-backend/Cargo.toml
 
 BENCH_VENV := bench/.venv
 BENCH_PYTHON := $(BENCH_VENV)/bin/python
 BENCH_REQUIREMENTS := bench/compare/requirements.txt
 
-.PHONY: help demo test lint unit outside bench bench-smoke bench-tools cargo nginx docs soak clean
+.PHONY: help demo test lint unit outside bench bench-smoke bench-tools cargo nginx node docs soak clean
 
 help:
 	@echo "make demo   build the loader and play a generated drive"
@@ -35,9 +36,10 @@ lint: cargo
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-# One run of cargo: the tests against the real binary need the tools of the other two targets.
-unit: cargo nginx outside
-	RDL_TEST_PYTHON=$(abspath $(PYTHON)) RDL_TEST_SDK_BACKENDS=$(abspath target/sdk-backend) \
+# One run of cargo: the tests against real programs need what the other targets install.
+unit: cargo nginx outside $(NODE_MODULES)/.package-lock.json
+	RDL_TEST_PYTHON=$(abspath $(PYTHON)) RDL_TEST_NODE_MODULES=$(abspath $(NODE_MODULES)) \
+	RDL_TEST_SDK_BACKENDS=$(abspath target/sdk-backend) \
 		cargo test --workspace --locked
 
 # A data backend written with Foxglove's SDK, as its users write one: with its zstd and without.
@@ -69,7 +71,7 @@ $(BENCH_PYTHON): $(BENCH_REQUIREMENTS)
 	@touch $(BENCH_PYTHON)
 
 $(PYTHON): $(REQUIREMENTS)
-	@echo "installing the MCAP readers that the tests use into $(VENV) (pip)"
+	@echo "installing MCAP readers and moto, an S3 server, into $(VENV) (pip)"
 	python3 -m venv $(VENV) || { \
 		echo "installing python3-venv (apt)"; \
 		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
@@ -77,6 +79,12 @@ $(PYTHON): $(REQUIREMENTS)
 		python3 -m venv $(VENV); }
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
 	@touch $(PYTHON)
+
+# npm writes this file when it is done.
+$(NODE_MODULES)/.package-lock.json: tests/node/package.json tests/node/package-lock.json | node
+	@echo "installing Azurite, a server that speaks as Azure's blob store, into $(NODE_MODULES) (npm)"
+	npm ci --prefix tests/node --no-audit --no-fund --loglevel=error
+	@touch $@
 
 cargo:
 	@command -v cargo >/dev/null || { echo "Rust is needed: see https://rustup.rs" >&2; exit 1; }
@@ -87,6 +95,13 @@ nginx:
 		echo "installing nginx-light (apt)"; \
 		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
 		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends nginx-light; }
+
+# Azurite runs on Node.js 18 or newer.
+node:
+	@{ command -v node && command -v npm; } >/dev/null || { \
+		echo "installing nodejs and npm (apt)"; \
+		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
+		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends nodejs npm; }
 
 docs: cargo
 	UPDATE_DOCS=1 cargo test --workspace --locked docs_
@@ -99,4 +114,4 @@ soak: cargo
 
 clean:
 	cargo clean
-	rm -rf $(VENV) $(BENCH_VENV)
+	rm -rf $(VENV) $(BENCH_VENV) $(NODE_MODULES)

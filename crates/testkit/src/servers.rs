@@ -1,0 +1,37 @@
+//! Object stores that run beside a test, and a proxy that slows them down or cuts them off.
+//!
+//! [`S3Server`] is [moto](https://docs.getmoto.org) and [`AzureServer`] is
+//! [Azurite](https://github.com/Azure/Azurite): programs of others. [`GcsServer`] is a fake of our
+//! own and no evidence about the real service. Each listens on a free port of the loopback
+//! interface, keeps everything in memory and is killed when dropped. A store that hangs is a
+//! frozen process ([`Process::freeze`]); one that is out of reach is behind a [`TcpProxy`].
+//!
+//! `make test` installs them and says where they are: `RDL_TEST_PYTHON` is a Python with the
+//! packages of `tests/python/requirements.txt`, `RDL_TEST_NODE_MODULES` the folder that `npm ci`
+//! fills in `tests/node`.
+
+mod azure;
+mod freeze;
+mod gcs;
+mod s3;
+mod send;
+mod tcp_proxy;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+
+pub use azure::AzureServer;
+pub use gcs::GcsServer;
+pub use s3::S3Server;
+pub use send::send;
+pub use tcp_proxy::TcpProxy;
+
+#[cfg(doc)]
+use crate::Process;
+
+/// The path that `make test` gives in this variable.
+fn needed(variable: &str) -> anyhow::Result<PathBuf> {
+    let value = std::env::var_os(variable);
+    value.map(PathBuf::from).with_context(|| format!("{variable} is not set: run `make test`"))
+}

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use rdl_fetch::FetchConfig;
+use rdl_mcap_io::Limits;
 use rdl_store::{BucketConfig, StoreConfig};
 
 /// Everything that an [`Engine`](crate::Engine) is told at start.
@@ -32,6 +33,15 @@ pub struct EngineConfig {
 }
 
 impl EngineConfig {
+    /// What a chunk of a source may be.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            max_chunk_bytes: self.max_chunk_bytes,
+            max_message_bytes: self.max_message_bytes,
+            ..Limits::default()
+        }
+    }
+
     /// The defaults, over this manifest endpoint's configuration.
     pub fn new(fetch: FetchConfig) -> EngineConfig {
         EngineConfig {

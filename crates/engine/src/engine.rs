@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use rdl_fetch::{Access, HttpClient, ManifestClient, ManifestParams, Token};
 use rdl_model::Nanos;
-use rdl_store::DiskStore;
+use rdl_store::{Bucket, DiskStore};
 use rdl_wire::Source as DeclaredSource;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use crate::ranged::FetchedGroups;
 use crate::recording::{RecordedSource, Recording};
 use crate::registry::Registry;
 use crate::shared::Shared;
+use crate::sharing::{BucketWatch, Sharing};
 use crate::source::{Source, Start};
 use crate::viewers::{Grant, Interest, ViewerId};
 use crate::{EngineConfig, EngineError, SourceKind, ranged};
@@ -37,15 +38,31 @@ const TIDIED_EVERY: Duration = Duration::from_secs(1);
 pub struct Engine {
     shared: Arc<Shared>,
     manifests: Arc<ManifestClient>,
+    bucket: Option<BucketWatch>,
 }
 
 impl Engine {
-    /// Opens the disk store and gets ready to be asked. The data backend is not asked anything.
+    /// Opens the disk store, checks the bucket, and gets ready to be asked. The data backend is not
+    /// asked anything.
     pub async fn start(config: EngineConfig) -> Result<Arc<Engine>, EngineError> {
         let store_config = config.store.clone();
         let store = tokio::task::spawn_blocking(move || DiskStore::open(&store_config))
             .await
             .map_err(|_| EngineError::TaskDied)??;
+        let misconfigured = |error| EngineError::Misconfigured(Arc::new(error));
+        let bucket = match &config.bucket {
+            Some(bucket) => {
+                let bucket = Bucket::open(bucket).map_err(misconfigured)?;
+                Some((bucket.clone(), BucketWatch::begin(bucket).await.map_err(misconfigured)?))
+            }
+            None => None,
+        };
+        let sharing = bucket.as_ref().map(|(bucket, _)| Sharing {
+            bucket: bucket.clone(),
+            config: Arc::new(config.sharing.clone()),
+            silence: config.source_silence,
+        });
+        let bucket = bucket.map(|(_, watch)| watch);
         let fetch = Arc::new(config.fetch.clone());
         let http = HttpClient::new(fetch.clone())
             .map_err(|error| EngineError::Manifest(Arc::new(error)))?;
@@ -63,11 +80,15 @@ impl Engine {
             pressure: Pressure::new(),
             queue: LoadQueue::new(config.max_concurrent_loads),
             memory,
+            sharing,
             stopping: CancellationToken::new(),
             config,
         });
         shared.tasks.spawn(keep_tidy(shared.clone()));
-        Ok(Arc::new(Engine { shared, manifests }))
+        if let Some(bucket) = bucket.clone() {
+            shared.tasks.spawn(bucket.run(shared.stopping.clone()));
+        }
+        Ok(Arc::new(Engine { shared, manifests, bucket }))
     }
 
     /// Asks the manifest endpoint for a recording, with the caller's own token.
@@ -107,7 +128,10 @@ impl Engine {
         if self.shared.stopping.is_cancelled() {
             return Err("the loader is shutting down".into());
         }
-        Ok(())
+        match self.bucket.as_ref().and_then(BucketWatch::trouble) {
+            Some(trouble) => Err(trouble),
+            None => Ok(()),
+        }
     }
 
     /// Stops every load and waits for what runs; what is not complete is discarded.

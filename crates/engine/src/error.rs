@@ -4,7 +4,7 @@ use std::time::Duration;
 use rdl_fetch::FetchError;
 use rdl_mcap_io::{IntakeError, OutputError};
 use rdl_model::ErrorKind;
-use rdl_store::StoreError;
+use rdl_store::{BucketError, StoreError};
 
 /// Why a request cannot be answered, or not to its end. Cheap to clone: everyone who waits for a
 /// source is told the same.
@@ -62,6 +62,28 @@ pub enum EngineError {
         /// What is wrong with it.
         what: Arc<str>,
     },
+    /// Another replica loads a source, and gets nothing.
+    #[error(
+        "source {source_name}: the replica that loads it has had nothing new for {} s",
+        after.as_secs_f32()
+    )]
+    SilentLeader {
+        /// Which source.
+        source_name: Arc<str>,
+        /// For how long.
+        after: Duration,
+    },
+    /// What the bucket has of a source is damaged, or came damaged.
+    #[error("source {source_name}: its copy in the bucket is damaged: {what}; ask again")]
+    DamagedCopy {
+        /// Which source.
+        source_name: Arc<str>,
+        /// How.
+        what: Arc<str>,
+    },
+    /// The bucket cannot be used as it is configured.
+    #[error("{0}")]
+    Misconfigured(Arc<BucketError>),
     /// Every response that the memory limit allows is being served.
     #[error(
         "the memory for responses is spent (MEMORY_LIMIT_BYTES); ask again in a moment, ask \
@@ -119,18 +141,20 @@ impl EngineError {
                 | ErrorKind::TooLarge) => kind,
                 _ => ErrorKind::BadGateway,
             },
+            Self::SilentLeader { .. } => ErrorKind::GatewayTimeout,
             Self::Data { .. } | Self::KeepsBreaking { .. } | Self::NotRepeatable { .. } => {
                 ErrorKind::BadGateway
             }
             Self::Changed { .. }
             | Self::StoredChunk { .. }
+            | Self::DamagedCopy { .. }
             | Self::MemorySpent
             | Self::CutOff
             | Self::NoRoom { .. }
             | Self::ShuttingDown => ErrorKind::Unavailable,
             Self::Output(error) => error.kind(),
             Self::Store(error) => error.kind(),
-            Self::Threads(_) | Self::TaskDied => ErrorKind::Internal,
+            Self::Threads(_) | Self::Misconfigured(_) | Self::TaskDied => ErrorKind::Internal,
         }
     }
 

@@ -24,6 +24,7 @@ mod recording;
 mod registry;
 mod response;
 mod shared;
+mod sharing;
 mod source;
 mod viewers;
 

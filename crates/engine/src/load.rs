@@ -8,6 +8,7 @@
 //! Invariants: the generation is complete only after the last byte was verified and stored; what
 //! was published is never taken back within a generation; a body that differs gets a new one.
 
+mod body;
 mod connection;
 mod pace;
 mod room;
@@ -21,10 +22,12 @@ use std::time::Duration;
 use rdl_model::{Nanos, SourceKey};
 use tokio::time::Instant;
 
+use self::body::Asked;
 use self::connection::{Connection, Ended};
 use self::work::LoadWork;
 use crate::EngineError;
 use crate::shared::Shared;
+use crate::sharing::{Joined, Publisher, Role, Sharing};
 use crate::source::{Generation, Source};
 
 /// A source whose body differs this often from the one before it has failed. What differs is
@@ -86,7 +89,14 @@ impl Load {
         };
         let mut differences = 0;
         loop {
-            match self.one_body().await {
+            let role = match self.join().await {
+                Joined::Load(role) => role,
+                Joined::Complete(found) => {
+                    let limits = self.shared.config.limits();
+                    return self.generation.fill_from_bucket(found, limits, true);
+                }
+            };
+            match self.one_body(role).await {
                 Ok(BodyEnded::Complete) => return,
                 Ok(BodyEnded::Unwanted) => {
                     tracing::info!(source = %self.source.name, "nobody waits for this source any more; its load stops");
@@ -134,25 +144,66 @@ impl Load {
         }
         let key = self.mode.key;
         let found = self.shared.store(move |store| store.find(&key)).await?;
-        let Some(found) = found else { return Ok(false) };
-        self.generation.fill(found.index, found.files);
+        if let Some(found) = found {
+            self.generation.fill(found.index, found.files);
+            return Ok(true);
+        }
+        let Some(sharing) = &self.shared.sharing else { return Ok(false) };
+        let Some(found) = sharing.find_complete(&key).await else { return Ok(false) };
+        self.generation.fill_from_bucket(found, self.shared.config.limits(), true);
         Ok(true)
     }
 
-    /// Takes one body to its end, over broken connections.
-    async fn one_body(&self) -> Result<BodyEnded, EngineError> {
+    /// The bucket, if the result is to go there.
+    fn sharing(&self) -> Option<&Sharing> {
+        self.shared.sharing.as_ref().filter(|_| self.mode.keep)
+    }
+
+    /// Where the data comes from. Without a bucket, from the data backend.
+    async fn join(&self) -> Joined {
+        match self.sharing() {
+            Some(sharing) => sharing.join(&self.mode.key).await,
+            None => Joined::Load(Role::Leads(None)),
+        }
+    }
+
+    /// Has what `work` loads published, if it is this replica's to load.
+    fn publish(&self, role: &mut Role, work: &mut LoadWork) {
+        let (Some(sharing), Role::Leads(claimed)) = (self.sharing(), role) else { return };
+        if !work.is_published() {
+            let claimed = claimed.take();
+            work.publish_to(|files| {
+                Publisher::start(&self.shared, sharing, self.mode.key, claimed, files)
+            });
+        }
+    }
+
+    /// Takes one body to its end, over broken connections, and over replicas that die while they
+    /// are followed.
+    async fn one_body(&self, mut role: Role) -> Result<BodyEnded, EngineError> {
         let mut work =
             Some(LoadWork::begin(&self.shared, &self.source, &self.generation, self.mode).await?);
         let mut connection = Connection::new(&self.shared, &self.source);
         let mut backoff = FIRST_BACKOFF;
         let mut last_progress = Instant::now();
         loop {
-            let Some(viewer) = self.source.viewers.pick() else {
+            if let Some(work) = &mut work {
+                self.publish(&mut role, work);
+            }
+            let viewer = self.source.viewers.pick();
+            let asked = match (&role, &viewer, self.sharing()) {
+                (Role::Follows(attempt), _, Some(sharing)) => {
+                    Some(Ok(Asked::Attempt(sharing, attempt.clone())))
+                }
+                (_, Some(viewer), _) => Some(Err(viewer)),
+                (_, None, _) => None,
+            };
+            let Some(asked) = asked else {
                 // Everyone was refused, or nobody is left: wait for somebody new, or give up.
                 if self.source.viewers.crowd_now().viewers > 0 {
                     return Ok(BodyEnded::Refused);
                 }
-                if connection.nobody_comes().await {
+                if connection.nobody_comes(work.as_ref().and_then(LoadWork::followers)).await {
                     return Ok(BodyEnded::Unwanted);
                 }
                 // That nobody was there does not count as silence.
@@ -161,7 +212,10 @@ impl Load {
                 continue;
             };
             let furthest = connection.furthest_bytes();
-            let ended = connection.run(&viewer.access(), &mut work).await;
+            let ended = match asked {
+                Ok(attempt) => connection.run(attempt, &mut work).await,
+                Err(viewer) => connection.run(Asked::Backend(&viewer.access()), &mut work).await,
+            };
             // A backend may well hang up on a load that keeps it waiting: that is not silence.
             last_progress += connection.take_held_up();
             if connection.furthest_bytes() > furthest {
@@ -174,7 +228,16 @@ impl Load {
                 Ended::Differs => return Ok(BodyEnded::Differs),
                 Ended::Failed(error) => return Err(error),
                 Ended::Refused(error) => {
-                    viewer.renew(&self.source.key, &error).await;
+                    if let Some(viewer) = &viewer {
+                        viewer.renew(&self.source.key, &error).await;
+                    }
+                }
+                Ended::LeaderGone => {
+                    if let (Role::Follows(attempt), Some(sharing)) = (&role, self.sharing()) {
+                        tracing::info!(source = %self.source.name, %attempt, "the replica that loaded a source gives nothing any more");
+                        role = sharing.succeed(attempt).await;
+                    }
+                    last_progress = Instant::now();
                 }
                 Ended::Broken(last) => {
                     if last_progress.elapsed() >= self.shared.config.source_silence {

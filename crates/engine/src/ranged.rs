@@ -1,15 +1,21 @@
-//! A static source: read by ranges, chunk by chunk, each verified when it is first fetched.
+//! A source that lies elsewhere, in a static file or complete in the bucket: read by ranges, chunk
+//! by chunk, each verified when it is first fetched.
 //!
 //! [`index`] learns the file's summary with one tail request (and what the summary lies outside of
 //! it, with more). What cannot be read by ranges is loaded like a streamed source instead. The
 //! chunks of the summary are *claimed*; [`Ranged::verify`] fetches, verifies and keeps them.
 //!
+//! What the bucket has needs no index of its own: `complete.json` holds the descriptors. When it
+//! turns out not to be whole any more it is a miss: it is removed, the source is loaded again, and
+//! those that read it go on ([`mending`]).
+//!
 //! Invariants: a chunk is served only after it was verified; a file that changes supersedes its
-//! generation; a damaged chunk is not fetched again.
+//! generation; a damaged chunk of a file is not fetched again.
 
 mod fetching;
 mod indexing;
 mod keeping;
+mod mending;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +26,7 @@ use parking_lot::Mutex;
 use rdl_fetch::RangeReader;
 use rdl_mcap_io::{AttachmentRecord, Limits};
 use rdl_model::ByteRange;
+use rdl_store::{BucketErrorKind, RemoteParts};
 
 use crate::EngineError;
 use crate::source::Source;
@@ -27,42 +34,108 @@ use crate::viewers::Viewer;
 
 pub(crate) use self::indexing::index;
 pub(crate) use self::keeping::{FetchedChunk, FetchedGroups};
+use self::mending::Again;
 
-/// The file behind a generation of a static source.
+/// Where the bytes of a generation lie, if not here.
 pub(crate) struct Ranged {
-    reader: RangeReader,
+    reader: Reader,
     limits: Limits,
     /// Fetches under way, by chunk: whoever needs a chunk of one shares it.
     fetches: Mutex<HashMap<u32, Fetch>>,
+    /// Held by whoever makes a lost chunk again, with what that is made from.
+    mending: tokio::sync::Mutex<Option<Again>>,
+}
+
+enum Reader {
+    /// In a static file.
+    File(RangeReader),
+    /// In the bucket.
+    Bucket(RemoteParts),
 }
 
 type Fetch = SharedFuture<BoxFuture<'static, Result<(), EngineError>>>;
 
 impl Ranged {
-    /// Reads bytes with a viewer's access; a refusal makes it ask the manifest once more.
+    /// The parts of a complete source in the bucket.
+    pub(crate) fn bucket(parts: RemoteParts, limits: Limits) -> Ranged {
+        Ranged {
+            reader: Reader::Bucket(parts),
+            limits,
+            fetches: Mutex::default(),
+            mending: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Whether it lies in the bucket.
+    pub(crate) fn is_in_bucket(&self) -> bool {
+        matches!(self.reader, Reader::Bucket(_))
+    }
+
+    /// Reads bytes; those of a file with a viewer's access.
     async fn read(
         &self,
+        source: &Source,
+        viewer: Option<&Viewer>,
+        range: ByteRange,
+    ) -> Result<Bytes, EngineError> {
+        match &self.reader {
+            Reader::File(reader) => {
+                let viewer = viewer.ok_or(EngineError::TaskDied)?;
+                self.read_file(reader, source, viewer, range).await
+            }
+            Reader::Bucket(parts) => self.read_bucket(parts, source, range).await,
+        }
+    }
+
+    async fn read_bucket(
+        &self,
+        parts: &RemoteParts,
+        source: &Source,
+        range: ByteRange,
+    ) -> Result<Bytes, EngineError> {
+        match parts.read(range).await {
+            Ok(bytes) => Ok(bytes),
+            Err(error)
+                if matches!(error.kind(), BucketErrorKind::NotFound | BucketErrorKind::Damaged) =>
+            {
+                let (source_name, what) = (source.name.clone(), error.to_string().into());
+                Err(EngineError::DamagedCopy { source_name, what })
+            }
+            Err(error) => {
+                // The data backend may be there where the bucket is not.
+                self.supersede(source);
+                tracing::warn!(source = %source.name, %error, "a source cannot be read from the bucket");
+                Err(EngineError::Changed { source_name: source.name.clone() })
+            }
+        }
+    }
+
+    fn supersede(&self, source: &Source) {
+        let changed = EngineError::Changed { source_name: source.name.clone() };
+        let current = source.current();
+        let is_ours =
+            current.state().ranged.as_deref().is_some_and(|ranged| std::ptr::eq(ranged, self));
+        if is_ours {
+            source.supersede(&current, changed);
+        }
+    }
+
+    /// A refusal makes it ask the manifest once more.
+    async fn read_file(
+        &self,
+        reader: &RangeReader,
         source: &Source,
         viewer: &Viewer,
         range: ByteRange,
     ) -> Result<Bytes, EngineError> {
         loop {
-            let error = match self.reader.read(&viewer.access(), range).await {
+            let error = match reader.read(&viewer.access(), range).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => error,
             };
             if error.is_changed() {
-                let changed = EngineError::Changed { source_name: source.name.clone() };
-                let current = source.current();
-                if current
-                    .state()
-                    .ranged
-                    .as_deref()
-                    .is_some_and(|ranged| std::ptr::eq(ranged, self))
-                {
-                    source.supersede(&current, changed.clone());
-                }
-                return Err(changed);
+                self.supersede(source);
+                return Err(EngineError::Changed { source_name: source.name.clone() });
             }
             let refused = error.is_refusal();
             let source_name = source.name.clone();
@@ -77,7 +150,7 @@ impl Ranged {
     pub(crate) async fn attachment(
         &self,
         source: &Source,
-        viewer: &Viewer,
+        viewer: Option<&Viewer>,
         range: ByteRange,
     ) -> Result<Option<AttachmentRecord>, EngineError> {
         let bytes = self.read(source, viewer, range).await?;

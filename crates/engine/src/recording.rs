@@ -6,6 +6,7 @@ mod watching;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use rdl_fetch::Access;
 use rdl_merge::Query;
 use rdl_model::Nanos;
@@ -19,6 +20,8 @@ use crate::{EngineError, RecordingInfo, SourceKind};
 
 /// How long [`Recording::describe`] waits for static sources.
 const DESCRIBE_PATIENCE: Duration = Duration::from_secs(5);
+/// How many sources are looked for in the bucket side by side.
+const LOOKS_INTO_BUCKET: usize = 32;
 /// How often a response may begin again, before its first message, when a source changed.
 const FRESH_STARTS: u32 = 3;
 
@@ -127,16 +130,32 @@ impl Recording {
         }
     }
 
-    /// Sources that an earlier load left whole are known without asking anyone.
+    /// Sources that an earlier load left whole, here or in the bucket, are known without asking
+    /// the data backend.
     async fn find_stored(&self) {
-        let pending: Vec<Arc<Source>> = self
-            .0
-            .sources
-            .iter()
-            .map(|recorded| recorded.source.clone())
+        self.find_on_disk().await;
+        let Some(sharing) = &self.0.shared.sharing else { return };
+        let limits = self.0.shared.config.limits();
+        let find = async |source: Arc<Source>| {
+            let generation = source.current();
+            if let Some(found) = sharing.find_complete(&source.key).await {
+                generation.fill_from_bucket(found, limits.clone(), false);
+            }
+        };
+        futures::stream::iter(self.pending()).for_each_concurrent(LOOKS_INTO_BUCKET, find).await;
+    }
+
+    /// The streamed sources of which nothing is known here.
+    fn pending(&self) -> Vec<Arc<Source>> {
+        let sources = self.0.sources.iter().map(|recorded| recorded.source.clone());
+        sources
             .filter(|source| source.kind == SourceKind::Streamed)
             .filter(|source| matches!(source.current().state().phase, Phase::Pending))
-            .collect();
+            .collect()
+    }
+
+    async fn find_on_disk(&self) {
+        let pending = self.pending();
         let find = move |store: &rdl_store::DiskStore| {
             for source in pending {
                 let generation = source.current();

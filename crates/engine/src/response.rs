@@ -171,9 +171,15 @@ impl Response {
                 self.let_go()?;
             }
             match self.with_work(Work::advance).await? {
-                Need::Send => self.send().await?,
+                Need::Send => {
+                    self.read_ahead()?;
+                    self.send().await?;
+                }
                 Need::Turn => {}
-                Need::Chunks { source, chunks } => self.verify(source, &chunks).await?,
+                Need::Chunks { source, chunks } => {
+                    self.read_ahead()?;
+                    self.verify(source, &chunks).await?;
+                }
                 Need::Room(full) => self.wait_for_room(full).await?,
                 Need::Source(source) => self.progress(source).await?,
                 Need::End => break,
@@ -288,9 +294,25 @@ impl Response {
         Ok(())
     }
 
+    /// The bucket may be far away: what comes next is on its way while the viewer takes what is
+    /// there. On a disk that is too small it would only push out what is needed sooner.
+    fn read_ahead(&mut self) -> Result<(), EngineError> {
+        let shared = &self.recording.shared;
+        if shared.sharing.is_none() || shared.pressure.is_on() {
+            return Ok(());
+        }
+        let work = self.work.as_ref().ok_or(EngineError::TaskDied)?;
+        for (source, chunks) in work.upcoming() {
+            participant_of(&mut self.participants, source)?.read_ahead(shared, &chunks);
+        }
+        Ok(())
+    }
+
     /// Fetches and verifies chunks of a static source; the first is needed now.
     async fn verify(&mut self, source: u32, chunks: &[u32]) -> Result<(), EngineError> {
         let participant = participant_of(&mut self.participants, source)?;
+        // What is lost has to be loaded on somebody's behalf.
+        participant.open(&self.recording);
         let fetched = participant.verify(&self.recording.shared, chunks).await;
         let work = self.work.as_mut().ok_or(EngineError::TaskDied)?;
         match fetched {

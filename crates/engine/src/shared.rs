@@ -12,6 +12,7 @@ use crate::pressure::Pressure;
 use crate::queue::LoadQueue;
 use crate::ranged::FetchedGroups;
 use crate::registry::Registry;
+use crate::sharing::Sharing;
 use crate::{EngineConfig, EngineError};
 
 /// What every task of the engine needs.
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) queue: Arc<LoadQueue>,
     /// Shared out before it is used.
     pub(crate) memory: Memory,
+    /// The bucket that several replicas share, if there is one.
+    pub(crate) sharing: Option<Sharing>,
     /// Cancelled when the engine shuts down.
     pub(crate) stopping: tokio_util::sync::CancellationToken,
 }

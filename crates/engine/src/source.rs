@@ -12,9 +12,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use rdl_fetch::Validator;
-use rdl_mcap_io::{ChannelRecord, ChannelUse, ChunkDescriptor, Index, MetadataRecord, Position};
+use rdl_mcap_io::{
+    ChannelRecord, ChannelUse, ChunkDescriptor, Index, Limits, MetadataRecord, Position,
+};
 use rdl_model::{ByteRange, Nanos, Problem, ProblemCode, SourceKey, TimeRange};
-use rdl_store::{SourceFiles, StoreError};
+use rdl_store::{RemoteSource, SourceFiles, StoreError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -244,7 +246,7 @@ pub(crate) struct State {
     pub(crate) problems: Vec<Problem>,
     /// The chunks of a loaded source.
     pub(crate) files: Option<Arc<SourceFiles>>,
-    /// The file behind a static source.
+    /// The file behind a static source, or the parts in the bucket.
     pub(crate) ranged: Option<Arc<Ranged>>,
     /// Which version of a static file this is.
     pub(crate) identity: Option<FileIdentity>,
@@ -284,7 +286,7 @@ pub(crate) enum Place {
     Stored(Position),
     /// Fetched from a static file, and verified.
     Fetched(FetchedChunk),
-    /// In the static file itself, verified before, and let go of since.
+    /// In the static file itself or in the bucket, verified before, and not here now.
     LetGo(ByteRange),
     /// In the static file itself, not yet verified: the descriptor is what the summary claims.
     Claimed(ByteRange),
@@ -369,6 +371,21 @@ impl Generation {
         self.change(|state| {
             if matches!(state.phase, Phase::Pending) {
                 state.fill(index, files);
+            }
+        });
+    }
+
+    /// Fills the generation with a source that is complete in the bucket, unless it is complete
+    /// already, or somebody else began to load it: `loading` tells whether the caller has.
+    pub(crate) fn fill_from_bucket(&self, found: RemoteSource, limits: Limits, loading: bool) {
+        self.change(|state| {
+            let may = match state.phase {
+                Phase::Pending => !loading,
+                Phase::Loading { .. } => loading,
+                _ => false,
+            };
+            if may {
+                state.fill_from_bucket(found, limits);
             }
         });
     }
@@ -458,6 +475,29 @@ impl State {
             .collect();
         self.problems = index.problems;
         self.files = Some(files);
+        self.phase = Phase::Complete;
+    }
+
+    /// Chunks of the bucket are as if they had been fetched, verified and let go of before.
+    fn fill_from_bucket(&mut self, found: RemoteSource, limits: Limits) {
+        let RemoteSource { index, parts } = found;
+        let away = |position| parts.place(position).unwrap_or(ByteRange::at(0, 0));
+        self.profile = index.profile;
+        self.channels = index.channels;
+        let chunks = index.chunks.into_iter();
+        self.chunks = chunks
+            .map(|chunk| Chunk {
+                descriptor: chunk.descriptor,
+                place: Place::LetGo(away(chunk.position)),
+            })
+            .collect();
+        self.metadata = index.metadata;
+        let attachments = index.attachments.into_iter();
+        self.attachments = attachments
+            .map(|found| Attachment { place: AttachmentPlace::File(away(found.position)) })
+            .collect();
+        self.problems = index.problems;
+        self.ranged = Some(Arc::new(Ranged::bucket(parts, limits)));
         self.phase = Phase::Complete;
     }
 

@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rdl_fetch::{Access, FetchError, ManifestClient, ManifestParams, Token};
-use rdl_model::SourceKey;
+use rdl_model::{Nanos, SourceKey};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use url::Url;
 
 use crate::EngineError;
+use crate::shared::Shared;
+use crate::source::Source;
 
 /// A URL that is refused within this time after the manifest gave it is refused for good.
 const RENEWAL_COUNTS_FOR: std::time::Duration = std::time::Duration::from_secs(10);
@@ -64,6 +66,12 @@ enum Standing {
 }
 
 impl Viewer {
+    /// Waits for the source once more on this viewer's behalf, which starts its load where nobody
+    /// else has.
+    pub(crate) fn want_again(&self, shared: &Arc<Shared>, source: &Arc<Source>) -> Interest {
+        shared.want(source, self.id, self.access(), self.grant.clone(), Nanos::MIN)
+    }
+
     pub(crate) fn access(&self) -> Access {
         self.access.lock().clone()
     }

@@ -42,7 +42,7 @@ pub use intake::{Intake, IntakeError, IntakeEvent, IntakeOptions};
 pub use limits::Limits;
 pub use open::{MessageEntry, OpenChunk, open_chunk_bound_bytes};
 pub use output::{OutputError, OutputOptions, OutputPiece, OutputWriter};
-pub use part::{PartWriter, end_of_body, part_as_body};
+pub use part::{PartWriter, end_of_body, part_as_body, start_of_body};
 pub use records::{AttachmentRecord, MetadataRecord, RecordError};
 pub use run::{LEAST_RECORD_BYTES, RunError, SortedRun};
 pub use scan::{RecordPart, ScanError, ScanEvent, ScannedChunk, ScannedMessage, Scanner};

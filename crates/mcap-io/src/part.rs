@@ -86,6 +86,11 @@ pub fn part_as_body(data: &Bytes, is_first: bool) -> Option<Bytes> {
     }
 }
 
+/// What begins a body that has no part.
+pub fn start_of_body(profile: &str) -> Bytes {
+    PartWriter::new(profile).take_output().concat().into()
+}
+
 /// What ends a body that was put together from parts: the source's metadata, and an end without
 /// a summary.
 pub fn end_of_body(metadata: &[MetadataRecord]) -> Bytes {

@@ -41,7 +41,7 @@ pub use self::names::{AttemptName, ReplicaId};
 pub use self::parts::{ClosedPart, RemoteParts, UploadError};
 pub use self::provider::{BucketConfig, BucketProvider};
 pub use self::pulse::{Pulse, Sign};
-pub use self::running::{Running, RunningPart, RunningState};
+pub use self::running::{Running, RunningEnd, RunningPart, RunningState};
 
 /// A document larger than this is not read, in bytes.
 const MAX_DOCUMENT_BYTES: u64 = 256 << 20;

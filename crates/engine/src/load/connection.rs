@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
-use rdl_fetch::{Access, Download, FetchError};
+use rdl_fetch::FetchError;
 use rdl_mcap_io::IntakeError;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use super::body::{Asked, Body, BodyError};
 use super::turn::Turn;
 use super::work::{LoadFault, LoadWork, Outcome};
 use super::{pace, room};
 use crate::EngineError;
 use crate::cpu::Urgency;
 use crate::shared::Shared;
+use crate::sharing::{FollowEnded, Followers};
 use crate::source::Source;
 use crate::viewers::Crowd;
 
@@ -38,6 +40,8 @@ pub(super) enum Ended {
     Failed(EngineError),
     /// Nobody waits for the source any more.
     Unwanted,
+    /// The replica that was followed gives nothing any more: somebody has to take over.
+    LeaderGone,
 }
 
 impl From<EngineError> for Ended {
@@ -74,16 +78,30 @@ impl<'a> Connection<'a> {
 
     /// Resolves with `true` when there was no viewer for the linger time, with `false` as soon as
     /// there is one.
-    pub(super) async fn nobody_comes(&mut self) -> bool {
-        let linger = self.shared.config.load_linger;
-        let somebody = self.crowd.wait_for(|crowd| crowd.viewers > 0);
-        tokio::time::timeout(linger, somebody).await.is_err()
+    pub(super) async fn nobody_comes(&mut self, followers: Option<Followers>) -> bool {
+        let mut linger = self.shared.config.load_linger;
+        loop {
+            let somebody = self.crowd.wait_for(|crowd| crowd.viewers > 0);
+            if tokio::time::timeout(linger, somebody).await.is_ok() {
+                return false;
+            }
+            if !are_there(followers.as_ref()).await {
+                return true;
+            }
+            linger = self.linger_of_followers();
+        }
+    }
+
+    /// Followers say that they are there only now and then.
+    fn linger_of_followers(&self) -> Duration {
+        let config = &self.shared.config;
+        config.load_linger.max(3 * config.sharing.touch_interval)
     }
 
     /// Asks once and takes what comes, until that ends in one way or the other. `work` is `None`
     /// afterwards only when the body is complete, or its thread died.
-    pub(super) async fn run(&mut self, access: &Access, work: &mut Option<LoadWork>) -> Ended {
-        match self.take_body(access, work).await {
+    pub(super) async fn run(&mut self, asked: Asked<'_>, work: &mut Option<LoadWork>) -> Ended {
+        match self.take_body(asked, work).await {
             Ok(never) => match never {},
             Err(ended) => ended,
         }
@@ -91,30 +109,31 @@ impl<'a> Connection<'a> {
 
     async fn take_body(
         &mut self,
-        access: &Access,
+        asked: Asked<'_>,
         work: &mut Option<LoadWork>,
     ) -> Result<Infallible, Ended> {
         let shared = self.shared.clone();
         let silence = shared.config.source_silence;
-        let download = Download::open(&shared.http, access).await;
-        let mut download = download.map_err(|error| self.fetch_failed(error))?;
+        let body = Body::open(&shared.http, asked).await;
+        let mut body = body.map_err(|error| self.fetch_failed(error))?;
         let mut ticks = interval_at(Instant::now() + FIRST_FLUSH, LATER_FLUSHES);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut here_bytes = 0;
         let mut crowd = self.crowd.clone();
         let mut lonely_since = (crowd.borrow_and_update().viewers == 0).then(Instant::now);
+        let mut linger = shared.config.load_linger;
         let batch_bytes = room::batch_bytes(&shared);
         let buffer_bytes = work.as_ref().map_or(0, LoadWork::buffer_bytes);
         let mut turn = Turn::new(shared.memory.ingest(), buffer_bytes);
         loop {
             while room::has_to_wait(&shared, self.source, work.as_ref()) {
                 self.shed(work, &mut turn).await?;
-                download.pause();
+                body.pause();
                 let start = Instant::now();
                 room::wait_for_share(self, work).await?;
                 self.held_up += start.elapsed();
             }
-            let give_up = lonely_since.map(|since| since + shared.config.load_linger);
+            let give_up = lonely_since.map(|since| since + linger);
             let piece = tokio::select! {
                 biased;
                 _ = crowd.changed() => {
@@ -122,7 +141,15 @@ impl<'a> Connection<'a> {
                     lonely_since = if nobody { lonely_since.or(Some(Instant::now())) } else { None };
                     continue;
                 }
-                () = sleep_until(give_up) => return Err(Ended::Unwanted),
+                () = sleep_until(give_up) => {
+                    let followers = work.as_ref().and_then(LoadWork::followers);
+                    if !are_there(followers.as_ref()).await {
+                        return Err(Ended::Unwanted);
+                    }
+                    lonely_since = Some(Instant::now());
+                    linger = self.linger_of_followers();
+                    continue;
+                }
                 _ = ticks.tick() => {
                     self.with(work, &mut turn, LoadWork::flush_early).await?;
                     continue;
@@ -131,17 +158,17 @@ impl<'a> Connection<'a> {
                     self.shed(work, &mut turn).await?;
                     continue;
                 }
-                piece = download.next(silence) => piece,
+                piece = body.next(silence) => piece,
             };
-            let Some(bytes) = piece.map_err(|error| self.fetch_failed(error))? else {
-                return Err(self.body_ended(work, &mut turn).await);
+            let Some(bytes) = piece.map_err(|error| self.body_failed(error))? else {
+                return Err(self.body_ended(&mut body, work, &mut turn).await);
             };
             if !turn.covers(incoming_bytes(work)) {
                 let start = Instant::now();
                 turn.take(incoming_bytes(work)).await;
                 self.held_up += start.elapsed();
             }
-            let (batch, last) = gather(bytes, &mut download, silence, batch_bytes);
+            let (batch, last) = gather(bytes, &mut body, silence, batch_bytes);
             here_bytes += batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
             self.furthest_bytes = self.furthest_bytes.max(here_bytes);
             let held = work.as_mut().ok_or(EngineError::TaskDied)?;
@@ -152,11 +179,15 @@ impl<'a> Connection<'a> {
                     self.held_up += start.elapsed();
                 }
                 self.with(work, &mut turn, LoadWork::take).await?;
+                if body.is_followed() {
+                    // In order already, and as late as its viewers should notice.
+                    self.with(work, &mut turn, LoadWork::let_go).await?;
+                }
             }
             match last {
                 None => {}
-                Some(Err(error)) => return Err(self.fetch_failed(error)),
-                Some(Ok(())) => return Err(self.body_ended(work, &mut turn).await),
+                Some(Err(error)) => return Err(self.body_failed(error)),
+                Some(Ok(())) => return Err(self.body_ended(&mut body, work, &mut turn).await),
             }
             if !turn.covers(incoming_bytes(work)) {
                 self.shed(work, &mut turn).await?;
@@ -165,7 +196,7 @@ impl<'a> Connection<'a> {
                 self.held_up += start.elapsed();
             }
             turn.settle(memory_bytes(work));
-            download.pause();
+            body.pause();
         }
     }
 
@@ -180,7 +211,15 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    async fn body_ended(&mut self, work: &mut Option<LoadWork>, turn: &mut Turn<'_>) -> Ended {
+    async fn body_ended(
+        &mut self,
+        body: &mut Body,
+        work: &mut Option<LoadWork>,
+        turn: &mut Turn<'_>,
+    ) -> Ended {
+        if let Some(work) = work {
+            work.adopt_problems(body.take_problems());
+        }
         for action in [LoadWork::go_on, LoadWork::finish] {
             if let Err(ended) = self.with(work, turn, action).await {
                 return ended;
@@ -256,6 +295,22 @@ impl<'a> Connection<'a> {
         result.map_err(|fault| self.fault(fault))
     }
 
+    fn body_failed(&self, error: BodyError) -> Ended {
+        let source_name = self.source.name.clone();
+        match error {
+            BodyError::Fetch(error) => self.fetch_failed(error),
+            BodyError::Follow(FollowEnded::Dead) => Ended::LeaderGone,
+            BodyError::Follow(FollowEnded::Away(what)) => {
+                tracing::warn!(source = %source_name, what, "the bucket cannot be reached; loading without it");
+                Ended::LeaderGone
+            }
+            BodyError::Follow(FollowEnded::Silent) => {
+                let after = self.shared.config.source_silence;
+                Ended::Failed(EngineError::SilentLeader { source_name, after })
+            }
+        }
+    }
+
     fn fetch_failed(&self, error: FetchError) -> Ended {
         let source_name = self.source.name.clone();
         if error.is_retryable() && !error.is_timeout() {
@@ -281,6 +336,14 @@ impl<'a> Connection<'a> {
     }
 }
 
+/// Whether other replicas have said, since this was last asked, that they follow the load.
+async fn are_there(followers: Option<&Followers>) -> bool {
+    match followers {
+        Some(followers) => followers.are_there().await,
+        None => false,
+    }
+}
+
 fn urgency(work: &LoadWork) -> Urgency {
     if work.is_waited_for() { Urgency::Now } else { Urgency::Later }
 }
@@ -299,14 +362,14 @@ fn incoming_bytes(work: &mut Option<LoadWork>) -> u64 {
 /// ended, if it did.
 fn gather(
     first: Bytes,
-    download: &mut Download,
+    body: &mut Body,
     silence: Duration,
     batch_bytes: usize,
-) -> (Vec<Bytes>, Option<Result<(), FetchError>>) {
+) -> (Vec<Bytes>, Option<Result<(), BodyError>>) {
     let mut bytes = first.len();
     let mut batch = vec![first];
     while bytes < batch_bytes {
-        match download.next(silence).now_or_never() {
+        match body.next(silence).now_or_never() {
             None => break,
             Some(Ok(Some(piece))) => {
                 bytes += piece.len();

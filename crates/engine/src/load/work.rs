@@ -9,13 +9,14 @@ use rdl_mcap_io::{
     Limits, OpenChunk,
 };
 use rdl_model::{ByteRange, Nanos, Problem};
-use rdl_store::{Attempt, DiskStore, ScratchFile, StoreError};
+use rdl_store::{Attempt, DiskStore, RunningEnd, ScratchFile, SourceFiles, StoreError};
 
 use super::spool::spools;
 use super::{LoadMode, room};
 use crate::EngineError;
 use crate::readers::Readers;
 use crate::shared::Shared;
+use crate::sharing::{Followers, Publisher};
 use crate::source::{Attachment, AttachmentPlace, Chunk, Generation, Phase, Place, Source};
 
 /// In how many steps the disk store is filled, at least.
@@ -56,6 +57,9 @@ pub(super) struct LoadWork {
     swapped_incoming_bytes: u64,
     /// The parts before it are discarded.
     first_part: u32,
+    /// Where other replicas learn of what is loaded, and of how many parts it was told.
+    publisher: Option<Publisher>,
+    told_parts: usize,
 }
 
 /// How far a piece of work came.
@@ -133,7 +137,44 @@ impl LoadWork {
             swapped: None,
             swapped_incoming_bytes: 0,
             first_part: 0,
+            publisher: None,
+            told_parts: 0,
         })
+    }
+
+    /// From now on what is loaded goes to the bucket as well.
+    pub(super) fn publish_to(&mut self, start: impl FnOnce(Arc<SourceFiles>) -> Publisher) {
+        self.publisher = Some(start(self.attempt.files()));
+        self.told_parts = 0;
+        self.tell_parts();
+    }
+
+    /// Whether it is published.
+    pub(super) fn is_published(&self) -> bool {
+        self.publisher.is_some()
+    }
+
+    /// A way to find out whether other replicas follow it; `None` where it is not published.
+    pub(super) fn followers(&self) -> Option<Followers> {
+        self.publisher.as_ref().map(Publisher::followers)
+    }
+
+    /// Tells of the parts that were closed since.
+    fn tell_parts(&mut self) {
+        let Some(publisher) = &self.publisher else { return };
+        for part in self.attempt.closed_parts(self.told_parts) {
+            publisher.part(part);
+            self.told_parts += 1;
+        }
+    }
+
+    /// Takes over what whoever loaded the source first has found wrong with it.
+    pub(super) fn adopt_problems(&mut self, problems: Vec<Problem>) {
+        for problem in problems {
+            if !self.index.problems.contains(&problem) {
+                self.index.problems.push(problem);
+            }
+        }
     }
 
     /// Adds bytes of the body to what waits; whether it is worth taking: a chunk is whole, or so
@@ -203,12 +244,18 @@ impl LoadWork {
         self.granted_bytes = bytes;
     }
 
-    /// Lets go of what can be let go of before a chunk is full, so that followers see it.
-    pub(super) fn flush_early(&mut self) -> Result<Outcome, LoadFault> {
+    /// Lets go of what can be let go of before a chunk is full.
+    pub(super) fn let_go(&mut self) -> Result<Outcome, LoadFault> {
         self.intake.flush_early();
-        let outcome = self.publish()?;
+        self.publish()
+    }
+
+    /// The same, and closes the part, so that followers see it.
+    pub(super) fn flush_early(&mut self) -> Result<Outcome, LoadFault> {
+        let outcome = self.let_go()?;
         if matches!(outcome, Outcome::Done) {
             self.attempt.close_part()?;
+            self.tell_parts();
         }
         Ok(outcome)
     }
@@ -285,6 +332,18 @@ impl LoadWork {
         if let Err(error) = self.attempt.complete(&self.index) {
             tracing::warn!(source = %self.source_name, %error, "a complete source cannot be kept");
         }
+        self.tell_parts();
+        if let Some(publisher) = self.publisher.take() {
+            match self.attempt.complete_text(&self.index) {
+                Ok(text) => {
+                    let Index { profile, metadata, problems, .. } = self.index;
+                    publisher.complete(RunningEnd { profile, metadata, problems }, text);
+                }
+                Err(error) => {
+                    tracing::warn!(source = %self.source_name, %error, "a complete source cannot be published");
+                }
+            }
+        }
         self.generation.change(|state| state.phase = Phase::Complete);
     }
 
@@ -354,6 +413,7 @@ impl LoadWork {
         let before = Grown::of(&self.index);
         let stored = self.store_events();
         self.grow(&before);
+        self.tell_parts();
         match stored? {
             Outcome::Done => {
                 self.failed.take().map_or(Ok(Outcome::Done), |error| Err(error.into()))

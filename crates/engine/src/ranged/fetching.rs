@@ -21,6 +21,14 @@ const COALESCE_BYTES: u64 = 8 << 20;
 /// … and of no more than this part of a small disk.
 const PART_OF_DISK: u64 = 16;
 
+/// Puts the bytes of a verified chunk on the disk.
+type Keep = Arc<dyn Fn(&[u8]) -> Result<FetchedChunk, EngineError> + Send + Sync>;
+
+/// How many requests a response starts ahead of what it needs, and how many chunks of a source are
+/// on their way at most.
+const MOST_AHEAD: usize = 4;
+const MOST_CHUNKS_AHEAD: usize = 32;
+
 impl Ranged {
     /// Fetches and verifies `chunks[0]`, and those of the others that lie near it. Returns when
     /// `chunks[0]` is no longer merely claimed. A dropped future does not stop the fetch, which
@@ -30,7 +38,7 @@ impl Ranged {
         shared: &Arc<Shared>,
         source: &Arc<Source>,
         generation: &Arc<Generation>,
-        viewer: &Arc<Viewer>,
+        viewer: Option<&Arc<Viewer>>,
         chunks: &[u32],
     ) -> Result<(), EngineError> {
         let Some(&needed) = chunks.first() else { return Ok(()) };
@@ -41,6 +49,10 @@ impl Ranged {
             };
             match fetch.await {
                 Ok(()) => {}
+                // Perhaps it was one of the others that lie near it.
+                Err(EngineError::DamagedCopy { .. }) => {
+                    return self.mend_or_fetch(shared, source, generation, viewer, needed).await;
+                }
                 // Somebody else's token may be refused where ours is not.
                 Err(error) if ours || !error.is_refusal() => return Err(error),
                 Err(_) => {}
@@ -51,13 +63,62 @@ impl Ranged {
         }
     }
 
+    /// After a fetch has failed with damage in one of its chunks: fetches this chunk alone, and
+    /// makes it again if that fails too.
+    async fn mend_or_fetch(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        source: &Arc<Source>,
+        generation: &Arc<Generation>,
+        viewer: Option<&Arc<Viewer>>,
+        chunk: u32,
+    ) -> Result<(), EngineError> {
+        let place = generation.state().chunks.get(chunk as usize).map(|chunk| chunk.place.clone());
+        let Some(Place::LetGo(range)) = place else { return Ok(()) };
+        let alone = [(chunk, range)];
+        match self
+            .fetch_group(shared, source, generation, viewer.map(|it| &**it), chunk, &alone)
+            .await
+        {
+            Err(EngineError::DamagedCopy { .. }) => {
+                self.mend(shared, source, generation, viewer, chunk).await
+            }
+            fetched => fetched,
+        }
+    }
+
+    /// Starts to fetch those of `chunks` that are not here, as far as the window reaches. What fails
+    /// is met again by whoever needs it.
+    pub(crate) fn read_ahead(
+        self: &Arc<Self>,
+        shared: &Arc<Shared>,
+        source: &Arc<Source>,
+        generation: &Arc<Generation>,
+        chunks: &[u32],
+    ) {
+        let mut left = chunks;
+        for _ in 0..MOST_AHEAD {
+            {
+                let fetches = self.fetches.lock();
+                if fetches.len() >= MOST_CHUNKS_AHEAD {
+                    return;
+                }
+                let is_away =
+                    |chunk: &u32| !fetches.contains_key(chunk) && is_to_fetch(generation, *chunk);
+                let Some(first) = left.iter().position(is_away) else { return };
+                left = &left[first..];
+            }
+            self.join_fetch(shared, source, generation, None, left);
+        }
+    }
+
     /// The fetch that covers the needed chunk, started if there is none; and whether it is ours.
     fn join_fetch(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
         source: &Arc<Source>,
         generation: &Arc<Generation>,
-        viewer: &Arc<Viewer>,
+        viewer: Option<&Arc<Viewer>>,
         chunks: &[u32],
     ) -> Option<(super::Fetch, bool)> {
         let mut fetches = self.fetches.lock();
@@ -79,10 +140,10 @@ impl Ranged {
         let members: Vec<u32> = group.iter().map(|(chunk, _)| *chunk).collect();
         let task = shared.tasks.spawn({
             let (ranged, shared, source) = (self.clone(), shared.clone(), source.clone());
-            let (generation, viewer) = (generation.clone(), viewer.clone());
+            let (generation, viewer) = (generation.clone(), viewer.cloned());
             async move {
                 let fetched = ranged
-                    .fetch_group(&shared, &source, &generation, &viewer, needed, &group)
+                    .fetch_group(&shared, &source, &generation, viewer.as_deref(), needed, &group)
                     .await;
                 let mut fetches = ranged.fetches.lock();
                 for (chunk, _) in &group {
@@ -106,7 +167,7 @@ impl Ranged {
         shared: &Arc<Shared>,
         source: &Arc<Source>,
         generation: &Arc<Generation>,
-        viewer: &Viewer,
+        viewer: Option<&Viewer>,
         needed: u32,
         group: &[(u32, ByteRange)],
     ) -> Result<(), EngineError> {
@@ -127,18 +188,28 @@ impl Ranged {
         let kept = shared.fetched.add(file, generation);
         let mut needed_first = group.to_vec();
         needed_first.sort_by_key(|(chunk, _)| *chunk != needed);
+        let source_here = source;
         for (chunk, range) in needed_first {
             let offset = |at: u64| usize::try_from(at - start).unwrap_or(usize::MAX);
             let record = bytes.slice(offset(range.start)..offset(range.end));
-            let (ranged, source) = (self.clone(), source.clone());
+            let (ranged, source) = (self.clone(), source_here.clone());
             let (shared_here, generation) = (shared.clone(), generation.clone());
             let kept = kept.clone();
-            let keep = move |bytes: &[u8]| {
+            let keep: Keep = Arc::new(move |bytes: &[u8]| {
                 shared_here.with_room(bytes.len() as u64, || kept.keep(bytes, range))
+            });
+            let verify = move |record: Bytes| {
+                let (ranged, source) = (ranged.clone(), source.clone());
+                let (generation, keep) = (generation.clone(), keep.clone());
+                move || ranged.keep_verified(&source, &generation, chunk, range, &record, &keep)
             };
-            let verify =
-                move || ranged.keep_verified(&source, &generation, chunk, range, record, &keep);
-            match shared.cpu.run(Urgency::Now, verify).await? {
+            let mut verified = shared.cpu.run(Urgency::Now, verify(record)).await?;
+            if matches!(verified, Err(EngineError::DamagedCopy { .. })) {
+                // On its way, or where it lies?
+                let again = self.read(source_here, viewer, range).await?;
+                verified = shared.cpu.run(Urgency::Now, verify(again)).await?;
+            }
+            match verified {
                 Err(error) if error.is_full() && chunk != needed => break,
                 verified => verified?,
             }
@@ -153,13 +224,31 @@ impl Ranged {
         generation: &Arc<Generation>,
         chunk: u32,
         range: ByteRange,
-        record: Bytes,
-        keep: &dyn Fn(&[u8]) -> Result<FetchedChunk, EngineError>,
+        record: &Bytes,
+        keep: &Keep,
     ) -> Result<(), EngineError> {
+        let claim = generation.descriptor(chunk).ok_or(EngineError::TaskDied)?;
+        // In the bucket its message indexes lie behind it.
+        let record_bytes = usize::try_from(claim.record_bytes).unwrap_or(usize::MAX);
+        let record = record.slice(..record.len().min(record_bytes));
         let channels = generation.state().channels.clone();
         let verified = verify_chunk(record, &|id| channels.get(&id).cloned(), &self.limits);
         let mut definitions = Vec::new();
-        let claim = generation.descriptor(chunk).ok_or(EngineError::TaskDied)?;
+        let damaged_copy = |what: String| EngineError::DamagedCopy {
+            source_name: source.name.clone(),
+            what: format!("chunk {chunk}: {what}").into(),
+        };
+        if self.is_in_bucket() {
+            // It was whole when it was written, and had messages.
+            let is_same = match &verified {
+                Ok(Some(verified)) => covers(&claim, &verified.chunk.descriptor),
+                Ok(None) => false,
+                Err(error) => return Err(damaged_copy(error.to_string())),
+            };
+            if !is_same {
+                return Err(damaged_copy("it is another one".into()));
+            }
+        }
         let (found, problem) = match verified {
             Ok(Some(verified)) if !covers(&claim, &verified.chunk.descriptor) => {
                 let lie = ChunkError::Lies("its times or its channels are others".to_owned());

@@ -1,6 +1,5 @@
 //! Learning what a static source holds.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +12,7 @@ use rdl_mcap_io::{
 use rdl_model::{ByteRange, Problem, ProblemCode, SourceKey, SourceKeyHasher};
 use tokio::time::Instant;
 
-use super::Ranged;
+use super::{Ranged, Reader};
 use crate::EngineError;
 use crate::load::{self, LoadMode};
 use crate::memory::{Pool, Reservation};
@@ -164,9 +163,10 @@ impl Indexing {
             state.validated = Some(Instant::now());
             state.identity = Some(identity);
             state.ranged = Some(Arc::new(Ranged {
-                reader: opened.reader,
+                reader: Reader::File(opened.reader),
                 limits,
-                fetches: Mutex::new(HashMap::new()),
+                fetches: Mutex::default(),
+                mending: tokio::sync::Mutex::default(),
             }));
             state.phase = Phase::Complete;
         });

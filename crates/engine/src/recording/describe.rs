@@ -66,7 +66,9 @@ fn describe_source(name: &Arc<str>, declared: &Declared, state: &State) -> Sourc
             (SourceStatus::Pending, None)
         }
         Phase::Loading { .. } => (SourceStatus::Loading, None),
-        Phase::Complete if state.ranged.is_some() => (SourceStatus::Indexed, None),
+        Phase::Complete if state.identity.is_some() && state.ranged.is_some() => {
+            (SourceStatus::Indexed, None)
+        }
         Phase::Complete => (SourceStatus::Cached, None),
         Phase::Failed { error, .. } => (SourceStatus::Failed, Some(error.to_string())),
     };

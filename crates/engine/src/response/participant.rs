@@ -345,17 +345,25 @@ impl Participant {
         }
     }
 
-    /// Fetches and verifies chunks of a static source.
+    /// Fetches and verifies chunks of a static source, or of one in the bucket.
     pub(super) async fn verify(
         &self,
         shared: &Arc<Shared>,
         chunks: &[u32],
     ) -> Result<(), EngineError> {
-        let (Some(pinned), Some(interest)) = (&self.pinned, &self.interest) else {
-            return Err(EngineError::TaskDied);
-        };
+        let pinned = self.pinned.as_ref().ok_or(EngineError::TaskDied)?;
+        let viewer = self.interest.as_ref().map(Interest::viewer);
         let ranged = pinned.generation.state().ranged.clone().ok_or(EngineError::TaskDied)?;
-        ranged.verify(shared, &self.source, &pinned.generation, interest.viewer(), chunks).await
+        ranged.verify(shared, &self.source, &pinned.generation, viewer, chunks).await
+    }
+
+    /// Starts to fetch what the response will need soon, where that lies in the bucket.
+    pub(super) fn read_ahead(&self, shared: &Arc<Shared>, chunks: &[u32]) {
+        let Some(pinned) = &self.pinned else { return };
+        let ranged = pinned.generation.state().ranged.clone();
+        if let Some(ranged) = ranged.filter(|ranged| ranged.is_in_bucket()) {
+            ranged.read_ahead(shared, &self.source, &pinned.generation, chunks);
+        }
     }
 
     /// Puts verified chunks in the place of their claims.
@@ -408,12 +416,10 @@ impl Participant {
                     let read = shared.cpu.run(Urgency::Now, read).await??;
                     AttachmentRecord::from_record_bytes(&read).ok()
                 }
-                (AttachmentPlace::File(range), _, Some(ranged)) => match &self.interest {
-                    Some(interest) => {
-                        ranged.attachment(&self.source, interest.viewer(), range).await?
-                    }
-                    None => None,
-                },
+                (AttachmentPlace::File(range), _, Some(ranged)) => {
+                    let viewer = self.interest.as_ref().map(|interest| &**interest.viewer());
+                    ranged.attachment(&self.source, viewer, range).await?
+                }
                 _ => None,
             };
             attachments.extend(found);

@@ -226,6 +226,15 @@ impl Work {
         Need::Chunks { source: at.source, chunks }
     }
 
+    /// The chunks that come next, by source.
+    pub(super) fn upcoming(&self) -> BTreeMap<u32, Vec<u32>> {
+        let mut chunks: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for at in self.heap.upcoming(READ_AHEAD_CHUNKS) {
+            chunks.entry(at.source).or_default().push(at.chunk);
+        }
+        chunks
+    }
+
     /// Closes the chunk that is being written, so that it can leave.
     pub(super) fn flush(&mut self) -> Result<(), EngineError> {
         match &mut self.writer {

@@ -11,5 +11,6 @@ mod keeping;
 mod merging;
 mod output;
 mod races;
+mod replicas;
 mod shipped;
 mod statics;

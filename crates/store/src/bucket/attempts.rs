@@ -86,14 +86,11 @@ impl Bucket {
     /// for certain damage alone.
     pub async fn look(&self, key: &SourceKey) -> Result<Look, BucketError> {
         let children = self.children(key).await?;
-        let completes = futures::stream::iter(&children.attempts)
-            .map(async |attempt| {
-                let found = self.get(&self.attempt_path(attempt, COMPLETE)).await?;
-                Ok(found.map(|(text, meta)| (meta.last_modified, attempt, text)))
-            })
-            .buffer_unordered(8)
-            .try_collect::<Vec<_>>();
-        let mut completes: Vec<_> = completes.await?.into_iter().flatten().collect();
+        let mut completes = Vec::new();
+        for attempt in &children.attempts {
+            let found = self.get(&self.attempt_path(attempt, COMPLETE)).await?;
+            completes.extend(found.map(|(text, meta)| (meta.last_modified, attempt, text)));
+        }
         completes.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
         for (_, attempt, text) in completes {
             match complete::parse(&text) {
@@ -138,10 +135,16 @@ impl Bucket {
         let claim = Claim { attempt: attempt.to_string(), replica: self.replica().to_string() };
         let path = self.claim_path(&attempt.key, attempt.epoch);
         let text = to_json(&claim, &path)?;
-        if self.create(&path, text).await? && !self.overwrites_in_silence() {
+        let created = self.create(&path, text).await?;
+        if created && !self.overwrites_in_silence() {
             return Ok(true);
         }
-        self.still_claims(attempt).await
+        let claims = self.still_claims(attempt).await?;
+        if !claims {
+            // What is left of it is superseded one day.
+            let _ = self.remove(attempt).await;
+        }
+        Ok(claims)
     }
 
     /// Whether the claim of the attempt's epoch is its own, and there is no newer one.
@@ -170,14 +173,6 @@ impl Bucket {
         let Some((text, _)) = self.get(&path).await? else { return Ok(None) };
         let running = serde_json::from_slice(&text);
         running.map(Some).map_err(|error| BucketError::unusable(&path, &error.to_string()))
-    }
-
-    /// What a complete attempt is; `None` while it is not complete.
-    pub async fn completed(&self, attempt: &AttemptName) -> Result<Option<Index>, BucketError> {
-        let path = self.attempt_path(attempt, COMPLETE);
-        let Some((text, _)) = self.get(&path).await? else { return Ok(None) };
-        let parsed = complete::parse(&text);
-        parsed.map(|(index, _)| Some(index)).map_err(|what| BucketError::unusable(&path, &what))
     }
 
     /// Makes the attempt visible as complete, if it still may be: its claim is its own, no other
@@ -263,13 +258,14 @@ impl Bucket {
         Ok(marks)
     }
 
-    /// Removes all that is superseded by a complete attempt: attempts at earlier epochs, unless
-    /// they are complete as well and may be read, and the claims. Whoever follows one finds it
+    /// Removes all that is superseded by a complete attempt: attempts at its epoch and earlier ones,
+    /// unless they are complete as well and may be read, and the claims. Whoever follows one finds it
     /// gone and looks again.
     pub async fn supersede(&self, complete: &AttemptName) -> Result<(), BucketError> {
         let children = self.children(&complete.key).await?;
         for attempt in children.attempts {
-            if attempt.epoch >= complete.epoch
+            if attempt == *complete
+                || attempt.epoch > complete.epoch
                 || self.get(&self.attempt_path(&attempt, COMPLETE)).await?.is_some()
             {
                 continue;

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use object_store::path::Path;
 use rdl_model::ErrorKind;
 
@@ -6,7 +8,7 @@ const TOLD_BYTES: usize = 300;
 
 /// Why the bucket did not do what it was asked to.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("cannot {action} {path} in the bucket: {what}")]
+#[error("cannot {action}{space}{path} in the bucket: {what}", space = if path.is_empty() { "" } else { " " })]
 pub struct BucketError {
     action: &'static str,
     path: String,
@@ -59,6 +61,13 @@ impl BucketError {
     pub(super) fn misconfigured(what: impl std::fmt::Display) -> BucketError {
         let kind = BucketErrorKind::Misconfigured;
         BucketError { action: "use", path: "anything".into(), kind, what: what.to_string() }
+    }
+
+    /// There was no answer within this time.
+    pub fn timed_out(action: &'static str, within: Duration) -> BucketError {
+        let (path, kind) = (String::new(), BucketErrorKind::Unavailable);
+        let what = format!("no answer within {} s", within.as_secs_f32());
+        BucketError { action, path, kind, what }
     }
 
     /// What kind of trouble it is.

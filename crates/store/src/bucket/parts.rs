@@ -17,7 +17,7 @@ const UPLOAD_PIECE_BYTES: u64 = 8 << 20;
 
 /// For how long what cannot be read now is asked for again: trouble with the bucket slows a
 /// response down, and does not break it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(45);
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 
@@ -57,7 +57,7 @@ impl RemoteParts {
         (range.end <= *self.starts.get(at + 1)?).then_some(range)
     }
 
-    /// Reads bytes that may span parts. What cannot be had now is asked for again for a minute.
+    /// Reads bytes that may span parts. What cannot be had now is asked for again for a while.
     pub async fn read(&self, range: ByteRange) -> Result<Bytes, BucketError> {
         let mut pieces = Vec::new();
         for at in 0..self.names.len() {

@@ -4,7 +4,6 @@ use std::time::Duration;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::memory::InMemory;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
 use super::BucketError;
@@ -55,8 +54,8 @@ pub enum BucketProvider {
         /// Its URL, where that is not the usual one.
         url: Option<String>,
     },
-    /// In memory, for tests of what lies above.
-    Memory,
+    /// Whatever store the caller brings.
+    Other(Arc<dyn ObjectStore>),
 }
 
 /// Secrets are not shown.
@@ -67,7 +66,7 @@ impl std::fmt::Debug for BucketConfig {
             BucketProvider::S3Compatible { .. } => "s3_compatible",
             BucketProvider::GoogleCloud { .. } => "google_cloud",
             BucketProvider::Azure { .. } => "azure",
-            BucketProvider::Memory => "memory",
+            BucketProvider::Other(_) => "other",
         };
         f.debug_struct("BucketConfig")
             .field("provider", &provider)
@@ -131,7 +130,7 @@ pub(super) fn store(config: &BucketConfig) -> Result<Arc<dyn ObjectStore>, Bucke
             }
             Arc::new(builder.build().map_err(wrong)?)
         }
-        BucketProvider::Memory => Arc::new(InMemory::new()),
+        BucketProvider::Other(store) => store.clone(),
     };
     Ok(store)
 }

@@ -1,3 +1,5 @@
+use rdl_mcap_io::MetadataRecord;
+use rdl_model::Problem;
 use serde::{Deserialize, Serialize};
 
 /// `running.json`: what an attempt has so far. Its owner alone rewrites it.
@@ -10,6 +12,20 @@ pub struct Running {
     pub state: RunningState,
     /// The parts that lie in the bucket, from the first on.
     pub parts: Vec<RunningPart>,
+    /// What is not in the parts, once all of them are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<RunningEnd>,
+}
+
+/// What a source has besides its parts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunningEnd {
+    /// The profile in its header.
+    pub profile: String,
+    /// Its metadata records.
+    pub metadata: Vec<MetadataRecord>,
+    /// What is wrong with it.
+    pub problems: Vec<Problem>,
 }
 
 /// Whether an attempt goes on.
@@ -18,8 +34,6 @@ pub struct Running {
 pub enum RunningState {
     /// It does.
     Loading,
-    /// All its parts are there, and `complete.json` comes next.
-    Finished,
     /// Its owner has given it up: whoever needs the source may claim it at once.
     Released,
 }
@@ -45,6 +59,6 @@ pub struct RunningPart {
 impl Running {
     /// Of an attempt that has nothing yet.
     pub fn begun() -> Running {
-        Running { counter: 0, state: RunningState::Loading, parts: Vec::new() }
+        Running { counter: 0, state: RunningState::Loading, parts: Vec::new(), end: None }
     }
 }

@@ -1,0 +1,75 @@
+//! Where the bytes of a load come from: the data endpoint, or the parts of another replica's load.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use rdl_fetch::{Access, Download, FetchError, HttpClient};
+use rdl_model::Problem;
+use rdl_store::AttemptName;
+
+use crate::sharing::{FollowEnded, Followed, FollowedPiece, Sharing};
+
+/// Whom a load asks.
+pub(super) enum Asked<'a> {
+    /// The data endpoint, with a viewer's access.
+    Backend(&'a Access),
+    /// The bucket, for what another replica loads.
+    Attempt(&'a Sharing, AttemptName),
+}
+
+/// A body, as it comes.
+pub(super) enum Body {
+    Download(Download),
+    Followed(Followed, Vec<Problem>),
+}
+
+/// Why a body gives no more.
+pub(super) enum BodyError {
+    Fetch(FetchError),
+    Follow(FollowEnded),
+}
+
+impl Body {
+    pub(super) async fn open(http: &HttpClient, asked: Asked<'_>) -> Result<Body, FetchError> {
+        match asked {
+            Asked::Backend(access) => Ok(Self::Download(Download::open(http, access).await?)),
+            Asked::Attempt(sharing, attempt) => {
+                Ok(Self::Followed(Followed::open(sharing, attempt), Vec::new()))
+            }
+        }
+    }
+
+    /// The next bytes; `None` at the end. A dropped future loses nothing.
+    pub(super) async fn next(&mut self, stall: Duration) -> Result<Option<Bytes>, BodyError> {
+        match self {
+            Self::Download(download) => download.next(stall).await.map_err(BodyError::Fetch),
+            Self::Followed(followed, problems) => loop {
+                match followed.next().await.map_err(BodyError::Follow)? {
+                    Some(FollowedPiece::Data(bytes)) => return Ok(Some(bytes)),
+                    Some(FollowedPiece::Problems(found)) => *problems = found,
+                    None => return Ok(None),
+                }
+            },
+        }
+    }
+
+    /// Whether it comes from another replica.
+    pub(super) fn is_followed(&self) -> bool {
+        matches!(self, Self::Followed(..))
+    }
+
+    /// The load makes it wait: that is not its silence.
+    pub(super) fn pause(&mut self) {
+        if let Self::Download(download) = self {
+            download.pause();
+        }
+    }
+
+    /// What whoever loaded it first has found wrong with it.
+    pub(super) fn take_problems(&mut self) -> Vec<Problem> {
+        match self {
+            Self::Download(_) => Vec::new(),
+            Self::Followed(_, problems) => std::mem::take(problems),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Loads that several replicas share through the bucket.
+//!
+//! Before a load asks the data backend, [`join`] looks what the bucket has: a complete source is
+//! read from there; one that another replica loads is *followed* ([`Followed`]): its parts are the
+//! body, in the place of the data endpoint's; else this replica claims the source, and
+//! *publishes* what it loads behind the load ([`Publisher`]). When the replica that is followed
+//! dies, the load goes on with whatever comes next, as after a broken connection: the messages
+//! that it has are skipped, and a running hash over them is checked.
+//!
+//! Trouble with the bucket is never the load's: it goes on alone, and what it has is published when
+//! the bucket is back.
+
+mod follow;
+mod publish;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdl_model::SourceKey;
+use rdl_store::{AttemptName, Bucket, BucketError, Look, RemoteSource};
+
+pub(crate) use self::follow::{FollowEnded, Followed, FollowedPiece};
+pub(crate) use self::publish::{Claimed, Followers, Publisher};
+pub(crate) use self::watch::BucketWatch;
+use crate::SharingConfig;
+
+/// How long a load waits for the bucket before it goes on alone.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a claim may be lost to others before the load goes on alone.
+const MOST_CLAIMS: u32 = 8;
+
+/// The bucket, and how it is shared. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Sharing {
+    pub(crate) bucket: Bucket,
+    pub(crate) config: Arc<SharingConfig>,
+    /// How long an attempt that is followed may have nothing new.
+    pub(crate) silence: Duration,
+}
+
+/// Where a load's data comes from.
+pub(crate) enum Role {
+    /// From the data backend. What is loaded is published: at once with a claim, else as soon as
+    /// the bucket is there.
+    Leads(Option<Claimed>),
+    /// From the parts that another replica writes.
+    Follows(AttemptName),
+}
+
+/// What there was for a load.
+pub(crate) enum Joined {
+    /// The source is complete.
+    Complete(RemoteSource),
+    /// It has to be loaded.
+    Load(Role),
+}
+
+impl Sharing {
+    /// The source, if it is complete in the bucket. That the bucket cannot tell is a miss.
+    pub(crate) async fn find_complete(&self, key: &SourceKey) -> Option<RemoteSource> {
+        match self.look(key).await {
+            Ok(Look::Complete(found)) => Some(found),
+            Ok(Look::Claimed(_) | Look::Free { .. }) => None,
+            Err(error) => {
+                tracing::warn!(%error, "cannot look into the bucket");
+                None
+            }
+        }
+    }
+
+    /// Finds out who loads the source; if nobody does, this replica from now on.
+    pub(crate) async fn join(&self, key: &SourceKey) -> Joined {
+        match self.try_join(key).await {
+            Ok(joined) => joined,
+            Err(error) => {
+                tracing::warn!(%error, "a source is loaded without the bucket");
+                Joined::Load(Role::Leads(None))
+            }
+        }
+    }
+
+    async fn try_join(&self, key: &SourceKey) -> Result<Joined, BucketError> {
+        for _ in 0..MOST_CLAIMS {
+            let epoch = match self.look(key).await? {
+                Look::Complete(found) => return Ok(Joined::Complete(found)),
+                Look::Claimed(attempt) => return Ok(Joined::Load(Role::Follows(attempt))),
+                Look::Free { epoch } => epoch,
+            };
+            if let Some(claimed) = self.claim(AttemptName::new(*key, epoch)).await {
+                return Ok(Joined::Load(Role::Leads(Some(claimed))));
+            }
+        }
+        Ok(Joined::Load(Role::Leads(None)))
+    }
+
+    /// After the attempt that was followed has died: claims the next epoch, or finds out who has.
+    /// A source that is complete meanwhile is followed to its end, as a load has begun.
+    pub(crate) async fn succeed(&self, dead: &AttemptName) -> Role {
+        let role = async {
+            let next = AttemptName::new(dead.key, dead.epoch.saturating_add(1));
+            if let Some(claimed) = self.claim(next).await {
+                return Ok(Role::Leads(Some(claimed)));
+            }
+            Ok(match self.try_join(&dead.key).await? {
+                Joined::Complete(found) => Role::Follows(found.parts.attempt().clone()),
+                Joined::Load(role) => role,
+            })
+        };
+        match role.await {
+            // The newest claim is still the dead one's: ours was lost in between.
+            Ok(Role::Follows(attempt)) if attempt == *dead => Role::Leads(None),
+            Ok(role) => role,
+            Err(error) => {
+                let error: BucketError = error;
+                tracing::warn!(%error, "a source is loaded without the bucket");
+                Role::Leads(None)
+            }
+        }
+    }
+
+    async fn look(&self, key: &SourceKey) -> Result<Look, BucketError> {
+        in_time("look for a source", self.bucket.look(key)).await
+    }
+
+    /// A claim that the bucket did not answer may be one: nobody else writes under its name.
+    async fn claim(&self, attempt: AttemptName) -> Option<Claimed> {
+        match in_time("claim a source", self.bucket.claim(&attempt)).await {
+            Ok(true) => Some(Claimed::of(attempt)),
+            Ok(false) => None,
+            Err(error) => {
+                tracing::debug!(%attempt, %error, "cannot tell whether a source is claimed");
+                Some(Claimed::perhaps(attempt))
+            }
+        }
+    }
+}
+
+async fn in_time<T>(
+    action: &'static str,
+    asked: impl Future<Output = Result<T, BucketError>>,
+) -> Result<T, BucketError> {
+    let answer = tokio::time::timeout(PATIENCE, asked).await;
+    answer.unwrap_or_else(|_| Err(BucketError::timed_out(action, PATIENCE)))
+}
+
+/// Runs something, and warns when it takes longer than it should: once, while it does.
+async fn noticing_slowness<T>(after: Duration, what: &str, action: impl Future<Output = T>) -> T {
+    tokio::pin!(action);
+    tokio::select! {
+        done = &mut action => return done,
+        () = tokio::time::sleep(after) => {}
+    }
+    tracing::warn!(what, threshold_ms = after.as_millis(), "the bucket is slow");
+    action.await
+}

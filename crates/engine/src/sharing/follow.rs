@@ -1,0 +1,200 @@
+//! The parts of a load of another replica, as a body.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use rdl_mcap_io::{end_of_body, part_as_body, start_of_body};
+use rdl_model::Problem;
+use rdl_store::{AttemptName, BucketError, BucketErrorKind, Pulse, RunningEnd, RunningState, Sign};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Sharing;
+
+/// How often an attempt is looked at, at first and later.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOK_OFTEN_FOR: Duration = Duration::from_secs(5);
+const LOOK_LATER_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a part is read before it counts as damaged.
+const READS: u32 = 2;
+
+/// What comes of an attempt that is followed.
+pub(crate) enum FollowedPiece {
+    /// Bytes of the body.
+    Data(Bytes),
+    /// What was wrong with the source; the end of the body comes next.
+    Problems(Vec<Problem>),
+}
+
+/// Why an attempt gives nothing any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FollowEnded {
+    /// It is dead, released, gone, or damaged: somebody has to take over.
+    Dead,
+    /// It is alive, and has had nothing new for too long.
+    Silent,
+    /// The bucket cannot be reached.
+    Away(String),
+}
+
+/// An attempt that is followed: its parts, as they come. Dropping it stops that.
+pub(crate) struct Followed {
+    pieces: mpsc::Receiver<Result<FollowedPiece, FollowEnded>>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Followed {
+    /// Follows from the first part on.
+    pub(crate) fn open(sharing: &Sharing, attempt: AttemptName) -> Followed {
+        let (out, pieces) = mpsc::channel(1);
+        let following = Following {
+            pulse: Pulse::new(sharing.config.stale_age),
+            sharing: sharing.clone(),
+            attempt,
+            sent_parts: 0,
+            new_since: Instant::now(),
+            told_slow: false,
+        };
+        let task = tokio::spawn(async move {
+            // Whoever reads may have gone.
+            let ended = tokio::select! {
+                ended = following.run(&out) => ended,
+                () = out.closed() => return,
+            };
+            if let Err(ended) = ended {
+                let _ = out.send(Err(ended)).await;
+            }
+        });
+        Followed { pieces, _task: AbortOnDropHandle::new(task) }
+    }
+
+    /// What comes next; `None` at the end of the body. A dropped future loses nothing.
+    pub(crate) async fn next(&mut self) -> Result<Option<FollowedPiece>, FollowEnded> {
+        self.pieces.recv().await.transpose()
+    }
+}
+
+struct Following {
+    sharing: Sharing,
+    attempt: AttemptName,
+    pulse: Pulse,
+    sent_parts: usize,
+    /// Since when there was nothing new.
+    new_since: Instant,
+    told_slow: bool,
+}
+
+type Out = mpsc::Sender<Result<FollowedPiece, FollowEnded>>;
+
+impl Following {
+    async fn run(mut self, out: &Out) -> Result<(), FollowEnded> {
+        let began = Instant::now();
+        let mut marked: Option<Instant> = None;
+        let mut marks = 0;
+        loop {
+            let start = Instant::now();
+            match self.sharing.bucket.running(&self.attempt).await {
+                Ok(None) => return Err(FollowEnded::Dead),
+                Ok(Some(running)) => {
+                    self.send_parts(&running.parts, out).await?;
+                    if let Some(end) = running.end {
+                        self.finish(end, out).await;
+                        return Ok(());
+                    }
+                    if running.state == RunningState::Released
+                        || self.pulse.read(running.counter, start) == Sign::Dead
+                    {
+                        return Err(FollowEnded::Dead);
+                    }
+                }
+                Err(error) if error.kind() == BucketErrorKind::Damaged => {
+                    return Err(FollowEnded::Dead);
+                }
+                Err(error) => self.away(&error)?,
+            }
+            self.notice_silence()?;
+            if marked.is_none_or(|at| at.elapsed() >= self.sharing.config.touch_interval) {
+                marked = Some(Instant::now());
+                marks += 1;
+                // A leader that cannot be told goes on for its linger time all the same.
+                let _ = self.sharing.bucket.mark_follower(&self.attempt, marks).await;
+            }
+            let often = began.elapsed() < LOOK_OFTEN_FOR;
+            tokio::time::sleep(if often { LOOK_EVERY } else { LOOK_LATER_EVERY }).await;
+        }
+    }
+
+    async fn send_parts(
+        &mut self,
+        parts: &[rdl_store::RunningPart],
+        out: &Out,
+    ) -> Result<(), FollowEnded> {
+        while let Some(part) = parts.get(self.sent_parts) {
+            let mut reads = 0;
+            let data = loop {
+                match self.sharing.bucket.part_data(&self.attempt, part).await {
+                    Ok(data) => break data,
+                    Err(error) if error.may_pass() => {
+                        self.away(&error)?;
+                        tokio::time::sleep(LOOK_LATER_EVERY).await;
+                    }
+                    Err(error) => {
+                        reads += 1;
+                        if reads >= READS || error.kind() == BucketErrorKind::NotFound {
+                            tracing::warn!(attempt = %self.attempt, %error, "a part of a load that is followed cannot be used");
+                            return Err(FollowEnded::Dead);
+                        }
+                    }
+                }
+            };
+            let Some(body) = part_as_body(&data, self.sent_parts == 0) else {
+                return Err(FollowEnded::Dead);
+            };
+            send(out, FollowedPiece::Data(body)).await;
+            self.sent_parts += 1;
+            self.new_since = Instant::now();
+            self.told_slow = false;
+        }
+        Ok(())
+    }
+
+    /// Ends the body.
+    async fn finish(&self, end: RunningEnd, out: &Out) {
+        if self.sent_parts == 0 {
+            // A source without messages has no part, and its body needs a beginning.
+            send(out, FollowedPiece::Data(start_of_body(&end.profile))).await;
+        }
+        send(out, FollowedPiece::Problems(end.problems)).await;
+        send(out, FollowedPiece::Data(end_of_body(&end.metadata))).await;
+        let _ = self.sharing.bucket.unmark_follower(&self.attempt).await;
+    }
+
+    /// A bucket that cannot be read is no sign of the attempt; it may take as long as silence may.
+    fn away(&self, error: &BucketError) -> Result<(), FollowEnded> {
+        if self.new_since.elapsed() >= self.sharing.silence {
+            return Err(FollowEnded::Away(error.to_string()));
+        }
+        tracing::debug!(attempt = %self.attempt, %error, "cannot look at a load that is followed");
+        Ok(())
+    }
+
+    fn notice_silence(&mut self) -> Result<(), FollowEnded> {
+        let silent = self.new_since.elapsed();
+        if silent >= self.sharing.silence {
+            return Err(FollowEnded::Silent);
+        }
+        let threshold = self.sharing.config.slow_bytes;
+        if silent >= threshold && !std::mem::replace(&mut self.told_slow, true) {
+            let threshold_ms = threshold.as_millis();
+            tracing::warn!(attempt = %self.attempt, threshold_ms, "a load that is followed has nothing new");
+        }
+        Ok(())
+    }
+}
+
+async fn send(out: &Out, piece: FollowedPiece) {
+    // That nobody reads ends the task from outside.
+    let _ = out.send(Ok(piece)).await;
+}

@@ -1,0 +1,382 @@
+//! Writing what a load has to the bucket, behind it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use rdl_model::SourceKey;
+use rdl_store::{
+    AttemptName, BucketError, ClosedPart, Look, Running, RunningEnd, RunningPart, RunningState,
+    SourceFiles, UploadError,
+};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Sharing, noticing_slowness};
+use crate::shared::Shared;
+
+/// For how long in a row the bucket may be away before an attempt is given up.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// A claim of this replica. Whoever drops it unused leaves it to its stale age.
+pub(crate) struct Claimed {
+    attempt: AttemptName,
+    is_sure: bool,
+}
+
+impl Claimed {
+    pub(super) fn of(attempt: AttemptName) -> Claimed {
+        Claimed { attempt, is_sure: true }
+    }
+
+    /// The bucket did not say whether it is one.
+    pub(super) fn perhaps(attempt: AttemptName) -> Claimed {
+        Claimed { attempt, is_sure: false }
+    }
+}
+
+/// The way from a load to the task that writes its parts to the bucket. Dropped before
+/// [`Publisher::complete`], the attempt is given up, and others may claim the source at once.
+pub(crate) struct Publisher {
+    steps: mpsc::UnboundedSender<Step>,
+    sharing: Sharing,
+    attempt: Arc<Mutex<Option<AttemptName>>>,
+    /// The followers' marks when they were last looked at.
+    marks: Arc<tokio::sync::Mutex<Vec<(String, u64)>>>,
+}
+
+enum Step {
+    Part(ClosedPart),
+    Complete(Bytes, RunningEnd),
+}
+
+impl Publisher {
+    /// Begins to publish what lies in `files`.
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        sharing: &Sharing,
+        key: SourceKey,
+        claimed: Option<Claimed>,
+        files: Arc<SourceFiles>,
+    ) -> Publisher {
+        let (steps_in, steps) = mpsc::unbounded_channel();
+        let (sure, unsure) = match claimed {
+            Some(Claimed { attempt, is_sure: true }) => (Some(attempt), None),
+            Some(Claimed { attempt, is_sure: false }) => (None, Some(attempt)),
+            None => (None, None),
+        };
+        let attempt = Arc::new(Mutex::new(sure));
+        let task = Publishing {
+            sharing: sharing.clone(),
+            key,
+            files,
+            unsure,
+            known: attempt.clone(),
+            running: Mutex::new(Running::begun()),
+            dirty: Notify::new(),
+        };
+        let stopping = shared.stopping.clone();
+        shared.tasks.spawn(task.run(steps, stopping));
+        let (sharing, marks) = (sharing.clone(), Arc::default());
+        Publisher { steps: steps_in, sharing, attempt, marks }
+    }
+
+    /// A part is closed.
+    pub(crate) fn part(&self, part: ClosedPart) {
+        // Whoever publishes may have given up.
+        let _ = self.steps.send(Step::Part(part));
+    }
+
+    /// Every part was told of; this is what there is besides, and the text of `complete.json`.
+    pub(crate) fn complete(self, end: RunningEnd, text: Bytes) {
+        let _ = self.steps.send(Step::Complete(text, end));
+    }
+
+    /// A way to find out whether other replicas follow the load.
+    pub(crate) fn followers(&self) -> Followers {
+        Followers {
+            sharing: self.sharing.clone(),
+            attempt: self.attempt.lock().clone(),
+            marks: self.marks.clone(),
+        }
+    }
+}
+
+/// Who follows a load.
+pub(crate) struct Followers {
+    sharing: Sharing,
+    attempt: Option<AttemptName>,
+    marks: Arc<tokio::sync::Mutex<Vec<(String, u64)>>>,
+}
+
+impl Followers {
+    /// Whether anybody has said so since this was last asked. An unreachable bucket has nobody.
+    pub(crate) async fn are_there(&self) -> bool {
+        let Some(attempt) = &self.attempt else { return false };
+        let found = super::in_time("look for followers", self.sharing.bucket.followers(attempt));
+        let Ok(found) = found.await else { return false };
+        let mut known = self.marks.lock().await;
+        let changed = !found.is_empty() && *known != found;
+        *known = found;
+        changed
+    }
+}
+
+struct Publishing {
+    sharing: Sharing,
+    key: SourceKey,
+    files: Arc<SourceFiles>,
+    /// The attempt that may have been claimed.
+    unsure: Option<AttemptName>,
+    /// The attempt, once it is claimed.
+    known: Arc<Mutex<Option<AttemptName>>>,
+    running: Mutex<Running>,
+    /// Tells when `running` has something new.
+    dirty: Notify,
+}
+
+/// Why an attempt ends before it is complete.
+#[derive(Debug)]
+enum GivenUp {
+    /// The load was given up, or the process stops.
+    Unwanted,
+    /// Somebody else has claimed the source.
+    Lost,
+    /// What was to be written cannot be read any more.
+    Unreadable(UploadError),
+    /// The bucket was away for too long.
+    Away(BucketError),
+}
+
+impl GivenUp {
+    fn tell(&self, attempt: &AttemptName) {
+        match self {
+            Self::Unwanted => tracing::debug!(%attempt, "a load is released"),
+            Self::Lost => {
+                tracing::info!(%attempt, "another replica has the source; this one loads on for its own viewers");
+            }
+            Self::Unreadable(error) => {
+                tracing::info!(%attempt, %error, "a load is not published any further");
+            }
+            Self::Away(error) => {
+                tracing::warn!(%attempt, %error, "the bucket was away for too long; a load is not published");
+            }
+        }
+    }
+}
+
+impl Publishing {
+    async fn run(self, steps: mpsc::UnboundedReceiver<Step>, stopping: CancellationToken) {
+        let Some(attempt) = self.claimed(&steps, &stopping).await else { return };
+        let ended = tokio::select! {
+            ended = self.publish(&attempt, steps) => ended,
+            lost = self.beat(&attempt) => Err(lost),
+            () = stopping.cancelled() => Err(GivenUp::Unwanted),
+        };
+        let Err(why) = ended else {
+            tracing::debug!(%attempt, "a source is complete in the bucket");
+            return;
+        };
+        why.tell(&attempt);
+        // At once for those who follow; then out of the way.
+        let mut running = self.running.lock().clone();
+        running.state = RunningState::Released;
+        running.counter += 1;
+        let bucket = &self.sharing.bucket;
+        let released = async {
+            if !matches!(why, GivenUp::Lost) {
+                bucket.put_running(&attempt, &running).await?;
+            }
+            if stopping.is_cancelled() {
+                // Followers go on from what is there; who takes over clears it away.
+                return Ok(());
+            }
+            bucket.give_up(&attempt).await
+        };
+        if let Err(error) = released.await {
+            let error: BucketError = error;
+            tracing::debug!(%attempt, %error, "what was published of a load stays until it is superseded");
+        }
+    }
+
+    /// The attempt; one that has no claim yet gets it as soon as the bucket is there. `None` when
+    /// the load ends before, or somebody else has the source.
+    async fn claimed(
+        &self,
+        steps: &mpsc::UnboundedReceiver<Step>,
+        stopping: &CancellationToken,
+    ) -> Option<AttemptName> {
+        if let Some(attempt) = self.known.lock().clone() {
+            return Some(attempt);
+        }
+        let since = Instant::now();
+        let mut backoff = FIRST_BACKOFF;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(backoff) => {}
+                () = stopping.cancelled() => return None,
+            }
+            backoff = (backoff * 2).min(LONGEST_BACKOFF);
+            let unwanted = steps.is_closed() && steps.is_empty();
+            if unwanted || since.elapsed() > PATIENCE {
+                return None;
+            }
+            match self.claim().await {
+                Ok(Some(attempt)) => {
+                    *self.known.lock() = Some(attempt.clone());
+                    return Some(attempt);
+                }
+                Ok(None) => return None,
+                Err(error) => tracing::debug!(%error, "cannot claim a source yet"),
+            }
+        }
+    }
+
+    /// A claim, unless somebody else has the source.
+    async fn claim(&self) -> Result<Option<AttemptName>, BucketError> {
+        let bucket = &self.sharing.bucket;
+        let attempt = match &self.unsure {
+            Some(attempt) => attempt.clone(),
+            None => match bucket.look(&self.key).await? {
+                Look::Free { epoch } => AttemptName::new(self.key, epoch),
+                Look::Complete(_) | Look::Claimed(_) => return Ok(None),
+            },
+        };
+        Ok(bucket.claim(&attempt).await?.then_some(attempt))
+    }
+
+    /// Writes part after part, and completes the attempt.
+    async fn publish(
+        &self,
+        attempt: &AttemptName,
+        mut steps: mpsc::UnboundedReceiver<Step>,
+    ) -> Result<(), GivenUp> {
+        loop {
+            match steps.recv().await {
+                Some(Step::Part(part)) => self.part(attempt, &part).await?,
+                Some(Step::Complete(text, end)) => return self.complete(attempt, text, end).await,
+                None => return Err(GivenUp::Unwanted),
+            }
+        }
+    }
+
+    async fn part(&self, attempt: &AttemptName, part: &ClosedPart) -> Result<(), GivenUp> {
+        let what = format!("writing {} of {} bytes", part.name, part.bytes);
+        let upload = || async {
+            let put = self.sharing.bucket.put_part(attempt, part, &self.files);
+            noticing_slowness(self.sharing.config.slow_upload, &what, put).await
+        };
+        let crc = persistently(upload, |error| match error {
+            error if error.may_pass() => Ok(error),
+            error => Err(GivenUp::Unreadable(error)),
+        });
+        let crc = crc.await?;
+        let mut running = self.running.lock();
+        let first_message =
+            running.parts.last().map_or(0, |last| last.first_message + last.messages);
+        running.parts.push(RunningPart {
+            name: part.name.clone(),
+            bytes: part.bytes,
+            data_bytes: part.data_bytes,
+            crc,
+            first_message,
+            messages: part.messages,
+        });
+        drop(running);
+        self.dirty.notify_one();
+        Ok(())
+    }
+
+    async fn complete(
+        &self,
+        attempt: &AttemptName,
+        text: Bytes,
+        end: RunningEnd,
+    ) -> Result<(), GivenUp> {
+        let bucket = &self.sharing.bucket;
+        let (running, parts) = {
+            let mut running = self.running.lock();
+            running.end = Some(end);
+            running.counter += 1;
+            let parts = running.parts.iter().map(|part| (part.name.clone(), part.bytes));
+            (running.clone(), parts.collect::<Vec<_>>())
+        };
+        persistently(|| bucket.put_running(attempt, &running), passing).await?;
+        let completed =
+            persistently(|| bucket.complete(attempt, &parts, text.clone()), passing).await?;
+        if !completed {
+            return Err(GivenUp::Lost);
+        }
+        if let Err(error) = bucket.supersede(attempt).await {
+            tracing::debug!(%attempt, %error, "what the attempt supersedes stays for now");
+        }
+        Ok(())
+    }
+
+    /// Says how far the load is, and that it is alive, until the claim is lost.
+    async fn beat(&self, attempt: &AttemptName) -> GivenUp {
+        let config = &self.sharing.config;
+        let mut written = Instant::now();
+        loop {
+            let touch = written + config.touch_interval;
+            let is_touch = tokio::select! {
+                () = self.dirty.notified() => false,
+                () = tokio::time::sleep_until(touch) => true,
+            };
+            tokio::time::sleep_until(written + config.write_min_interval).await;
+            let running = {
+                let mut running = self.running.lock();
+                running.counter += 1;
+                running.clone()
+            };
+            let put = self.sharing.bucket.put_running(attempt, &running);
+            let put = noticing_slowness(config.slow_update, "writing running.json", put);
+            if let Err(error) = put.await {
+                tracing::debug!(%attempt, %error, "cannot say how far a load is");
+                self.dirty.notify_one();
+            }
+            written = Instant::now();
+            if is_touch && matches!(self.sharing.bucket.still_claims(attempt).await, Ok(false)) {
+                return GivenUp::Lost;
+            }
+        }
+    }
+}
+
+fn passing(error: BucketError) -> Result<BucketError, GivenUp> {
+    match error {
+        error if error.may_pass() => Ok(error),
+        error => Err(GivenUp::Away(error)),
+    }
+}
+
+/// Tries until it succeeds, cannot succeed, or the bucket was away for too long. `sort` tells an
+/// error that may pass from one that ends it.
+async fn persistently<T, E: Into<UploadError>, F>(
+    action: impl Fn() -> F,
+    sort: impl Fn(E) -> Result<E, GivenUp>,
+) -> Result<T, GivenUp>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let since = Instant::now();
+    let mut backoff = FIRST_BACKOFF;
+    loop {
+        let error = match action().await {
+            Ok(done) => return Ok(done),
+            Err(error) => sort(error)?,
+        };
+        if since.elapsed() > PATIENCE {
+            return Err(match error.into() {
+                UploadError::Bucket(error) => GivenUp::Away(error),
+                error @ UploadError::Disk(_) => GivenUp::Unreadable(error),
+            });
+        }
+        tokio::time::sleep(backoff).await;
+        backoff = (backoff * 2).min(LONGEST_BACKOFF);
+    }
+}

@@ -1,0 +1,59 @@
+//! Whether the bucket can be used.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rdl_store::{Bucket, BucketError};
+use tokio_util::sync::CancellationToken;
+
+/// How long the start waits for the bucket's answer.
+const AT_START: Duration = Duration::from_secs(10);
+/// How often a bucket that could not be used is looked at, and one that could.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// What was last found out about the bucket.
+#[derive(Clone, Debug)]
+pub(crate) struct BucketWatch {
+    bucket: Bucket,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl BucketWatch {
+    /// Checks the bucket. One that is not there, or that refuses us, fails the start; one that
+    /// cannot be reached is looked at again.
+    pub(crate) async fn begin(bucket: Bucket) -> Result<BucketWatch, BucketError> {
+        let checked = tokio::time::timeout(AT_START, bucket.check()).await;
+        let checked =
+            checked.unwrap_or_else(|_| Err(BucketError::timed_out("check the bucket", AT_START)));
+        let trouble = match checked {
+            Ok(()) => None,
+            Err(error) if error.is_misconfiguration() => return Err(error),
+            Err(error) => {
+                tracing::warn!(bucket = bucket.name(), %error, "the bucket cannot be used now; not ready until it can");
+                Some(error.to_string())
+            }
+        };
+        Ok(BucketWatch { bucket, trouble: Arc::new(Mutex::new(trouble)) })
+    }
+
+    /// Why the bucket cannot be used, if it never could since the start.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().clone()
+    }
+
+    /// Looks again until it can be used.
+    pub(crate) async fn run(self, stopping: CancellationToken) {
+        while self.trouble().is_some() {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+                () = stopping.cancelled() => return,
+            }
+            let trouble = self.bucket.check().await.err().map(|error| error.to_string());
+            if trouble.is_none() {
+                tracing::info!(bucket = self.bucket.name(), "the bucket can be used now");
+            }
+            *self.trouble.lock() = trouble;
+        }
+    }
+}

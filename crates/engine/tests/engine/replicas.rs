@@ -1,0 +1,346 @@
+//! Several replicas over one bucket: who loads what, and what becomes of it when one of them, or
+//! the bucket, is not there any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use rdl_engine::{
+    BucketConfig, BucketProvider, Engine, EngineConfig, FetchConfig, Query, SourceStatus,
+    StoreConfig,
+};
+use rdl_testkit::FlakyStore;
+use serde_json::json;
+
+use crate::backend::{declare, recording};
+use crate::drive::{Message, Shape, Source, merged};
+use crate::faulty::{Answer, Faulty};
+use crate::output;
+
+/// A thousand messages of this size in chunks of 64 KiB, ten seconds of them.
+fn source(bytes: u32) -> Source {
+    Source {
+        messages: (0..1000_u32)
+            .map(|at| Message {
+                topic: "/a".into(),
+                schema: Some(("S".into(), vec![7; 30])),
+                metadata: Default::default(),
+                log_time: 1_000_000_000 + u64::from(at) * 10_000_000,
+                publish_time: u64::from(at),
+                sequence: at,
+                data: noise(at, bytes),
+            })
+            .collect(),
+        shape: Shape {
+            chunk_bytes: Some(64 << 10),
+            compression: None,
+            first_id: 1,
+            is_static: false,
+        },
+    }
+}
+
+/// What no codec makes smaller.
+fn noise(seed: u32, bytes: u32) -> Vec<u8> {
+    rdl_testkit::Random::new(u64::from(seed)).bytes(bytes as usize)
+}
+
+/// Loads in two seconds.
+fn slowly(source: &Source) -> Answer {
+    Answer::Slowly(source.mcap(), 50 << 10, Duration::from_millis(100))
+}
+
+struct Setting {
+    sources: Vec<Source>,
+    backend: Faulty,
+    store: FlakyStore,
+    folders: tempfile::TempDir,
+}
+
+struct Replica {
+    engine: Arc<Engine>,
+    store: FlakyStore,
+}
+
+impl Setting {
+    async fn new(answer: impl Fn(&Source) -> Answer) -> Setting {
+        Setting::of(source(1000), answer).await
+    }
+
+    async fn of(source: Source, answer: impl Fn(&Source) -> Answer) -> Setting {
+        let sources = vec![source];
+        let answers = [("/s/0", vec![answer(&sources[0])])];
+        let declared: Vec<_> = sources.iter().enumerate().map(declare).collect();
+        let backend = Faulty::start(json!({ "sources": declared }), &answers).await;
+        let folders = tempfile::tempdir().unwrap();
+        Setting { sources, backend, store: FlakyStore::new(), folders }
+    }
+
+    async fn replica(&self) -> Replica {
+        self.replica_over(self.store.another()).await
+    }
+
+    async fn replica_over(&self, store: FlakyStore) -> Replica {
+        self.replica_with(store, None).await
+    }
+
+    async fn replica_with(&self, store: FlakyStore, max_bytes: Option<u64>) -> Replica {
+        let endpoint = format!("http://{}/manifest", self.backend.address).parse().unwrap();
+        let mut fetch = FetchConfig::new(endpoint);
+        fetch.allow_http_sources = true;
+        fetch.use_system_proxy = false;
+        let mut config = EngineConfig::new(fetch);
+        let folder = tempfile::tempdir_in(self.folders.path()).unwrap().keep();
+        config.store = StoreConfig { folder: Some(folder), bucket: None, max_bytes };
+        config.bucket = Some(BucketConfig {
+            provider: BucketProvider::Other(Arc::new(store.clone())),
+            name: "b".into(),
+            prefix: "some/where".into(),
+        });
+        config.sharing.stale_age = Duration::from_secs(1);
+        config.sharing.touch_interval = Duration::from_millis(250);
+        config.sharing.write_min_interval = Duration::from_millis(100);
+        config.source_silence = Duration::from_secs(10);
+        Replica { engine: Engine::start(config).await.unwrap(), store }
+    }
+
+    fn assert_whole(&self, answer: &[u8]) {
+        assert_eq!(output::messages(answer), merged(&self.sources));
+    }
+
+    fn downloads(&self) -> usize {
+        self.backend.requests("/s/0")
+    }
+
+    /// Waits until the bucket holds one complete attempt, and nothing else but it.
+    async fn settled(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for _ in 0..100 {
+            names = self.store.names().await;
+            let of = |end: &str| names.iter().filter(|name| name.ends_with(end)).count();
+            if of("complete.json") == 1 && of("running.json") == 1 && of(".claim") == 0 {
+                return names;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the bucket does not settle: {names:#?}");
+    }
+}
+
+async fn ask(replica: &Replica) -> Vec<u8> {
+    let recording = recording(&replica.engine).await;
+    output::collect(&recording, Query::default()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_replica_loaded_another_reads_from_the_bucket() {
+    let setting = Setting::new(|source| Answer::Whole(source.mcap())).await;
+    let first = setting.replica().await;
+    setting.assert_whole(&ask(&first).await);
+    let names = setting.settled().await;
+    assert!(names.iter().all(|name| name.starts_with("some/where/v1/sources/")), "{names:?}");
+    let second = setting.replica().await;
+    let info = recording(&second.engine).await.describe().await;
+    assert_eq!(info.sources[0].status, SourceStatus::Cached);
+    setting.assert_whole(&ask(&second).await);
+    assert_eq!(setting.downloads(), 1);
+    // What was read stays here.
+    let reads = second.store.reads();
+    setting.assert_whole(&ask(&second).await);
+    assert_eq!(second.store.reads(), reads);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_ask_at_once_share_one_download() {
+    let setting = Setting::new(slowly).await;
+    let replicas = [setting.replica().await, setting.replica().await, setting.replica().await];
+    let answers = futures::future::join_all(replicas.iter().map(ask)).await;
+    for answer in &answers {
+        setting.assert_whole(answer);
+    }
+    assert_eq!(setting.downloads(), 1);
+    setting.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_is_not_far_behind() {
+    let setting = Setting::new(slowly).await;
+    let (leader, follower) = (setting.replica().await, setting.replica().await);
+    let leads = recording(&leader.engine).await;
+    let leading = tokio::spawn(async move { output::collect(&leads, Query::default()).await });
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let start = std::time::Instant::now();
+    let follows = recording(&follower.engine).await;
+    let stream = follows.stream(Query::default()).await.unwrap();
+    let first = start.elapsed();
+    drop(stream);
+    assert!(first < Duration::from_millis(1500), "its first message came after {first:?}");
+    setting.assert_whole(&leading.await.unwrap().unwrap());
+    assert_eq!(setting.downloads(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_takes_over_from_a_replica_that_is_cut_off() {
+    let setting = Setting::new(slowly).await;
+    let (leader, follower) = (setting.replica().await, setting.replica().await);
+    let leads = recording(&leader.engine).await;
+    let leading = tokio::spawn(async move { output::collect(&leads, Query::default()).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let follows = recording(&follower.engine).await;
+    let following = tokio::spawn(async move { output::collect(&follows, Query::default()).await });
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    leader.store.set_away(true);
+    setting.assert_whole(&following.await.unwrap().unwrap());
+    // Whoever is cut off from the bucket goes on by itself.
+    setting.assert_whole(&leading.await.unwrap().unwrap());
+    assert_eq!(setting.downloads(), 2);
+    setting.settled().await;
+    // The first one finds, when it is back, that it was superseded.
+    leader.store.set_away(false);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    setting.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_released_is_taken_over_at_once() {
+    let setting = Setting::new(slowly).await;
+    let (leader, follower) = (setting.replica().await, setting.replica().await);
+    let leads = recording(&leader.engine).await;
+    let leading = tokio::spawn(async move { output::collect(&leads, Query::default()).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let follows = recording(&follower.engine).await;
+    let following = tokio::spawn(async move { output::collect(&follows, Query::default()).await });
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    leader.engine.shutdown().await;
+    assert!(leading.await.unwrap().is_err(), "its own answers are cut off");
+    setting.assert_whole(&following.await.unwrap().unwrap());
+    assert_eq!(setting.downloads(), 2);
+    setting.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_goes_on_for_the_viewers_of_other_replicas() {
+    let setting = Setting::new(slowly).await;
+    let (leader, follower) = (setting.replica().await, setting.replica().await);
+    let leads = recording(&leader.engine).await;
+    let stream = leads.stream(Query::default()).await.unwrap();
+    let follows = recording(&follower.engine).await;
+    let following = tokio::spawn(async move { output::collect(&follows, Query::default()).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    drop(stream);
+    drop(leads);
+    setting.assert_whole(&following.await.unwrap().unwrap());
+    assert_eq!(setting.downloads(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_bucket_away_a_load_goes_on_and_is_published_later() {
+    let setting = Setting::new(|source| Answer::Whole(source.mcap())).await;
+    let replica = setting.replica().await;
+    replica.store.set_away(true);
+    setting.assert_whole(&ask(&replica).await);
+    assert_eq!(setting.store.names().await, Vec::<String>::new());
+    replica.store.set_away(false);
+    setting.settled().await;
+    setting.assert_whole(&ask(&setting.replica().await).await);
+    assert_eq!(setting.downloads(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_overwrites_in_silence_costs_work_and_nothing_else() {
+    let setting = Setting::new(slowly).await;
+    let mut replicas = Vec::new();
+    for _ in 0..3 {
+        let store = setting.store.another();
+        store.set_ignores_conditions(true);
+        replicas.push(setting.replica_over(store).await);
+    }
+    let answers = futures::future::join_all(replicas.iter().map(ask)).await;
+    for answer in &answers {
+        setting.assert_whole(answer);
+    }
+    assert!(setting.downloads() <= 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flaky_bucket_loses_and_doubles_nothing() {
+    for seed in 0..6 {
+        let setting = Setting::new(slowly).await;
+        let mut replicas = Vec::new();
+        for number in 0..3 {
+            let replica = setting.replica().await;
+            replica.store.set_failing(150, seed * 10 + number);
+            replicas.push(replica);
+        }
+        let answers = futures::future::join_all(replicas.iter().map(ask)).await;
+        for answer in &answers {
+            setting.assert_whole(answer);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_vanished_or_is_damaged_is_loaded_again() {
+    for damage in [false, true] {
+        let setting = Setting::new(|source| Answer::Whole(source.mcap())).await;
+        setting.assert_whole(&ask(&setting.replica().await).await);
+        let names = setting.settled().await;
+        let part = names.iter().find(|name| name.contains("part-000001")).unwrap();
+        setting.store.damage(part, damage).await;
+        let other = setting.replica().await;
+        setting.assert_whole(&ask(&other).await);
+        assert_eq!(setting.downloads(), 2, "damaged: {damage}");
+        setting.settled().await;
+        setting.assert_whole(&ask(&setting.replica().await).await);
+        assert_eq!(setting.downloads(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_vanishes_under_a_reader_is_loaded_again_and_the_reader_goes_on() {
+    let setting = Setting::of(source(80_000), |source| Answer::Whole(source.mcap())).await;
+    setting.assert_whole(&ask(&setting.replica().await).await);
+    let names = setting.settled().await;
+    // More than is read ahead, and twice as much as the source.
+    let reader = setting.replica_with(setting.store.another(), Some(128 << 20)).await;
+    let mut stream = recording(&reader.engine).await.stream(Query::default()).await.unwrap();
+    let mut answer = stream.next().await.unwrap().unwrap().to_vec();
+    for name in &names {
+        setting.store.damage(name, false).await;
+    }
+    while let Some(piece) = stream.next().await {
+        answer.extend_from_slice(&piece.unwrap());
+    }
+    setting.assert_whole(&answer);
+    assert_eq!(setting.downloads(), 2);
+    setting.settled().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_far_away_is_read_ahead_and_a_seek_reads_little() {
+    let setting = Setting::new(|source| Answer::Whole(source.mcap())).await;
+    setting.assert_whole(&ask(&setting.replica().await).await);
+    setting.settled().await;
+    let far = setting.replica().await;
+    far.store.set_latency(Duration::from_millis(50));
+    // Nothing is known yet: the complete attempt is looked for and read, then what is asked for.
+    let checked = far.store.reads();
+    let second = 1_000_000_000;
+    let query = Query {
+        times: rdl_model::TimeRange {
+            start: rdl_model::Nanos(6 * second),
+            end: rdl_model::Nanos(7 * second),
+        },
+        has_start: true,
+        replay: rdl_engine::ReplayPolicy::LastPerChannel,
+        ..Query::default()
+    };
+    let start = std::time::Instant::now();
+    let answer = output::collect(&recording(&far.engine).await, query).await.unwrap();
+    let took = start.elapsed();
+    assert_eq!(output::messages(&answer).len(), 102);
+    let reads = far.store.reads() - checked;
+    assert!(reads <= 5, "{reads} objects were read for a seek");
+    assert!(took < Duration::from_millis(1000), "it took {took:?}");
+    setting.assert_whole(&ask(&far).await);
+}

@@ -32,12 +32,12 @@ pub use config::{EngineConfig, SharingConfig};
 pub use engine::Engine;
 pub use error::EngineError;
 pub use info::{RecordingInfo, SourceInfo, SourceKind, SourceStatus, TopicInfo};
-pub use rdl_fetch::{FetchConfig, ManifestParams, Token, TokenPolicy};
+pub use rdl_fetch::{FetchConfig, HttpClient, ManifestClient, ManifestParams, Token, TokenPolicy};
 pub use rdl_mcap_io::Compression;
 pub use rdl_merge::{Query, ReplayPolicy};
 pub use rdl_store::{
-    Bucket, BucketConfig, BucketEntry, BucketError, BucketFolder, BucketProvider, StoreConfig,
-    StoredSource,
+    Bucket, BucketConfig, BucketEntry, BucketError, BucketErrorKind, BucketFolder, BucketProvider,
+    StoreConfig, StoredSource,
 };
 pub use recording::Recording;
 pub use response::ResponseStream;

@@ -1,39 +1,47 @@
-//! `cache list` and `cache purge`: what lies in the bucket's folder, for operators.
+//! `cache list` and `cache purge`: what lies in the bucket, for operators.
 //!
 //! Invariants: only `purge` removes anything, and only what it was told to; what a running process
-//! is writing is never removed, and what one may be reading only with `--all`.
+//! is writing is never removed, and what one may be reading in a folder only with `--all`. Of
+//! readers an object store knows nothing.
 
 mod args;
+mod place;
+mod recording;
 mod report;
+mod selection;
 
 use std::io::{self, Write};
 
 use anyhow::Context as _;
-use rdl_engine::{BucketFolder, StoredSource};
+use futures::StreamExt as _;
 use serde_json::json;
 
 pub(crate) use self::args::{CacheArgs, CacheCommand, ListPlan, PurgePlan};
+use self::place::Stored;
 use self::report::{bytes_text, entries, id, one_line, table};
+use self::selection::Selected;
+
+/// How many sources are removed side by side.
+const REMOVALS: usize = 8;
 
 /// Prints what is stored.
 pub(crate) async fn list(plan: ListPlan) -> anyhow::Result<()> {
-    let ListPlan { bucket, json } = plan;
-    let sources = blocking(move || Ok(bucket.list()?)).await?;
-    if json { print(&json!(entries(&sources)).to_string()) } else { print(&table(&sources)) }
+    let sources = plan.place.list(plan.stale_age).await?;
+    if plan.json { print(&json!(entries(&sources)).to_string()) } else { print(&table(&sources)) }
 }
 
 /// What became of the sources that a purge was told to remove.
 #[derive(Default)]
 struct Purged {
-    removed: Vec<StoredSource>,
-    kept: Vec<StoredSource>,
+    removed: Vec<Stored>,
+    kept: Vec<Stored>,
     failed: Vec<anyhow::Error>,
 }
 
 /// Removes what the plan selects, and prints what went.
 pub(crate) async fn purge(plan: PurgePlan) -> anyhow::Result<()> {
     let (json, dry_run) = (plan.json, plan.dry_run);
-    let Purged { removed, kept, failed } = blocking(move || remove(&plan)).await?;
+    let Purged { removed, kept, failed } = remove(plan).await?;
     let bytes: u64 = removed.iter().map(|source| source.bytes).sum();
     if json {
         let answer = json!({
@@ -62,34 +70,39 @@ pub(crate) async fn purge(plan: PurgePlan) -> anyhow::Result<()> {
     }
 }
 
-fn remove(plan: &PurgePlan) -> anyhow::Result<Purged> {
+async fn remove(plan: PurgePlan) -> anyhow::Result<Purged> {
+    let PurgePlan { place, stale_age, selection, dry_run, .. } = plan;
+    let selected = selection.resolve().await?;
     let mut purged = Purged::default();
-    for source in plan.bucket.list()?.into_iter().filter(|source| plan.selection.selects(source)) {
-        if source.is_loading || (source.is_in_use() && !plan.selection.is_all()) {
-            purged.kept.push(source);
-            continue;
+    let mut going = Vec::new();
+    for source in place.list(stale_age).await? {
+        match selected.of(&source) {
+            Selected::No => {}
+            Selected::Kept => purged.kept.push(source),
+            Selected::Yes => going.push(source),
         }
-        let removed = if plan.dry_run { Ok(()) } else { remove_one(&plan.bucket, &source) };
-        match removed {
+    }
+    let mut removals = futures::stream::iter(going)
+        .map(async |source| {
+            let removed = if dry_run { Ok(()) } else { place.remove(&source).await };
+            (source, removed)
+        })
+        .buffered(REMOVALS);
+    while let Some((source, removed)) = removals.next().await {
+        match removed.with_context(|| format!("{} was not removed", id(&source))) {
             Ok(()) => purged.removed.push(source),
             Err(error) => purged.failed.push(error),
         }
+        if !purged.failed.is_empty() && !place.may_remove_others() {
+            break;
+        }
     }
+    drop(removals);
     Ok(purged)
-}
-
-fn remove_one(bucket: &BucketFolder, source: &StoredSource) -> anyhow::Result<()> {
-    bucket.remove(source).with_context(|| format!("{} was not removed", id(source)))
 }
 
 fn count_text(sources: usize) -> String {
     if sources == 1 { "1 source".to_owned() } else { format!("{sources} sources") }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
-) -> anyhow::Result<T> {
-    tokio::task::spawn_blocking(work).await.context("the work broke down")?
 }
 
 fn print(text: &str) -> anyhow::Result<()> {

@@ -13,18 +13,21 @@ mod log;
 mod reserved;
 mod secret;
 mod server;
+mod sharing;
 mod values;
 
 use clap::{Args, Command};
 use rdl_engine::EngineConfig;
 
 pub(crate) use self::backend::BackendSettings;
-pub(crate) use self::cache::CacheSettings;
+pub(crate) use self::cache::{CacheSettings, Cloud};
 pub(crate) use self::loading::LoadingSettings;
 pub(crate) use self::log::{LogFormat, LogSettings};
 pub(crate) use self::reserved::Reserved;
 pub(crate) use self::secret::Secret;
 pub(crate) use self::server::{ServerSettings, parse_address};
+pub(crate) use self::sharing::{SharingSettings, StaleSettings};
+pub(crate) use self::values::parse_param;
 
 /// A value that cannot be used: which variable, why, and what it accepts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +52,8 @@ pub(crate) struct EngineSettings {
     pub(crate) loading: LoadingSettings,
     #[command(flatten)]
     pub(crate) cache: CacheSettings,
+    #[command(flatten)]
+    pub(crate) sharing: SharingSettings,
 }
 
 impl EngineSettings {
@@ -56,6 +61,8 @@ impl EngineSettings {
     pub(crate) fn engine_config(&self) -> Result<EngineConfig, SettingsError> {
         let mut config = EngineConfig::new(self.backend.fetch_config()?);
         config.store = self.cache.store_config()?;
+        config.bucket = self.cache.open_bucket()?.map(|(_, config)| config);
+        config.sharing = self.sharing.sharing_config()?;
         self.loading.apply(&mut config);
         Ok(config)
     }

@@ -1,10 +1,14 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use rdl_engine::{BucketFolder, StoredSource};
+use rdl_engine::{ManifestParams, Token};
 
-use super::report::id;
-use crate::settings::{CacheSettings, SettingsError};
+use super::place::Place;
+use super::recording::RecordingPlan;
+use super::selection::Selection;
+use crate::settings::{
+    BackendSettings, CacheSettings, Secret, SettingsError, StaleSettings, parse_param,
+};
 
 /// `cache`.
 #[derive(Args, Debug)]
@@ -17,22 +21,26 @@ pub(crate) struct CacheArgs {
 #[derive(Subcommand, Debug)]
 pub(crate) enum CacheCommand {
     /// List what is stored, the longest unused first
-    List(ListArgs),
-    /// Remove what is selected. What was used within the last minute stays, as somebody may be
-    /// reading it: only --all takes that too, and whoever reads it is cut off. What a running
-    /// process is loading always stays
-    Purge(PurgeArgs),
+    List(Box<ListArgs>),
+    /// Remove what is selected. What a running process is loading always stays. In a folder what
+    /// was used within the last minute stays, as somebody may be reading it: only --all takes that
+    /// too. An object store notes no reads. Whoever reads what is removed is cut off and asks again
+    Purge(Box<PurgeArgs>),
 }
 
 /// The flags of `cache list`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ListArgs {
-    /// Print an array of JSON objects: id, key, state, bytes, parts, completedAt, usedAt
+    /// Print an array of JSON objects: id, key, state, bytes, parts, completedAt, usedAt (in an
+    /// object store, which notes no reads, the last write)
     #[arg(long)]
     json: bool,
 
     #[command(flatten)]
     cache: CacheSettings,
+
+    #[command(flatten)]
+    stale: StaleSettings,
 }
 
 /// The flags of `cache purge`.
@@ -43,12 +51,18 @@ pub(crate) struct PurgeArgs {
     #[arg(long = "source", value_name = "ID")]
     sources: Vec<String>,
 
-    /// What was completed longer ago: 90s, 30m, 12h or 7d. With --source only those of them
+    /// The streamed sources of a recording, by its manifest parameters, name=value; may be
+    /// repeated. The manifest endpoint is asked which they are
+    #[arg(short, long = "param", value_name = "NAME=VALUE", value_parser = parse_param)]
+    params: Vec<(String, String)>,
+
+    /// What was completed longer ago: 90s, 30m, 12h or 7d. With --source or --param only those of
+    /// them
     #[arg(long, value_name = "AGE", value_parser = parse_age)]
     older_than: Option<Duration>,
 
-    /// Everything, what was used within the last minute too
-    #[arg(long, conflicts_with_all = ["sources", "older_than"])]
+    /// Everything, in a folder what was used within the last minute too
+    #[arg(long, conflicts_with_all = ["sources", "params", "older_than"])]
     all: bool,
 
     /// Only say what would be removed
@@ -59,71 +73,79 @@ pub(crate) struct PurgeArgs {
     #[arg(long)]
     json: bool,
 
+    /// The bearer token to ask the manifest endpoint with; better set by the variable, which other
+    /// users cannot see
+    #[arg(long, env = "REMOTE_DATA_LOADER_TOKEN", hide_env_values = true)]
+    token: Option<Secret>,
+
+    #[command(flatten)]
+    backend: BackendSettings,
+
     #[command(flatten)]
     cache: CacheSettings,
+
+    #[command(flatten)]
+    stale: StaleSettings,
 }
 
 /// What to list, found right.
 pub(crate) struct ListPlan {
-    pub(super) bucket: BucketFolder,
+    pub(super) place: Place,
+    pub(super) stale_age: Duration,
     pub(super) json: bool,
 }
 
 /// What to remove, found right.
 pub(crate) struct PurgePlan {
-    pub(super) bucket: BucketFolder,
+    pub(super) place: Place,
+    pub(super) stale_age: Duration,
     pub(super) selection: Selection,
     pub(super) dry_run: bool,
     pub(super) json: bool,
 }
 
-/// Which sources.
-pub(super) enum Selection {
-    All,
-    Those {
-        /// Any when empty.
-        sources: Vec<String>,
-        older_than: Option<Duration>,
-    },
-}
-
 impl ListArgs {
     /// Checks everything that can be checked before anything starts.
     pub(crate) fn check(self) -> Result<ListPlan, SettingsError> {
-        Ok(ListPlan { bucket: self.cache.bucket_folder()?, json: self.json })
+        let stale_age = self.stale.age();
+        Ok(ListPlan { place: Place::of(&self.cache)?, stale_age, json: self.json })
     }
 }
 
 impl PurgeArgs {
     /// Checks everything that can be checked before anything starts.
     pub(crate) fn check(self) -> Result<PurgePlan, SettingsError> {
-        let PurgeArgs { sources, older_than, all, dry_run, json, cache } = self;
-        let selection = match (all, sources.is_empty() && older_than.is_none()) {
-            (true, _) => Selection::All,
-            (false, false) => Selection::Those { sources, older_than },
-            (false, true) => {
-                return Err(SettingsError::new(
-                    "cache purge",
-                    "must be told what to remove: --source <id>, --older-than <age>, or --all",
-                ));
-            }
+        Ok(PurgePlan {
+            selection: self.selection()?,
+            place: Place::of(&self.cache)?,
+            stale_age: self.stale.age(),
+            dry_run: self.dry_run,
+            json: self.json,
+        })
+    }
+
+    fn selection(&self) -> Result<Selection, SettingsError> {
+        if self.all {
+            return Ok(Selection::All);
+        }
+        if self.sources.is_empty() && self.params.is_empty() && self.older_than.is_none() {
+            return Err(SettingsError::new(
+                "cache purge",
+                "must be told what to remove: --source <id>, --param <name>=<value>, \
+                 --older-than <age>, or --all",
+            ));
+        }
+        let recording = if self.params.is_empty() {
+            None
+        } else {
+            Some(Box::new(RecordingPlan {
+                fetch: self.backend.fetch_config()?,
+                params: ManifestParams(self.params.clone()),
+                token: self.token.as_ref().map(|token| Token::new(token.expose())),
+            }))
         };
-        Ok(PurgePlan { bucket: cache.bucket_folder()?, selection, dry_run, json })
-    }
-}
-
-impl Selection {
-    pub(super) fn is_all(&self) -> bool {
-        matches!(self, Self::All)
-    }
-
-    pub(super) fn selects(&self, source: &StoredSource) -> bool {
-        let Self::Those { sources, older_than } = self else { return true };
-        let is_named = sources.is_empty()
-            || sources.iter().any(|name| *name == id(source) || *name == source.key.to_string());
-        let since = source.completed_at.unwrap_or(source.used_at);
-        let is_older = older_than.is_none_or(|least| since.elapsed().is_ok_and(|age| age >= least));
-        is_named && is_older
+        let (sources, older_than) = (self.sources.clone(), self.older_than);
+        Ok(Selection::Those { sources, recording, older_than })
     }
 }
 

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use indicatif::BinaryBytes;
-use rdl_engine::StoredSource;
 use rdl_model::Nanos;
 use serde::Serialize;
+
+use super::place::Stored;
 
 /// A source as programs read it.
 #[derive(Serialize)]
@@ -21,8 +22,8 @@ pub(super) struct Entry {
     used_at: String,
 }
 
-pub(super) fn entries(sources: &[StoredSource]) -> Vec<Entry> {
-    let entry = |source: &StoredSource| Entry {
+pub(super) fn entries(sources: &[Stored]) -> Vec<Entry> {
+    let entry = |source: &Stored| Entry {
         id: id(source),
         key: source.key.to_string(),
         state: state(source),
@@ -35,12 +36,12 @@ pub(super) fn entries(sources: &[StoredSource]) -> Vec<Entry> {
 }
 
 /// What people call the source; the key where nothing else is known.
-pub(super) fn id(source: &StoredSource) -> String {
+pub(super) fn id(source: &Stored) -> String {
     source.name.clone().unwrap_or_else(|| source.key.to_string())
 }
 
 /// The columns of `cache list`, and the sum.
-pub(super) fn table(sources: &[StoredSource]) -> String {
+pub(super) fn table(sources: &[Stored]) -> String {
     let mut rows = vec![["ID", "STATE", "SIZE", "PARTS", "AGE", "LAST USE"].map(str::to_owned)];
     rows.extend(sources.iter().map(|source| {
         [
@@ -71,7 +72,7 @@ pub(super) fn table(sources: &[StoredSource]) -> String {
 }
 
 /// A source in one line.
-pub(super) fn one_line(source: &StoredSource) -> String {
+pub(super) fn one_line(source: &Stored) -> String {
     format!("{} ({}, {})", printable(&id(source)), state(source), bytes_text(source.bytes))
 }
 
@@ -80,7 +81,7 @@ pub(super) fn bytes_text(bytes: u64) -> String {
     BinaryBytes(bytes).to_string()
 }
 
-fn state(source: &StoredSource) -> &'static str {
+fn state(source: &Stored) -> &'static str {
     if source.completed_at.is_some() { "complete" } else { "incomplete" }
 }
 

@@ -10,7 +10,7 @@ use crate::routes::{
     CompressionName, OrderedParams, ReplayPolicyName, StreamRequest, TimeText, parse_compression,
     parse_replay_policy,
 };
-use crate::settings::{EngineSettings, Secret, SettingsError};
+use crate::settings::{EngineSettings, Secret, SettingsError, parse_param};
 
 /// The flags of `export`.
 #[derive(Args, Clone, Debug)]
@@ -114,13 +114,6 @@ impl ExportArgs {
             },
             token: self.token.as_ref().map(|token| Token::new(token.expose())),
         })
-    }
-}
-
-fn parse_param(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("accepts name=value".into()),
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) struct BackendSettings {
 }
 
 impl BackendSettings {
-    pub(super) fn fetch_config(&self) -> Result<FetchConfig, SettingsError> {
+    pub(crate) fn fetch_config(&self) -> Result<FetchConfig, SettingsError> {
         let mut config = FetchConfig::new(self.endpoint()?);
         config.allow_http_sources = self.allow_http_sources;
         config.manifest_cache_ttl = Duration::from_millis(self.manifest_cache_ttl_ms);

@@ -16,12 +16,26 @@ value is refused at start with exit status 2, by the name of its variable. Boole
 `false`, `1` or `0`.
 ";
 
+const CREDENTIALS: &str = "
+## Credentials of the bucket
+
+They are read from the environment, by the names that the providers' own tools use. Empty ones count
+as unset. [guides/replicas.md](guides/replicas.md) has an example for each provider.
+
+| provider | variables |
+| --- | --- |
+| `aws` | `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, with temporary ones, `AWS_SESSION_TOKEN`; or `AWS_WEB_IDENTITY_TOKEN_FILE` and `AWS_ROLE_ARN` (a Kubernetes service account); or the container's (`AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`, or `AWS_CONTAINER_CREDENTIALS_FULL_URI` with `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`); or none of them: the role of the instance |
+| `s3_compatible` | `S3_COMPATIBLE_ACCESS_KEY_ID`, `S3_COMPATIBLE_SECRET_ACCESS_KEY`; nothing of `AWS_*` |
+| `google_cloud` | `GOOGLE_APPLICATION_CREDENTIALS`: the key of a service account, or what `gcloud auth application-default login` wrote; without it the service account of the machine or of the pod |
+| `azure` | `AZURE_TENANT_ID` and `AZURE_CLIENT_ID` with `AZURE_CLIENT_SECRET`, or with `AZURE_FEDERATED_TOKEN_FILE` (workload identity); or `AZURE_STORAGE_ACCOUNT_KEY`; or none of them: the managed identity of the machine |
+";
+
 const PROXIES: &str = "
 ## Proxies
 
-`HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` are heeded for requests to the manifest endpoint and to
-sources. Behind a proxy the proxy resolves names, and has to refuse addresses that must not be
-reached.
+`HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` are heeded for requests to the manifest endpoint, to
+sources and to the bucket. Behind a proxy the proxy resolves names, and has to refuse addresses that
+must not be reached.
 ";
 
 /// The whole document for these subcommands.
@@ -31,6 +45,7 @@ pub(crate) fn document(command: &Command) -> String {
     for subcommand in documented(command) {
         section(&mut text, name, subcommand);
     }
+    text.push_str(CREDENTIALS);
     text.push_str(PROXIES);
     text.push_str("\n## Accepted, without effect yet\n\n");
     text.push_str("Existing deployments set these; this version starts with any value of them.\n");

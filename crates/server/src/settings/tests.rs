@@ -2,6 +2,8 @@ use clap::Parser;
 
 use super::*;
 
+mod bucket;
+
 #[derive(Parser, Debug)]
 struct Flags {
     #[command(flatten)]
@@ -97,14 +99,14 @@ fn a_wrong_value_names_its_variable_and_what_it_accepts() {
         ("--max-chunk-bytes=99999999999999999999", "MAX_CHUNK_BYTES", "whole number"),
         ("--address=localhost", "ADDRESS", "0.0.0.0:8080"),
         (
-            "--request-cache-storage-provider=aws",
-            "REQUEST_CACHE_STORAGE_PROVIDER",
-            "no such provider yet",
-        ),
-        (
             "--request-cache-storage-provider=floppy",
             "REQUEST_CACHE_STORAGE_PROVIDER",
-            "local and in_memory",
+            "aws, s3_compatible, google_cloud, azure, local and in_memory",
+        ),
+        (
+            "--request-cache-part-list-touch-interval-ms=anything",
+            "REQUEST_CACHE_PART_LIST_TOUCH_INTERVAL_MS",
+            "whole number from 1",
         ),
         ("--request-cache-max-bytes=0", "REQUEST_CACHE_MAX_BYTES", "whole number from 1"),
         ("--request-cache-max-bytes=10GiB", "REQUEST_CACHE_MAX_BYTES", "whole number from 1"),
@@ -163,6 +165,15 @@ fn a_bucket_needs_its_provider_and_the_other_way_round() {
     let in_memory = "--request-cache-storage-provider=in_memory";
     let flags = parse(&[ENDPOINT, in_memory, "--request-cache-bucket-name=b"]).unwrap();
     assert_eq!(flags.engine.engine_config().unwrap().store.bucket, None);
+}
+
+#[test]
+fn the_folder_of_the_provider_local_has_no_prefix() {
+    let flags = ["--request-cache-storage-provider=local", "--request-cache-bucket-name=/b"];
+    let error = engine_error(&[ENDPOINT, flags[0], flags[1], "--request-cache-prefix=p"]);
+    assert!(error.starts_with("REQUEST_CACHE_PREFIX is set"), "{error}");
+    let empty = [ENDPOINT, flags[0], flags[1], "--request-cache-prefix="];
+    assert!(parse(&empty).unwrap().engine.engine_config().is_ok());
 }
 
 #[test]

@@ -29,6 +29,14 @@ pub(crate) fn parse_origin(text: &str) -> Result<Url, String> {
     if is_http && is_bare { Ok(url) } else { Err(wrong()) }
 }
 
+/// A manifest parameter: `name=value`.
+pub(crate) fn parse_param(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("accepts name=value".into()),
+    }
+}
+
 /// A whole number within bounds; what [`clap`] would say names neither bound nor unit.
 pub(super) fn parse_number<const MIN: u64, const MAX: u64>(text: &str) -> Result<u64, String> {
     let number = text.parse().ok().filter(|number| (MIN..=MAX).contains(number));

@@ -160,6 +160,34 @@ async fn what_was_loaded_is_listed_and_purged() {
 }
 
 #[tokio::test]
+async fn a_recording_is_purged_by_its_parameters() {
+    let (backend, _, _) = drive().await;
+    let bucket = tempfile::tempdir().unwrap();
+    let bucket = bucket.path();
+    let loader = loader(&backend.manifest_endpoint(), bucket).await;
+    assert_eq!(loader.ask(QUERY, &[]).await.status, 200);
+    let list = listed(bucket, "complete", 4).await;
+    let keys: Vec<&str> =
+        list.as_array().unwrap().iter().map(|entry| entry["key"].as_str().unwrap()).collect();
+    for key in &keys[1..] {
+        age(bucket, key, DAY * 8);
+    }
+    let endpoint = backend.manifest_endpoint();
+    let of = async |endpoint: &str| {
+        let endpoint = format!("--manifest-endpoint={endpoint}");
+        let arguments = ["purge", "-p", "recording=drive", "--json", "--allow-http-sources"];
+        cache_json(bucket, &[&arguments[..], &[&endpoint]].concat()).await
+    };
+    // A source belongs to the endpoint that named it.
+    let other = of(&format!("{endpoint}?other=1")).await;
+    assert_eq!((&other["removed"], &other["kept"]), (&json!([]), &json!([])));
+    let purged = of(&endpoint).await;
+    assert_eq!(purged["removed"].as_array().unwrap().len(), 3, "{purged:#}");
+    assert_eq!(purged["kept"][0]["key"], keys[0], "it was just used");
+    assert_eq!(listed(bucket, "complete", 1).await[0]["key"], keys[0]);
+}
+
+#[tokio::test]
 async fn what_is_being_loaded_stays_until_its_process_is_dead() {
     let (backend, _, files) = drive().await;
     let half = files[0].len() as u64 / 2;
@@ -188,7 +216,14 @@ async fn what_is_wrong_is_said_in_one_line() {
     let bucket = tempfile::tempdir().unwrap();
     let missing = bucket.path().join("missing");
     for (bucket, arguments, status, says) in [
-        (bucket.path(), &["purge"][..], 2, "--source <id>, --older-than <age>, or --all"),
+        (
+            bucket.path(),
+            &["purge"][..],
+            2,
+            "--source <id>, --param <name>=<value>, --older-than <age>, or --all",
+        ),
+        (bucket.path(), &["purge", "-p", "recording"], 2, "name=value"),
+        (bucket.path(), &["purge", "-p", "recording=a"], 2, "MANIFEST_ENDPOINT is not set"),
         (bucket.path(), &["purge", "--older-than", "soon"], 2, "90s, 30m, 12h or 7d"),
         (&missing, &["list"], 1, "missing"),
         (&missing, &["purge", "--all"], 1, "missing"),

@@ -48,7 +48,7 @@ impl BucketError {
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
                 BucketErrorKind::Refused
             }
-            _ => BucketErrorKind::Unavailable,
+            error => refusal_of_a_list(error).unwrap_or(BucketErrorKind::Unavailable),
         };
         BucketError { action, path: path.to_string(), kind, what: told(error) }
     }
@@ -86,9 +86,20 @@ impl BucketError {
     }
 }
 
+/// What a list that was refused says: `object_store` has a kind of its own for every other request.
+fn refusal_of_a_list(error: &object_store::Error) -> Option<BucketErrorKind> {
+    let text = error.to_string();
+    let status = text.contains("list request").then(|| text.split_once("status code: "))??.1;
+    match status.get(..3)? {
+        "404" => Some(BucketErrorKind::NotFound),
+        "401" | "403" => Some(BucketErrorKind::Refused),
+        _ => None,
+    }
+}
+
 /// What the store said, innermost first, without the queries of URLs: they may hold signatures.
 fn told(error: &object_store::Error) -> String {
-    let mut text = without_queries(&error.to_string());
+    let mut text = without_documents(&without_queries(&error.to_string()));
     text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if text.len() > TOLD_BYTES {
         let end = (0..=TOLD_BYTES).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
@@ -96,6 +107,18 @@ fn told(error: &object_store::Error) -> String {
         text.push('…');
     }
     text
+}
+
+/// Of an error as XML only its code and message: the rest repeats keys and signatures.
+fn without_documents(text: &str) -> String {
+    let element = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        Some(rest.split_once(&format!("</{name}>"))?.0)
+    };
+    let starts = ["<?xml", "<Error"].iter().filter_map(|start| text.find(start));
+    let Some(start) = starts.min() else { return text.to_owned() };
+    let told: Vec<&str> = ["Code", "Message"].into_iter().filter_map(element).collect();
+    format!("{}{}", &text[..start], told.join(": "))
 }
 
 fn without_queries(text: &str) -> String {
@@ -121,6 +144,14 @@ fn without_queries(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_document_the_code_and_the_message_are_told() {
+        let text = "status code: 403 Forbidden: <?xml version=\"1.0\"?>\n<Error><Code>AccessDenied\
+                    </Code><Message>No.</Message><AWSAccessKeyId>AKIA</AWSAccessKeyId></Error>";
+        assert_eq!(without_documents(text), "status code: 403 Forbidden: AccessDenied: No.");
+        assert_eq!(without_documents("a < b"), "a < b");
+    }
 
     #[test]
     fn queries_of_urls_are_not_told() {

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use object_store::aws::AmazonS3Builder;
@@ -84,10 +84,21 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 pub(super) fn store(config: &BucketConfig) -> Result<Arc<dyn ObjectStore>, BucketError> {
+    static TLS: Once = Once::new();
+    TLS.call_once(|| {
+        // Fails when the process has installed one itself, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
     let wrong = |error: object_store::Error| BucketError::misconfigured(error);
     let store: Arc<dyn ObjectStore> = match &config.provider {
         BucketProvider::Aws { region } => {
-            let mut builder = AmazonS3Builder::from_env()
+            let mut builder = AmazonS3Builder::new();
+            for (variable, value) in environment("AWS_") {
+                if let Ok(variable) = variable.parse() {
+                    builder = builder.with_config(variable, value);
+                }
+            }
+            builder = builder
                 .with_bucket_name(&config.name)
                 .with_client_options(client(false))
                 .with_retry(retries());
@@ -120,7 +131,16 @@ pub(super) fn store(config: &BucketConfig) -> Result<Arc<dyn ObjectStore>, Bucke
             Arc::new(builder.build().map_err(wrong)?)
         }
         BucketProvider::Azure { account, url } => {
-            let mut builder = MicrosoftAzureBuilder::from_env()
+            let mut builder = MicrosoftAzureBuilder::new();
+            for (variable, value) in environment("AZURE_") {
+                if let Ok(variable) = variable.parse() {
+                    builder = builder.with_config(variable, value);
+                }
+            }
+            if let Some((_, endpoint)) = environment("IDENTITY_ENDPOINT").next() {
+                builder = builder.with_msi_endpoint(endpoint);
+            }
+            builder = builder
                 .with_account(account)
                 .with_container_name(&config.name)
                 .with_client_options(client(url.as_deref().is_some_and(is_plain)))
@@ -133,6 +153,16 @@ pub(super) fn store(config: &BucketConfig) -> Result<Arc<dyn ObjectStore>, Bucke
         BucketProvider::Other(store) => store.clone(),
     };
     Ok(store)
+}
+
+/// The variables that begin so, in lower case, as a builder's `from_env` reads them; but an empty
+/// one counts as unset.
+fn environment(prefix: &'static str) -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(move |(variable, value)| {
+        let variable = variable.to_str().filter(|variable| variable.starts_with(prefix))?;
+        let value = value.to_str().filter(|value| !value.is_empty())?;
+        Some((variable.to_ascii_lowercase(), value.to_owned()))
+    })
 }
 
 /// A service account's key, or what `gcloud auth application-default login` wrote.

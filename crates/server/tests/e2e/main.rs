@@ -14,5 +14,6 @@ mod example;
 mod export;
 mod faults;
 mod nginx;
+mod replicas;
 mod running;
 mod sdk_backend;

@@ -16,6 +16,9 @@ use crate::complete::{self, COMPLETE};
 pub(super) const RUNNING: &str = "running.json";
 const FOLLOWER: &str = "follower-";
 
+/// How often a source that was claimed before is looked for until it counts as free.
+const LOOKS: u32 = 2;
+
 /// What the bucket has of a source.
 pub enum Look {
     /// A complete attempt.
@@ -85,6 +88,18 @@ impl Bucket {
     /// earliest counts, then the least name. One whose `complete.json` cannot be used is removed,
     /// for certain damage alone.
     pub async fn look(&self, key: &SourceKey) -> Result<Look, BucketError> {
+        let mut looked = 0;
+        loop {
+            looked += 1;
+            match self.look_once(key).await? {
+                // Whoever completes a source removes its claim: it may be complete by now.
+                Look::Free { epoch } if epoch > 1 && looked < LOOKS => {}
+                look => return Ok(look),
+            }
+        }
+    }
+
+    async fn look_once(&self, key: &SourceKey) -> Result<Look, BucketError> {
         let children = self.children(key).await?;
         let mut completes = Vec::new();
         for attempt in &children.attempts {
@@ -136,10 +151,13 @@ impl Bucket {
         let path = self.claim_path(&attempt.key, attempt.epoch);
         let text = to_json(&claim, &path)?;
         let created = self.create(&path, text).await?;
-        if created && !self.overwrites_in_silence() {
-            return Ok(true);
+        let claims =
+            (created && !self.overwrites_in_silence()) || self.still_claims(attempt).await?;
+        // A claim may be free because its source was completed just now.
+        if claims && self.is_complete_elsewhere(attempt).await? {
+            self.give_up(attempt).await?;
+            return Ok(false);
         }
-        let claims = self.still_claims(attempt).await?;
         if !claims {
             // What is left of it is superseded one day.
             let _ = self.remove(attempt).await;

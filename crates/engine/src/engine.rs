@@ -57,10 +57,8 @@ impl Engine {
             }
             None => None,
         };
-        let sharing = bucket.as_ref().map(|(bucket, _)| Sharing {
-            bucket: bucket.clone(),
-            config: Arc::new(config.sharing.clone()),
-            silence: config.source_silence,
+        let sharing = bucket.as_ref().map(|(bucket, _)| {
+            Sharing::new(bucket.clone(), config.sharing.clone(), config.source_silence)
         });
         let bucket = bucket.map(|(_, watch)| watch);
         let fetch = Arc::new(config.fetch.clone());

@@ -62,17 +62,6 @@ pub enum EngineError {
         /// What is wrong with it.
         what: Arc<str>,
     },
-    /// Another replica loads a source, and gets nothing.
-    #[error(
-        "source {source_name}: the replica that loads it has had nothing new for {} s",
-        after.as_secs_f32()
-    )]
-    SilentLeader {
-        /// Which source.
-        source_name: Arc<str>,
-        /// For how long.
-        after: Duration,
-    },
     /// What the bucket has of a source is damaged, or came damaged.
     #[error("source {source_name}: its copy in the bucket is damaged: {what}; ask again")]
     DamagedCopy {
@@ -141,7 +130,6 @@ impl EngineError {
                 | ErrorKind::TooLarge) => kind,
                 _ => ErrorKind::BadGateway,
             },
-            Self::SilentLeader { .. } => ErrorKind::GatewayTimeout,
             Self::Data { .. } | Self::KeepsBreaking { .. } | Self::NotRepeatable { .. } => {
                 ErrorKind::BadGateway
             }

@@ -232,6 +232,11 @@ impl Load {
                         viewer.renew(&self.source.key, &error).await;
                     }
                 }
+                Ended::LeaderSilent => {
+                    // Perhaps the data backend has something for us; else its silence counts.
+                    role = Role::Leads(None);
+                    last_progress = Instant::now();
+                }
                 Ended::LeaderGone => {
                     if let (Role::Follows(attempt), Some(sharing)) = (&role, self.sharing()) {
                         tracing::info!(source = %self.source.name, %attempt, "the replica that loaded a source gives nothing any more");

@@ -29,6 +29,7 @@ use rdl_model::ByteRange;
 use rdl_store::{BucketErrorKind, RemoteParts};
 
 use crate::EngineError;
+use crate::shared::Shared;
 use crate::source::Source;
 use crate::viewers::Viewer;
 
@@ -107,6 +108,13 @@ impl Ranged {
                 tracing::warn!(source = %source.name, %error, "a source cannot be read from the bucket");
                 Err(EngineError::Changed { source_name: source.name.clone() })
             }
+        }
+    }
+
+    /// This replica does not read what the bucket has again.
+    fn avoid(&self, shared: &Shared) {
+        if let (Reader::Bucket(parts), Some(sharing)) = (&self.reader, &shared.sharing) {
+            sharing.avoid(parts.attempt());
         }
     }
 

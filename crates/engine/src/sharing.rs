@@ -14,11 +14,14 @@ mod follow;
 mod publish;
 mod watch;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rdl_model::SourceKey;
 use rdl_store::{AttemptName, Bucket, BucketError, Look, RemoteSource};
+use tokio::sync::Semaphore;
 
 pub(crate) use self::follow::{FollowEnded, Followed, FollowedPiece};
 pub(crate) use self::publish::{Claimed, Followers, Publisher};
@@ -31,6 +34,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a claim may be lost to others before the load goes on alone.
 const MOST_CLAIMS: u32 = 8;
 
+/// How many parts are sent at a time, of at most 8 MiB each.
+const UPLOADS: usize = 2;
+
+/// How many attempts are avoided; more than these are met again sometimes.
+const MOST_AVOIDED: usize = 10_000;
+
 /// The bucket, and how it is shared. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Sharing {
@@ -38,6 +47,10 @@ pub(crate) struct Sharing {
     pub(crate) config: Arc<SharingConfig>,
     /// How long an attempt that is followed may have nothing new.
     pub(crate) silence: Duration,
+    /// Attempts that this replica has given up, or found not to be whole.
+    avoided: Arc<Mutex<HashSet<AttemptName>>>,
+    /// Turns to send a part: each takes memory.
+    uploads: Arc<Semaphore>,
 }
 
 /// Where a load's data comes from.
@@ -58,6 +71,25 @@ pub(crate) enum Joined {
 }
 
 impl Sharing {
+    pub(crate) fn new(bucket: Bucket, config: SharingConfig, silence: Duration) -> Sharing {
+        Sharing {
+            bucket,
+            config: Arc::new(config),
+            silence,
+            avoided: Arc::default(),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
+        }
+    }
+
+    /// This replica never follows or reads the attempt again.
+    pub(crate) fn avoid(&self, attempt: &AttemptName) {
+        let mut avoided = self.avoided.lock();
+        if avoided.len() >= MOST_AVOIDED {
+            avoided.clear();
+        }
+        avoided.insert(attempt.clone());
+    }
+
     /// The source, if it is complete in the bucket. That the bucket cannot tell is a miss.
     pub(crate) async fn find_complete(&self, key: &SourceKey) -> Option<RemoteSource> {
         match self.look(key).await {
@@ -95,33 +127,27 @@ impl Sharing {
         Ok(Joined::Load(Role::Leads(None)))
     }
 
-    /// After the attempt that was followed has died: claims the next epoch, or finds out who has.
-    /// A source that is complete meanwhile is followed to its end, as a load has begun.
+    /// After the attempt that was followed has died: finds out who has succeeded it, or claims the
+    /// next epoch. A source that is complete meanwhile is followed to its end, as a load has begun.
     pub(crate) async fn succeed(&self, dead: &AttemptName) -> Role {
-        let role = async {
-            let next = AttemptName::new(dead.key, dead.epoch.saturating_add(1));
-            if let Some(claimed) = self.claim(next).await {
-                return Ok(Role::Leads(Some(claimed)));
-            }
-            Ok(match self.try_join(&dead.key).await? {
-                Joined::Complete(found) => Role::Follows(found.parts.attempt().clone()),
-                Joined::Load(role) => role,
-            })
-        };
-        match role.await {
-            // The newest claim is still the dead one's: ours was lost in between.
-            Ok(Role::Follows(attempt)) if attempt == *dead => Role::Leads(None),
-            Ok(role) => role,
-            Err(error) => {
-                let error: BucketError = error;
-                tracing::warn!(%error, "a source is loaded without the bucket");
-                Role::Leads(None)
-            }
+        self.avoid(dead);
+        match self.join(&dead.key).await {
+            Joined::Complete(found) => Role::Follows(found.parts.attempt().clone()),
+            Joined::Load(role) => role,
         }
     }
 
     async fn look(&self, key: &SourceKey) -> Result<Look, BucketError> {
-        in_time("look for a source", self.bucket.look(key)).await
+        let look = in_time("look for a source", self.bucket.look(key)).await?;
+        let attempt = match &look {
+            Look::Complete(found) => found.parts.attempt(),
+            Look::Claimed(attempt) => attempt,
+            Look::Free { .. } => return Ok(look),
+        };
+        // What is left of it is in nobody's way.
+        let epoch = attempt.epoch.saturating_add(1);
+        let is_avoided = self.avoided.lock().contains(attempt);
+        Ok(if is_avoided { Look::Free { epoch } } else { look })
     }
 
     /// A claim that the bucket did not answer may be one: nobody else writes under its name.

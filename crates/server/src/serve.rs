@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use rdl_engine::{Engine, EngineConfig};
+use rdl_engine::{Engine, EngineConfig, EngineError};
 use tokio::net::TcpListener;
 
 use crate::routes::{self, App};
@@ -33,6 +33,18 @@ impl ServeArgs {
     pub(crate) fn check(&self) -> Result<EngineConfig, SettingsError> {
         self.engine.engine_config()
     }
+
+    fn cannot_start(&self, error: EngineError) -> anyhow::Error {
+        let cache = &self.engine.cache;
+        let name = cache.request_cache_bucket_name.clone().unwrap_or_default();
+        let why = match (&error, cache.cloud()) {
+            (EngineError::Misconfigured(trouble), Some(cloud)) => {
+                cloud.advice(&name.to_string_lossy(), trouble.kind())
+            }
+            _ => "cannot start".to_owned(),
+        };
+        anyhow::Error::new(error).context(why)
+    }
 }
 
 /// Serves until a signal comes.
@@ -41,7 +53,7 @@ pub(crate) async fn run(args: ServeArgs, config: EngineConfig) -> anyhow::Result
         tracing::info!(variable, purpose, "accepted, and without effect in this version");
     }
     let listener = bind(&args.server).await?;
-    let engine = Engine::start(config).await.context("cannot start")?;
+    let engine = Engine::start(config).await.map_err(|error| args.cannot_start(error))?;
     let app = App::new(engine, &args.server);
     serve(listener, app, &args.server, |address| format!("listening on http://{address}")).await
 }

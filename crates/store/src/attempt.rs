@@ -141,11 +141,14 @@ impl Attempt {
         })
     }
 
-    /// The text of `complete.json` for the bucket. All parts have to be closed.
+    /// The text of `complete.json` for the bucket; fails while a part is open.
     pub fn complete_text(&self, index: &Index) -> Result<Bytes, StoreError> {
+        let failed = StoreError::io("complete", &self.folder);
+        if self.open.is_some() {
+            return Err(failed(std::io::Error::other("its last part could not be closed")));
+        }
         let written = Written { name: &self.name, parts: &self.closed, index };
-        let text = complete::to_json(&written);
-        text.map(Into::into).map_err(|error| StoreError::io("write", &self.folder)(error.into()))
+        complete::to_json(&written).map(Into::into).map_err(|error| failed(error.into()))
     }
 
     /// The ordinal of the part that the next chunk goes into.

@@ -42,6 +42,8 @@ pub(super) enum Ended {
     Unwanted,
     /// The replica that was followed gives nothing any more: somebody has to take over.
     LeaderGone,
+    /// The replica that is followed lives, and has nothing new.
+    LeaderSilent,
 }
 
 impl From<EngineError> for Ended {
@@ -302,11 +304,11 @@ impl<'a> Connection<'a> {
             BodyError::Follow(FollowEnded::Dead) => Ended::LeaderGone,
             BodyError::Follow(FollowEnded::Away(what)) => {
                 tracing::warn!(source = %source_name, what, "the bucket cannot be reached; loading without it");
-                Ended::LeaderGone
+                Ended::LeaderSilent
             }
             BodyError::Follow(FollowEnded::Silent) => {
-                let after = self.shared.config.source_silence;
-                Ended::Failed(EngineError::SilentLeader { source_name, after })
+                tracing::warn!(source = %source_name, "the replica that loads a source has had nothing new for too long; loading without it");
+                Ended::LeaderSilent
             }
         }
     }

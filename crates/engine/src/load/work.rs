@@ -339,6 +339,7 @@ impl LoadWork {
                     let Index { profile, metadata, problems, .. } = self.index;
                     publisher.complete(RunningEnd { profile, metadata, problems }, text);
                 }
+                // The publisher goes, and the attempt is released.
                 Err(error) => {
                     tracing::warn!(source = %self.source_name, %error, "a complete source cannot be published");
                 }

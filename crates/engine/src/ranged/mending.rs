@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use rdl_mcap_io::{ChannelRecord, ChunkBuilder, ChunkDescriptor, OpenChunk, StoredChunk};
 use rdl_model::{ByteRange, Nanos};
+use rdl_store::StoreError;
 
 use super::{Ranged, Reader};
 use crate::EngineError;
@@ -58,10 +59,11 @@ impl Ranged {
         let mut again = self.mending.lock().await;
         let Some(lost) = find_lost(generation, chunk) else { return Ok(()) };
         source.retire(generation);
-        if let Reader::Bucket(parts) = &self.reader
-            && let Err(error) = parts.forget().await
-        {
-            tracing::warn!(source = %source.name, %error, "what is left of a source cannot be removed from the bucket");
+        if let Reader::Bucket(parts) = &self.reader {
+            self.avoid(shared);
+            if let Err(error) = parts.forget().await {
+                tracing::warn!(source = %source.name, %error, "a source that is not whole cannot be removed from the bucket");
+            }
         }
         let changed = || {
             let changed = EngineError::Changed { source_name: source.name.clone() };
@@ -125,21 +127,29 @@ impl Ranged {
                     let made = self.put_together(shared, source, &generation, viewer, lost).await;
                     match made {
                         // A disk that is too small for the source has let go of its beginning.
-                        Err(EngineError::Store(_)) => *known = None,
+                        Err(EngineError::Store(error))
+                            if matches!(*error, StoreError::Discarded { .. }) =>
+                        {
+                            *known = None;
+                        }
                         made => return made,
                     }
                 }
                 Phase::Complete => return Ok(None),
                 Phase::Failed { error, .. } => return Err(error),
+                Phase::Superseded(why @ EngineError::ShuttingDown) => return Err(why),
                 Phase::Pending | Phase::Superseded(_) => {
                     *known = None;
                     // Whoever put another in its place has done so by now, or does so at once.
                     tokio::task::yield_now().await;
                 }
                 Phase::Loading { .. } => {
-                    let _waits = again.reading.wait();
+                    let waits = again.reading.wait();
                     let _ = watch.changed().await;
+                    drop(waits);
                     if let Some(refusal) = again.interest.viewer().refusal() {
+                        // Whoever comes next asks with a token of its own.
+                        *known = None;
                         return Err(refusal);
                     }
                 }
@@ -233,7 +243,11 @@ fn follow_in_time(chunks: &[Chunk]) -> bool {
     })
 }
 
-/// Whether it has the same messages, as far as descriptors tell.
+/// Whether it has the same messages: byte for byte where the lost chunk had nothing but messages,
+/// as far as descriptors tell where it had more.
 fn is_same(made: &ChunkDescriptor, lost: &ChunkDescriptor) -> bool {
-    made.times == lost.times && made.channels == lost.channels
+    let has_only_messages = lost.channel_records.is_empty() && lost.schema_records.is_empty();
+    made.times == lost.times
+        && made.channels == lost.channels
+        && (!has_only_messages || made.crc == lost.crc)
 }

@@ -112,7 +112,10 @@ impl Following {
                 Err(error) if error.kind() == BucketErrorKind::Damaged => {
                     return Err(FollowEnded::Dead);
                 }
-                Err(error) => self.away(&error)?,
+                Err(error) => {
+                    self.pulse.forget();
+                    self.away(&error)?;
+                }
             }
             self.notice_silence()?;
             if marked.is_none_or(|at| at.elapsed() >= self.sharing.config.touch_interval) {
@@ -132,6 +135,8 @@ impl Following {
         out: &Out,
     ) -> Result<(), FollowEnded> {
         while let Some(part) = parts.get(self.sent_parts) {
+            // Nothing is fetched before what came last is taken.
+            let Ok(room) = out.reserve().await else { return Ok(()) };
             let mut reads = 0;
             let data = loop {
                 match self.sharing.bucket.part_data(&self.attempt, part).await {
@@ -152,7 +157,7 @@ impl Following {
             let Some(body) = part_as_body(&data, self.sent_parts == 0) else {
                 return Err(FollowEnded::Dead);
             };
-            send(out, FollowedPiece::Data(body)).await;
+            room.send(Ok(FollowedPiece::Data(body)));
             self.sent_parts += 1;
             self.new_since = Instant::now();
             self.told_slow = false;

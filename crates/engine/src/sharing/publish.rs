@@ -19,6 +19,8 @@ use crate::shared::Shared;
 
 /// For how long in a row the bucket may be away before an attempt is given up.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// The shortest time within which the bucket has to answer.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -47,6 +49,17 @@ pub(crate) struct Publisher {
     attempt: Arc<Mutex<Option<AttemptName>>>,
     /// The followers' marks when they were last looked at.
     marks: Arc<tokio::sync::Mutex<Vec<(String, u64)>>>,
+    /// Whether it was told of everything.
+    is_complete: bool,
+}
+
+/// Nobody here follows what is given up here: it may be another body than that which comes next.
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        if let Some(attempt) = self.attempt.lock().as_ref().filter(|_| !self.is_complete) {
+            self.sharing.avoid(attempt);
+        }
+    }
 }
 
 enum Step {
@@ -77,12 +90,13 @@ impl Publisher {
             unsure,
             known: attempt.clone(),
             running: Mutex::new(Running::begun()),
+            writing: tokio::sync::Mutex::default(),
             dirty: Notify::new(),
         };
         let stopping = shared.stopping.clone();
         shared.tasks.spawn(task.run(steps, stopping));
         let (sharing, marks) = (sharing.clone(), Arc::default());
-        Publisher { steps: steps_in, sharing, attempt, marks }
+        Publisher { steps: steps_in, sharing, attempt, marks, is_complete: false }
     }
 
     /// A part is closed.
@@ -92,7 +106,8 @@ impl Publisher {
     }
 
     /// Every part was told of; this is what there is besides, and the text of `complete.json`.
-    pub(crate) fn complete(self, end: RunningEnd, text: Bytes) {
+    pub(crate) fn complete(mut self, end: RunningEnd, text: Bytes) {
+        self.is_complete = true;
         let _ = self.steps.send(Step::Complete(text, end));
     }
 
@@ -135,6 +150,8 @@ struct Publishing {
     /// The attempt, once it is claimed.
     known: Arc<Mutex<Option<AttemptName>>>,
     running: Mutex<Running>,
+    /// Held while `running.json` is written, so that what is newer comes last.
+    writing: tokio::sync::Mutex<()>,
     /// Tells when `running` has something new.
     dirty: Notify,
 }
@@ -177,16 +194,24 @@ impl Publishing {
             lost = self.beat(&attempt) => Err(lost),
             () = stopping.cancelled() => Err(GivenUp::Unwanted),
         };
+        let bucket = &self.sharing.bucket;
+        // The claim goes only now, when nobody looks whether it is still there.
         let Err(why) = ended else {
             tracing::debug!(%attempt, "a source is complete in the bucket");
+            if let Err(error) = bucket.supersede(&attempt).await {
+                tracing::debug!(%attempt, %error, "what the attempt supersedes stays for now");
+            }
             return;
         };
         why.tell(&attempt);
+        // What is complete is not given up, and what may be is left alone.
+        if !matches!(bucket.is_complete(&attempt).await, Ok(false)) {
+            return;
+        }
         // At once for those who follow; then out of the way.
         let mut running = self.running.lock().clone();
         running.state = RunningState::Released;
         running.counter += 1;
-        let bucket = &self.sharing.bucket;
         let released = async {
             if !matches!(why, GivenUp::Lost) {
                 bucket.put_running(&attempt, &running).await?;
@@ -267,6 +292,7 @@ impl Publishing {
     async fn part(&self, attempt: &AttemptName, part: &ClosedPart) -> Result<(), GivenUp> {
         let what = format!("writing {} of {} bytes", part.name, part.bytes);
         let upload = || async {
+            let _turn = self.sharing.uploads.acquire().await;
             let put = self.sharing.bucket.put_part(attempt, part, &self.files);
             noticing_slowness(self.sharing.config.slow_upload, &what, put).await
         };
@@ -298,50 +324,53 @@ impl Publishing {
         end: RunningEnd,
     ) -> Result<(), GivenUp> {
         let bucket = &self.sharing.bucket;
-        let (running, parts) = {
+        let parts: Vec<(String, u64)> = {
             let mut running = self.running.lock();
             running.end = Some(end);
-            running.counter += 1;
-            let parts = running.parts.iter().map(|part| (part.name.clone(), part.bytes));
-            (running.clone(), parts.collect::<Vec<_>>())
+            running.parts.iter().map(|part| (part.name.clone(), part.bytes)).collect()
         };
-        persistently(|| bucket.put_running(attempt, &running), passing).await?;
+        persistently(|| self.write(attempt), passing).await?;
         let completed =
             persistently(|| bucket.complete(attempt, &parts, text.clone()), passing).await?;
-        if !completed {
-            return Err(GivenUp::Lost);
-        }
-        if let Err(error) = bucket.supersede(attempt).await {
-            tracing::debug!(%attempt, %error, "what the attempt supersedes stays for now");
-        }
-        Ok(())
+        if completed { Ok(()) } else { Err(GivenUp::Lost) }
+    }
+
+    /// Writes `running.json` as it is now.
+    async fn write(&self, attempt: &AttemptName) -> Result<(), BucketError> {
+        let _turn = self.writing.lock().await;
+        let running = {
+            let mut running = self.running.lock();
+            running.counter += 1;
+            running.clone()
+        };
+        self.sharing.bucket.put_running(attempt, &running).await
     }
 
     /// Says how far the load is, and that it is alive, until the claim is lost.
     async fn beat(&self, attempt: &AttemptName) -> GivenUp {
         let config = &self.sharing.config;
-        let mut written = Instant::now();
+        // Whoever waits for one answer for too long is taken for dead.
+        let within = config.touch_interval.max(LEAST_PATIENCE);
+        let (mut written, mut checked) = (Instant::now(), Instant::now());
         loop {
-            let touch = written + config.touch_interval;
-            let is_touch = tokio::select! {
-                () = self.dirty.notified() => false,
-                () = tokio::time::sleep_until(touch) => true,
-            };
+            tokio::select! {
+                () = self.dirty.notified() => {}
+                () = tokio::time::sleep_until(written + config.touch_interval) => {}
+            }
             tokio::time::sleep_until(written + config.write_min_interval).await;
-            let running = {
-                let mut running = self.running.lock();
-                running.counter += 1;
-                running.clone()
-            };
-            let put = self.sharing.bucket.put_running(attempt, &running);
-            let put = noticing_slowness(config.slow_update, "writing running.json", put);
-            if let Err(error) = put.await {
-                tracing::debug!(%attempt, %error, "cannot say how far a load is");
+            let what = "writing running.json";
+            let write = noticing_slowness(config.slow_update, what, self.write(attempt));
+            if !matches!(tokio::time::timeout(within, write).await, Ok(Ok(()))) {
+                tracing::debug!(%attempt, "cannot say how far a load is");
                 self.dirty.notify_one();
             }
             written = Instant::now();
-            if is_touch && matches!(self.sharing.bucket.still_claims(attempt).await, Ok(false)) {
-                return GivenUp::Lost;
+            if checked.elapsed() >= config.touch_interval {
+                let claims = self.sharing.bucket.still_claims(attempt);
+                if matches!(tokio::time::timeout(within, claims).await, Ok(Ok(false))) {
+                    return GivenUp::Lost;
+                }
+                checked = Instant::now();
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, anyhow};
-use rdl_engine::{Bucket, BucketEntry, BucketError, BucketErrorKind, BucketFolder, StoredSource};
+use rdl_engine::{Bucket, BucketEntry, BucketError, BucketFolder, StoredSource};
 use rdl_model::SourceKey;
 
 use crate::settings::{CacheSettings, Cloud, SettingsError};
@@ -134,26 +134,8 @@ fn is_within(time: SystemTime, now: SystemTime, age: Duration) -> bool {
     now.duration_since(time).is_ok_and(|since| since < age)
 }
 
-/// What to do about it goes first.
 fn explained(bucket: &Bucket, cloud: Cloud, error: BucketError) -> anyhow::Error {
-    let name = bucket.name();
-    let advice = match error.kind() {
-        BucketErrorKind::NotFound => format!(
-            "there is no bucket {name}: create it, or correct REQUEST_CACHE_BUCKET_NAME ({})",
-            cloud.address()
-        ),
-        BucketErrorKind::Refused => format!(
-            "the bucket {name} refuses these credentials: correct {}, or allow them to list, get, \
-             put and delete",
-            cloud.credentials()
-        ),
-        BucketErrorKind::Unavailable => format!(
-            "the bucket {name} cannot be reached: check {}, the credentials and the network, or \
-             ask again",
-            cloud.address()
-        ),
-        _ => format!("the bucket {name} cannot be used"),
-    };
+    let advice = cloud.advice(bucket.name(), error.kind());
     anyhow!(error).context(advice)
 }
 

@@ -285,6 +285,7 @@ async fn a_bucket_that_is_not_there_stops_the_start_by_name() {
     let output = tokio::time::timeout(PATIENCE, command).await.expect("it ends").unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "{said}");
-    assert!(said.contains("NoSuchBucket") && said.contains(BUCKET), "{said}");
+    let advice = format!("there is no bucket {BUCKET}: create it, or correct");
+    assert!(said.contains("NoSuchBucket") && said.contains(&advice), "{said}");
     assert!(!said.contains("topsecret"), "{said}");
 }

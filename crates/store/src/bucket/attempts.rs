@@ -202,6 +202,10 @@ impl Bucket {
         parts: &[(String, u64)],
         complete: Bytes,
     ) -> Result<bool, BucketError> {
+        if self.is_complete(attempt).await? {
+            // The answer to an earlier try was lost.
+            return Ok(true);
+        }
         if !self.still_claims(attempt).await? || self.is_complete_elsewhere(attempt).await? {
             return Ok(false);
         }
@@ -220,19 +224,29 @@ impl Bucket {
         Ok(true)
     }
 
+    /// Whether the attempt is visible as complete.
+    pub async fn is_complete(&self, attempt: &AttemptName) -> Result<bool, BucketError> {
+        let path = self.attempt_path(attempt, COMPLETE);
+        match self.store().head(&path).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(BucketError::of("read", &path, &error)),
+        }
+    }
+
     async fn is_complete_elsewhere(&self, attempt: &AttemptName) -> Result<bool, BucketError> {
         for other in self.children(&attempt.key).await?.attempts {
-            if other == *attempt {
-                continue;
-            }
-            let path = self.attempt_path(&other, COMPLETE);
-            match self.store().head(&path).await {
-                Ok(_) => return Ok(true),
-                Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(BucketError::of("read", &path, &error)),
+            if other != *attempt && self.is_complete(&other).await? {
+                return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Takes a complete attempt that cannot be used out of sight. What is left of it stays for those
+    /// who read it, until another is complete.
+    pub(super) async fn forget(&self, attempt: &AttemptName) -> Result<(), BucketError> {
+        self.delete(&self.attempt_path(attempt, COMPLETE)).await
     }
 
     /// Says that this replica follows the attempt. `counter` has to be another each time.

@@ -95,11 +95,10 @@ impl RemoteParts {
         }
     }
 
-    /// Removes what cannot be used any more, so that the source is loaded again. Whoever reads it
-    /// finds it gone.
+    /// Takes what is not whole any more out of sight, so that the source is loaded again.
     pub async fn forget(&self) -> Result<(), BucketError> {
-        tracing::warn!(attempt = %self.attempt, "a source in the bucket is not whole any more; it is removed");
-        self.bucket.remove(&self.attempt).await
+        tracing::warn!(attempt = %self.attempt, "a source in the bucket is not whole any more; it will be loaded again");
+        self.bucket.forget(&self.attempt).await
     }
 }
 

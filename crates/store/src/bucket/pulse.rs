@@ -29,6 +29,11 @@ impl Pulse {
         Pulse { stale_age, seen: None }
     }
 
+    /// A read failed: the attempt may have had the same trouble with the store.
+    pub fn forget(&mut self) {
+        self.seen = None;
+    }
+
     /// Takes in a read that started at `start` and ended just now.
     pub fn read(&mut self, counter: u64, start: Instant) -> Sign {
         match self.seen {

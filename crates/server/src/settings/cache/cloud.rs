@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use rdl_engine::BucketProvider;
+use rdl_engine::{BucketErrorKind, BucketProvider};
 use url::Url;
 
 use crate::settings::{Secret, SettingsError};
@@ -66,7 +66,7 @@ pub(crate) enum Cloud {
 
 impl Cloud {
     /// What tells its address.
-    pub(crate) fn address(self) -> &'static str {
+    fn address(self) -> &'static str {
         match self {
             Self::Aws => "AWS_REGION",
             Self::S3Compatible => URL,
@@ -76,12 +76,33 @@ impl Cloud {
     }
 
     /// What tells the credentials.
-    pub(crate) fn credentials(self) -> &'static str {
+    fn credentials(self) -> &'static str {
         match self {
             Self::Aws => "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the role",
             Self::S3Compatible => "S3_COMPATIBLE_ACCESS_KEY_ID, S3_COMPATIBLE_SECRET_ACCESS_KEY",
             Self::Google => "GOOGLE_APPLICATION_CREDENTIALS, or the service account",
             Self::Azure => "AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET",
+        }
+    }
+
+    /// What is wrong with the bucket of this name, and what to do about it.
+    pub(crate) fn advice(self, name: &str, trouble: BucketErrorKind) -> String {
+        match trouble {
+            BucketErrorKind::NotFound => format!(
+                "there is no bucket {name}: create it, or correct REQUEST_CACHE_BUCKET_NAME ({})",
+                self.address()
+            ),
+            BucketErrorKind::Refused => format!(
+                "the bucket {name} refuses these credentials: correct {}, or allow them to list, \
+                 get, put and delete",
+                self.credentials()
+            ),
+            BucketErrorKind::Unavailable => format!(
+                "the bucket {name} cannot be reached: check {}, the credentials and the network, \
+                 or ask again",
+                self.address()
+            ),
+            _ => format!("the bucket {name} cannot be used"),
         }
     }
 }

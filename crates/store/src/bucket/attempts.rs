@@ -316,14 +316,15 @@ impl Bucket {
         self.delete(&self.attempt_path(attempt, COMPLETE)).await?;
         let folder = self.attempt_path(attempt, "");
         let objects = self.store().list(Some(&folder)).map_ok(|object| object.location).boxed();
-        let removed = self.store().delete_stream(objects);
-        removed.try_for_each(|_| std::future::ready(Ok(()))).await.or_else(|error| {
-            match BucketError::of("remove", &folder, &error) {
-                // Somebody else removes it too.
-                error if error.kind() == BucketErrorKind::NotFound => Ok(()),
-                error => Err(error),
-            }
-        })
+        let mut removed = self.store().delete_stream(objects);
+        let mut failed = None;
+        while let Some(one) = removed.next().await {
+            // What is gone already, somebody else removes too.
+            let error = one.err().map(|error| BucketError::of("remove", &folder, &error));
+            let error = error.filter(|error| error.kind() != BucketErrorKind::NotFound);
+            failed = failed.or(error);
+        }
+        failed.map_or(Ok(()), Err)
     }
 
     /// Removes an attempt and its claim, so that the source is free again.

@@ -1,0 +1,46 @@
+//! What cannot be used any more.
+
+use object_store::path::Path;
+use object_store::{ObjectStoreExt as _, PutPayload};
+
+use super::sources::{Local, Seen, look, remote};
+use super::stores::stores;
+use crate::sample::key;
+
+#[tokio::test]
+async fn a_damaged_complete_source_is_removed_and_free_again() {
+    let local = Local::of("a", &[1_000, 2_000]);
+    for store in stores().await {
+        // Whether the claim is still there or was cleared away.
+        for is_superseded in [false, true] {
+            let bucket = store.bucket();
+            let attempt = local.put(&bucket, "a", 1).await;
+            if is_superseded {
+                bucket.supersede(&attempt).await.unwrap();
+            }
+            assert_eq!(remote(&bucket, "a").await.index, local.load.index);
+            let folder = format!("team/a/v1/sources/{}/", key("a"));
+            let complete = Path::from(format!("{folder}{attempt}/complete.json"));
+            store.plain.put(&complete, PutPayload::from_static(b"{\"layout\":1")).await.unwrap();
+
+            let mut seen = look(&bucket, "a").await;
+            if !is_superseded && seen == Seen::Claimed(attempt.clone()) {
+                // The look that removes an attempt may still name it: it is a dead one.
+                assert_eq!(bucket.running(&attempt).await.unwrap(), None, "{}", store.name());
+                seen = look(&bucket, "a").await;
+            }
+            let free = Seen::Free(if is_superseded { 1 } else { 2 });
+            assert_eq!(seen, free, "{}, superseded: {is_superseded}", store.name());
+            let claim = Path::from(format!("{folder}00000001.claim"));
+            let left = if is_superseded { vec![] } else { vec![claim.to_string()] };
+            assert_eq!(store.names().await, left, "{}", store.name());
+
+            let Seen::Free(epoch) = free else { unreachable!() };
+            let next = local.put(&bucket, "a", epoch).await;
+            assert_eq!(look(&bucket, "a").await, Seen::Complete(next.clone()));
+            bucket.supersede(&next).await.unwrap();
+            bucket.give_up(&next).await.unwrap();
+            assert_eq!(store.names().await, [""; 0], "{}", store.name());
+        }
+    }
+}

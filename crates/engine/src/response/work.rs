@@ -28,6 +28,8 @@ const FIRST_CHUNK_BYTES: usize = 64 << 10;
 const GROWTH: usize = 4;
 /// How long a piece of work goes on before others get their turn.
 const QUANTUM: Duration = Duration::from_millis(20);
+/// When a chunk is due that the merge begins with.
+const DUE_AT_ONCE: u64 = 0;
 /// How many chunks are looked at for a static source's next request.
 const READ_AHEAD_CHUNKS: usize = 64;
 
@@ -291,7 +293,8 @@ impl Work {
         written + self.passing_bytes >= self.chunk_bytes.min(SLICE_BYTES) as u64
     }
 
-    /// Opens a chunk for a lookback: it is not kept. `None` when it has to be fetched first.
+    /// Opens a chunk for a lookback. It is kept only where the merge wants it next and there is room
+    /// for it. `None` when it has to be fetched first.
     pub(super) fn open_once(&self, at: ChunkRef) -> Result<Option<Arc<OpenChunk>>, EngineError> {
         let source = self.sources.get(&at.source).ok_or(EngineError::TaskDied)?;
         if let Some(chunk) = self.shared.open_chunks.find(source.generation.chunk_id(at.chunk)) {
@@ -301,6 +304,11 @@ impl Work {
         let bytes = data.read_all().map_err(|error| self.lost(at, &error))?;
         let opened =
             OpenChunk::open(&bytes, &self.limits).map_err(|error| self.lost(at, &error))?;
+        let descriptor = source.generation.descriptor(at.chunk).ok_or(EngineError::TaskDied)?;
+        if self.query.times.overlaps(descriptor.times) {
+            let id = source.generation.chunk_id(at.chunk);
+            self.shared.open_chunks.offer(id, DUE_AT_ONCE, || Some(opened.clone()));
+        }
         Ok(Some(Arc::new(opened)))
     }
 

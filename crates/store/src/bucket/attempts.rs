@@ -121,14 +121,15 @@ impl Bucket {
         }
         let newest_attempt = children.attempts.iter().map(|attempt| attempt.epoch).max();
         let Some(newest) = children.claims.iter().copied().max() else {
-            return Ok(Look::Free { epoch: newest_attempt.unwrap_or(0) + 1 });
+            // Whoever claims an epoch writes there first: it is this one that decides.
+            return Ok(Look::Free { epoch: newest_attempt.unwrap_or(1) });
         };
         let claimed = self.claimed_by(key, newest).await?;
         let claimed = claimed.filter(|attempt| children.attempts.contains(attempt));
         Ok(match claimed {
             Some(attempt) => Look::Claimed(attempt),
             // What was claimed is gone: purged, or removed by the bucket's lifecycle.
-            None => Look::Free { epoch: newest.max(newest_attempt.unwrap_or(0)) + 1 },
+            None => Look::Free { epoch: (newest + 1).max(newest_attempt.unwrap_or(0)) },
         })
     }
 

@@ -28,7 +28,7 @@ mod running;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use object_store::path::Path;
@@ -91,10 +91,6 @@ impl Bucket {
     /// This process, as others see it.
     pub fn replica(&self) -> ReplicaId {
         self.0.replica
-    }
-
-    fn ignores_conditions(&self) -> bool {
-        self.0.ignores_conditions.load(Ordering::Relaxed)
     }
 
     fn path(&self, below: &str) -> Path {

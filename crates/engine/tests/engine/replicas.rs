@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use rdl_engine::{
-    BucketConfig, BucketProvider, Engine, EngineConfig, FetchConfig, Query, SourceStatus,
-    StoreConfig,
+    BucketConfig, BucketProvider, Engine, EngineConfig, EngineError, FetchConfig, Query,
+    SourceStatus, StoreConfig,
 };
 use rdl_testkit::FlakyStore;
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 use crate::backend::{declare, recording};
 use crate::drive::{Message, Shape, Source, merged};
@@ -127,6 +128,12 @@ impl Setting {
     }
 }
 
+/// Asks for everything, and goes on with something else meanwhile.
+async fn asking(replica: &Replica) -> JoinHandle<Result<Vec<u8>, EngineError>> {
+    let recording = recording(&replica.engine).await;
+    tokio::spawn(async move { output::collect(&recording, Query::default()).await })
+}
+
 async fn ask(replica: &Replica) -> Vec<u8> {
     let recording = recording(&replica.engine).await;
     output::collect(&recording, Query::default()).await.unwrap()
@@ -166,8 +173,7 @@ async fn replicas_that_ask_at_once_share_one_download() {
 async fn a_follower_is_not_far_behind() {
     let setting = Setting::new(slowly).await;
     let (leader, follower) = (setting.replica().await, setting.replica().await);
-    let leads = recording(&leader.engine).await;
-    let leading = tokio::spawn(async move { output::collect(&leads, Query::default()).await });
+    let leading = asking(&leader).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
     let start = std::time::Instant::now();
     let follows = recording(&follower.engine).await;
@@ -183,11 +189,9 @@ async fn a_follower_is_not_far_behind() {
 async fn a_follower_takes_over_from_a_replica_that_is_cut_off() {
     let setting = Setting::new(slowly).await;
     let (leader, follower) = (setting.replica().await, setting.replica().await);
-    let leads = recording(&leader.engine).await;
-    let leading = tokio::spawn(async move { output::collect(&leads, Query::default()).await });
+    let leading = asking(&leader).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let follows = recording(&follower.engine).await;
-    let following = tokio::spawn(async move { output::collect(&follows, Query::default()).await });
+    let following = asking(&follower).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
     leader.store.set_away(true);
     setting.assert_whole(&following.await.unwrap().unwrap());
@@ -205,11 +209,9 @@ async fn a_follower_takes_over_from_a_replica_that_is_cut_off() {
 async fn what_is_released_is_taken_over_at_once() {
     let setting = Setting::new(slowly).await;
     let (leader, follower) = (setting.replica().await, setting.replica().await);
-    let leads = recording(&leader.engine).await;
-    let leading = tokio::spawn(async move { output::collect(&leads, Query::default()).await });
+    let leading = asking(&leader).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let follows = recording(&follower.engine).await;
-    let following = tokio::spawn(async move { output::collect(&follows, Query::default()).await });
+    let following = asking(&follower).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
     leader.engine.shutdown().await;
     assert!(leading.await.unwrap().is_err(), "its own answers are cut off");
@@ -224,8 +226,7 @@ async fn a_load_goes_on_for_the_viewers_of_other_replicas() {
     let (leader, follower) = (setting.replica().await, setting.replica().await);
     let leads = recording(&leader.engine).await;
     let stream = leads.stream(Query::default()).await.unwrap();
-    let follows = recording(&follower.engine).await;
-    let following = tokio::spawn(async move { output::collect(&follows, Query::default()).await });
+    let following = asking(&follower).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     drop(stream);
     drop(leads);

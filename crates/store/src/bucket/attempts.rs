@@ -299,7 +299,7 @@ impl Bucket {
         for attempt in children.attempts {
             if attempt == *complete
                 || attempt.epoch > complete.epoch
-                || self.get(&self.attempt_path(&attempt, COMPLETE)).await?.is_some()
+                || self.is_complete(&attempt).await?
             {
                 continue;
             }

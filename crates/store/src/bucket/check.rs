@@ -40,7 +40,7 @@ impl Bucket {
 
     /// Whether the store was caught creating an object that existed.
     pub fn overwrites_in_silence(&self) -> bool {
-        self.ignores_conditions()
+        self.0.ignores_conditions.load(Ordering::Relaxed)
     }
 }
 

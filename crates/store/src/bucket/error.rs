@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use object_store::path::Path;
-use rdl_model::ErrorKind;
 
 /// How much of what a store answers is told to people, in bytes.
 const TOLD_BYTES: usize = 300;
@@ -78,11 +77,6 @@ impl BucketError {
     /// Whether a further try may do better.
     pub fn may_pass(&self) -> bool {
         matches!(self.kind, BucketErrorKind::Unavailable | BucketErrorKind::Refused)
-    }
-
-    /// What it means to whoever asked for a recording.
-    pub fn error_kind(&self) -> ErrorKind {
-        ErrorKind::Unavailable
     }
 }
 

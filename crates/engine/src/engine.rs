@@ -57,8 +57,10 @@ impl Engine {
             }
             None => None,
         };
+        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let sharing = bucket.as_ref().map(|(bucket, _)| {
-            Sharing::new(bucket.clone(), config.sharing.clone(), config.source_silence)
+            let (sharing, silence) = (config.sharing.clone(), config.source_silence);
+            Sharing::new(bucket.clone(), sharing, silence, tasks.clone(), stopping.clone())
         });
         let bucket = bucket.map(|(_, watch)| watch);
         let fetch = Arc::new(config.fetch.clone());
@@ -70,7 +72,7 @@ impl Engine {
             http,
             store: Arc::new(store),
             cpu: Cpu::new()?,
-            tasks: TaskTracker::new(),
+            tasks,
             indexing: Semaphore::new(INDEXED_AT_A_TIME),
             registry: Registry::default(),
             fetched: FetchedGroups::default(),
@@ -79,7 +81,7 @@ impl Engine {
             queue: LoadQueue::new(config.max_concurrent_loads),
             memory,
             sharing,
-            stopping: CancellationToken::new(),
+            stopping,
             config,
         });
         shared.tasks.spawn(keep_tidy(shared.clone()));

@@ -27,12 +27,12 @@ use self::connection::{Connection, Ended};
 use self::work::LoadWork;
 use crate::EngineError;
 use crate::shared::Shared;
-use crate::sharing::{Joined, Publisher, Role, Sharing};
+use crate::sharing::{Claim, Joined, Role, Sharing};
 use crate::source::{Generation, Source};
 
 /// A source whose body differs this often from the one before it has failed. What differs is
 /// noticed while it is skipped, so it is asked for again and taken from its first message.
-const DIFFERENCES: u32 = 2;
+pub(crate) const DIFFERENCES: u32 = 2;
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -163,18 +163,15 @@ impl Load {
     async fn join(&self) -> Joined {
         match self.sharing() {
             Some(sharing) => sharing.join(&self.mode.key).await,
-            None => Joined::Load(Role::Leads(None)),
+            None => Joined::Load(Role::Leads(Claim::Later)),
         }
     }
 
     /// Has what `work` loads published, if it is this replica's to load.
     fn publish(&self, role: &mut Role, work: &mut LoadWork) {
-        let (Some(sharing), Role::Leads(claimed)) = (self.sharing(), role) else { return };
+        let (Some(sharing), Role::Leads(claim)) = (self.sharing(), role) else { return };
         if !work.is_published() {
-            let claimed = claimed.take();
-            work.publish_to(|files| {
-                Publisher::start(&self.shared, sharing, self.mode.key, claimed, files)
-            });
+            work.publish_to(sharing, self.mode.key, std::mem::replace(claim, Claim::Later));
         }
     }
 
@@ -234,7 +231,7 @@ impl Load {
                 }
                 Ended::LeaderSilent => {
                     // Perhaps the data backend has something for us; else its silence counts.
-                    role = Role::Leads(None);
+                    role = Role::Leads(Claim::Later);
                     last_progress = Instant::now();
                 }
                 Ended::LeaderGone => {

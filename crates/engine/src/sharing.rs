@@ -12,6 +12,8 @@
 
 mod follow;
 mod publish;
+#[cfg(test)]
+mod simulation;
 mod watch;
 
 use std::collections::HashSet;
@@ -22,9 +24,11 @@ use parking_lot::Mutex;
 use rdl_model::SourceKey;
 use rdl_store::{AttemptName, Bucket, BucketError, Look, RemoteSource};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub(crate) use self::follow::{FollowEnded, Followed, FollowedPiece};
-pub(crate) use self::publish::{Claimed, Followers, Publisher};
+pub(crate) use self::publish::{Claim, Followers, Publisher};
 pub(crate) use self::watch::BucketWatch;
 use crate::SharingConfig;
 
@@ -51,13 +55,17 @@ pub(crate) struct Sharing {
     avoided: Arc<Mutex<HashSet<AttemptName>>>,
     /// Turns to send a part: each takes memory.
     uploads: Arc<Semaphore>,
+    /// Turns to clear away what others left.
+    tidying: Arc<Semaphore>,
+    tasks: TaskTracker,
+    /// Cancelled when the engine shuts down.
+    stopping: CancellationToken,
 }
 
 /// Where a load's data comes from.
 pub(crate) enum Role {
-    /// From the data backend. What is loaded is published: at once with a claim, else as soon as
-    /// the bucket is there.
-    Leads(Option<Claimed>),
+    /// From the data backend. What is loaded is published.
+    Leads(Claim),
     /// From the parts that another replica writes.
     Follows(AttemptName),
 }
@@ -71,13 +79,22 @@ pub(crate) enum Joined {
 }
 
 impl Sharing {
-    pub(crate) fn new(bucket: Bucket, config: SharingConfig, silence: Duration) -> Sharing {
+    pub(crate) fn new(
+        bucket: Bucket,
+        config: SharingConfig,
+        silence: Duration,
+        tasks: TaskTracker,
+        stopping: CancellationToken,
+    ) -> Sharing {
         Sharing {
             bucket,
             config: Arc::new(config),
             silence,
             avoided: Arc::default(),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
+            tidying: Arc::new(Semaphore::new(1)),
+            tasks,
+            stopping,
         }
     }
 
@@ -93,7 +110,7 @@ impl Sharing {
     /// The source, if it is complete in the bucket. That the bucket cannot tell is a miss.
     pub(crate) async fn find_complete(&self, key: &SourceKey) -> Option<RemoteSource> {
         match self.look(key).await {
-            Ok(Look::Complete(found)) => Some(found),
+            Ok(Look::Complete(found)) => Some(*found),
             Ok(Look::Claimed(_) | Look::Free { .. }) => None,
             Err(error) => {
                 tracing::warn!(%error, "cannot look into the bucket");
@@ -108,7 +125,7 @@ impl Sharing {
             Ok(joined) => joined,
             Err(error) => {
                 tracing::warn!(%error, "a source is loaded without the bucket");
-                Joined::Load(Role::Leads(None))
+                Joined::Load(Role::Leads(Claim::Later))
             }
         }
     }
@@ -116,15 +133,15 @@ impl Sharing {
     async fn try_join(&self, key: &SourceKey) -> Result<Joined, BucketError> {
         for _ in 0..MOST_CLAIMS {
             let epoch = match self.look(key).await? {
-                Look::Complete(found) => return Ok(Joined::Complete(found)),
+                Look::Complete(found) => return Ok(Joined::Complete(*found)),
                 Look::Claimed(attempt) => return Ok(Joined::Load(Role::Follows(attempt))),
                 Look::Free { epoch } => epoch,
             };
-            if let Some(claimed) = self.claim(AttemptName::new(*key, epoch)).await {
-                return Ok(Joined::Load(Role::Leads(Some(claimed))));
+            if let Some(claim) = self.claim(self.bucket.new_attempt(key, epoch)).await {
+                return Ok(Joined::Load(Role::Leads(claim)));
             }
         }
-        Ok(Joined::Load(Role::Leads(None)))
+        Ok(Joined::Load(Role::Leads(Claim::Later)))
     }
 
     /// After the attempt that was followed has died: finds out who has succeeded it, or claims the
@@ -140,7 +157,12 @@ impl Sharing {
     async fn look(&self, key: &SourceKey) -> Result<Look, BucketError> {
         let look = in_time("look for a source", self.bucket.look(key)).await?;
         let attempt = match &look {
-            Look::Complete(found) => found.parts.attempt(),
+            Look::Complete(found) => {
+                if !found.is_tidy {
+                    self.tidy(found.parts.attempt());
+                }
+                found.parts.attempt()
+            }
             Look::Claimed(attempt) => attempt,
             Look::Free { .. } => return Ok(look),
         };
@@ -150,14 +172,36 @@ impl Sharing {
         Ok(if is_avoided { Look::Free { epoch } } else { look })
     }
 
+    /// Whoever completed the attempt did not get round to removing what it supersedes.
+    fn tidy(&self, complete: &AttemptName) {
+        // Whoever comes next finds it too.
+        let Ok(turn) = self.tidying.clone().try_acquire_owned() else { return };
+        let (sharing, complete) = (self.clone(), complete.clone());
+        self.tasks.spawn(async move {
+            sharing.supersede(&complete).await;
+            drop(turn);
+        });
+    }
+
+    /// Removes what a complete attempt supersedes. What stays is removed by whoever finds it.
+    async fn supersede(&self, complete: &AttemptName) {
+        let removed = tokio::select! {
+            removed = self.bucket.supersede(complete) => removed,
+            () = self.stopping.cancelled() => return,
+        };
+        if let Err(error) = removed {
+            tracing::debug!(attempt = %complete, %error, "what the attempt supersedes stays for now");
+        }
+    }
+
     /// A claim that the bucket did not answer may be one: nobody else writes under its name.
-    async fn claim(&self, attempt: AttemptName) -> Option<Claimed> {
+    async fn claim(&self, attempt: AttemptName) -> Option<Claim> {
         match in_time("claim a source", self.bucket.claim(&attempt)).await {
-            Ok(true) => Some(Claimed::of(attempt)),
+            Ok(true) => Some(Claim::Sure(attempt)),
             Ok(false) => None,
             Err(error) => {
                 tracing::debug!(%attempt, %error, "cannot tell whether a source is claimed");
-                Some(Claimed::perhaps(attempt))
+                Some(Claim::Perhaps(attempt))
             }
         }
     }

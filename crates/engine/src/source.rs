@@ -480,7 +480,7 @@ impl State {
 
     /// Chunks of the bucket are as if they had been fetched, verified and let go of before.
     fn fill_from_bucket(&mut self, found: RemoteSource, limits: Limits) {
-        let RemoteSource { index, parts } = found;
+        let RemoteSource { index, parts, .. } = found;
         let away = |position| parts.place(position).unwrap_or(ByteRange::at(0, 0));
         self.profile = index.profile;
         self.channels = index.channels;

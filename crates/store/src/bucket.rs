@@ -28,15 +28,17 @@ mod running;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use rdl_model::SourceKey;
 
 pub use self::attempts::{Look, RemoteSource};
 pub use self::error::{BucketError, BucketErrorKind};
 pub use self::listing::BucketEntry;
+use self::names::Numbers;
 pub use self::names::{AttemptName, ReplicaId};
 pub use self::parts::{ClosedPart, RemoteParts, UploadError};
 pub use self::provider::{BucketConfig, BucketProvider};
@@ -56,6 +58,7 @@ struct Inner {
     name: String,
     prefix: String,
     replica: ReplicaId,
+    numbers: Numbers,
     /// Whether the store was caught creating an object that existed.
     ignores_conditions: AtomicBool,
 }
@@ -74,13 +77,28 @@ impl Bucket {
 
     /// The same over any store.
     pub fn over(store: Arc<dyn ObjectStore>, name: &str, prefix: &str) -> Bucket {
+        Bucket::named(store, name, prefix, Numbers::Unlikely)
+    }
+
+    /// The same, with a replica's and attempts' names that follow from a seed: for simulations.
+    pub fn simulated(store: Arc<dyn ObjectStore>, name: &str, prefix: &str, seed: u64) -> Bucket {
+        Bucket::named(store, name, prefix, Numbers::Seeded(seed, AtomicU64::new(0)))
+    }
+
+    fn named(store: Arc<dyn ObjectStore>, name: &str, prefix: &str, numbers: Numbers) -> Bucket {
         Bucket(Arc::new(Inner {
             store,
             name: name.to_owned(),
             prefix: prefix.trim_matches('/').to_owned(),
-            replica: ReplicaId::new(),
+            replica: numbers.replica(),
+            numbers,
             ignores_conditions: AtomicBool::new(false),
         }))
+    }
+
+    /// A new attempt at this epoch of a source; nothing is asked of the bucket.
+    pub fn new_attempt(&self, key: &SourceKey, epoch: u32) -> AttemptName {
+        AttemptName::numbered_by(&self.0.numbers, *key, epoch)
     }
 
     /// What people call it.

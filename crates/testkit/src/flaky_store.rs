@@ -1,5 +1,5 @@
-//! An object store in memory that misbehaves on demand: slow, away, forgetting answers, or
-//! overwriting in silence what must not exist.
+//! An object store in memory that misbehaves on demand: slow, away, forgetting answers, repeating
+//! requests, frozen with a request under way, or overwriting in silence what must not exist.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use object_store::{
     PutResult, Result,
 };
 use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::random::Random;
 
@@ -26,15 +27,35 @@ pub struct FlakyStore {
     faults: Arc<Faults>,
 }
 
-#[derive(Default)]
 struct Faults {
     away: AtomicBool,
     ignores_conditions: AtomicBool,
     latency_ms: AtomicU64,
+    /// Before an operation is carried out it takes up to this long, and before its answer arrives.
+    longest_way_ms: AtomicU64,
     reads: AtomicU64,
     /// Of a thousand operations so many fail, half of them after they were carried out.
     failing: AtomicU64,
-    random: Mutex<Option<Random>>,
+    random: Mutex<Random>,
+    frozen: watch::Sender<bool>,
+    /// Freezes when an object with this name is about to be written.
+    freezing_name: Mutex<Option<&'static str>>,
+}
+
+impl Default for Faults {
+    fn default() -> Faults {
+        Faults {
+            away: AtomicBool::default(),
+            ignores_conditions: AtomicBool::default(),
+            latency_ms: AtomicU64::default(),
+            longest_way_ms: AtomicU64::default(),
+            reads: AtomicU64::default(),
+            failing: AtomicU64::default(),
+            random: Mutex::new(Random::new(0)),
+            frozen: watch::Sender::new(false),
+            freezing_name: Mutex::default(),
+        }
+    }
 }
 
 impl FlakyStore {
@@ -64,11 +85,31 @@ impl FlakyStore {
         self.faults.latency_ms.store(millis, Ordering::SeqCst);
     }
 
-    /// From now on so many of a thousand operations fail, half of them after they were carried
-    /// out; which ones follows from the seed.
+    /// From now on so many of a thousand operations fail: a third of them without being carried
+    /// out, a third with a lost answer, and a third are repeated by a client that lost the first
+    /// answer. Which ones follows from the seed.
     pub fn set_failing(&self, of_thousand: u64, seed: u64) {
-        *self.faults.random.lock() = Some(Random::new(seed));
+        *self.faults.random.lock() = Random::new(seed);
         self.faults.failing.store(of_thousand, Ordering::SeqCst);
+    }
+
+    /// From now on every request and every answer is up to this long on its way; how long follows
+    /// from the seed.
+    pub fn set_ways(&self, longest: Duration, seed: u64) {
+        let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        *self.faults.random.lock() = Random::new(seed);
+        self.faults.longest_way_ms.store(millis, Ordering::SeqCst);
+    }
+
+    /// From now on this client's requests do not leave and answers do not arrive, until it is
+    /// thawed: its process is stopped, or gone for good.
+    pub fn set_frozen(&self, frozen: bool) {
+        self.faults.frozen.send_replace(frozen);
+    }
+
+    /// Freezes this client when it is about to write an object with this name, once.
+    pub fn freeze_before(&self, name: &'static str) {
+        *self.faults.freezing_name.lock() = Some(name);
     }
 
     /// How many objects were read, whole or in part.
@@ -107,25 +148,56 @@ impl FlakyStore {
         }
     }
 
-    async fn before(&self) -> Result<Fate> {
-        let millis = self.faults.latency_ms.load(Ordering::SeqCst);
-        if millis > 0 {
-            tokio::time::sleep(Duration::from_millis(millis)).await;
-        }
+    /// Carries an operation out, or not, as the faults will have it.
+    async fn carry_out<T, F>(&self, operation: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        self.under_way().await;
         if self.faults.away.load(Ordering::SeqCst) {
             return Err(unreachable("the store is away"));
         }
         let failing = self.faults.failing.load(Ordering::SeqCst);
-        if failing == 0 {
-            return Ok(Fate::Good);
+        let fate = match self.faults.random.lock().below(1000) {
+            at if at >= failing => Fate::Good,
+            at if at % 3 == 0 => Fate::Lost,
+            at if at % 3 == 1 => Fate::AnswerIsLost,
+            _ => Fate::Repeated,
+        };
+        let answer = match fate {
+            Fate::Lost => Err(unreachable("the request was lost")),
+            Fate::Good => operation().await,
+            Fate::AnswerIsLost => {
+                let _lost = operation().await;
+                Err(unreachable("the answer was lost"))
+            }
+            Fate::Repeated => {
+                let _lost = operation().await;
+                self.under_way().await;
+                operation().await
+            }
+        };
+        self.on_its_way().await;
+        answer
+    }
+
+    async fn under_way(&self) {
+        let millis = self.faults.latency_ms.load(Ordering::SeqCst);
+        if millis > 0 {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
         }
-        let mut random = self.faults.random.lock();
-        let Some(random) = random.as_mut() else { return Ok(Fate::Good) };
-        match random.below(1000) {
-            at if at < failing / 2 => Err(unreachable("the request was lost")),
-            at if at < failing => Ok(Fate::AnswerIsLost),
-            _ => Ok(Fate::Good),
+        self.on_its_way().await;
+    }
+
+    async fn on_its_way(&self) {
+        let longest = self.faults.longest_way_ms.load(Ordering::SeqCst);
+        if longest > 0 {
+            let millis = self.faults.random.lock().below(longest);
+            tokio::time::sleep(Duration::from_millis(millis)).await;
         }
+        let mut frozen = self.faults.frozen.subscribe();
+        // The sender lives as long as this view.
+        let _thawed = frozen.wait_for(|frozen| !frozen).await;
     }
 }
 
@@ -135,19 +207,12 @@ impl Default for FlakyStore {
     }
 }
 
-/// What becomes of an operation that is carried out.
+/// What becomes of an operation.
 enum Fate {
     Good,
+    Lost,
     AnswerIsLost,
-}
-
-impl Fate {
-    fn of<T>(self, answer: Result<T>) -> Result<T> {
-        match self {
-            Self::Good => answer,
-            Self::AnswerIsLost => Err(unreachable("the answer was lost")),
-        }
-    }
+    Repeated,
 }
 
 fn unreachable(what: &'static str) -> Error {
@@ -172,13 +237,21 @@ impl ObjectStore for FlakyStore {
         &self,
         location: &Path,
         payload: PutPayload,
-        mut options: PutOptions,
+        options: PutOptions,
     ) -> Result<PutResult> {
-        let fate = self.before().await?;
-        if self.faults.ignores_conditions.load(Ordering::SeqCst) {
-            options.mode = PutMode::Overwrite;
+        let name = location.filename();
+        if self.faults.freezing_name.lock().take_if(|freezing| Some(&**freezing) == name).is_some()
+        {
+            self.set_frozen(true);
         }
-        fate.of(self.inner.put_opts(location, payload, options).await)
+        let put = || {
+            let mut options = options.clone();
+            if self.faults.ignores_conditions.load(Ordering::SeqCst) {
+                options.mode = PutMode::Overwrite;
+            }
+            self.inner.put_opts(location, payload.clone(), options)
+        };
+        self.carry_out(put).await
     }
 
     async fn put_multipart_opts(
@@ -186,14 +259,12 @@ impl ObjectStore for FlakyStore {
         location: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.before().await?;
-        self.inner.put_multipart_opts(location, options).await
+        self.carry_out(|| self.inner.put_multipart_opts(location, options.clone())).await
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         self.faults.reads.fetch_add(1, Ordering::SeqCst);
-        let fate = self.before().await?;
-        fate.of(self.inner.get_opts(location, options).await)
+        self.carry_out(|| self.inner.get_opts(location, options.clone())).await
     }
 
     fn delete_stream(
@@ -206,10 +277,12 @@ impl ObjectStore for FlakyStore {
                 let this = this.clone();
                 async move {
                     let location = location?;
-                    let fate = this.before().await?;
-                    let one = stream::once(std::future::ready(Ok(location.clone()))).boxed();
-                    let mut removed = this.inner.delete_stream(one);
-                    fate.of(removed.next().await.unwrap_or(Ok(location)))
+                    let delete = async || {
+                        let one = stream::once(std::future::ready(Ok(location.clone()))).boxed();
+                        let removed = this.inner.delete_stream(one).next().await;
+                        removed.unwrap_or(Ok(location.clone()))
+                    };
+                    this.carry_out(delete).await
                 }
             })
             .boxed()
@@ -218,11 +291,9 @@ impl ObjectStore for FlakyStore {
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let (this, prefix) = (self.clone(), prefix.cloned());
         stream::once(async move {
-            match this.before().await {
-                Ok(fate) => match fate.of(Ok(())) {
-                    Ok(()) => this.inner.list(prefix.as_ref()),
-                    Err(error) => stream::once(std::future::ready(Err(error))).boxed(),
-                },
+            let list = async || Ok(this.inner.list(prefix.as_ref()).collect::<Vec<_>>().await);
+            match this.carry_out(list).await {
+                Ok(listed) => stream::iter(listed).boxed(),
                 Err(error) => stream::once(std::future::ready(Err(error))).boxed(),
             }
         })
@@ -231,12 +302,10 @@ impl ObjectStore for FlakyStore {
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        let fate = self.before().await?;
-        fate.of(self.inner.list_with_delimiter(prefix).await)
+        self.carry_out(|| self.inner.list_with_delimiter(prefix)).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        let fate = self.before().await?;
-        fate.of(self.inner.copy_opts(from, to, options).await)
+        self.carry_out(|| self.inner.copy_opts(from, to, options.clone())).await
     }
 }

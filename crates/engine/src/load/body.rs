@@ -53,9 +53,12 @@ impl Body {
         }
     }
 
-    /// Whether it comes from another replica.
-    pub(super) fn is_followed(&self) -> bool {
-        matches!(self, Self::Followed(..))
+    /// The attempt of another replica that it comes from.
+    pub(super) fn followed(&self) -> Option<&AttemptName> {
+        match self {
+            Self::Download(_) => None,
+            Self::Followed(followed, _) => Some(followed.attempt()),
+        }
     }
 
     /// The load makes it wait: that is not its silence.

@@ -18,7 +18,7 @@ use super::{pace, room};
 use crate::EngineError;
 use crate::cpu::Urgency;
 use crate::shared::Shared;
-use crate::sharing::{FollowEnded, Followers};
+use crate::sharing::{Claim, FollowEnded, Followers};
 use crate::source::Source;
 use crate::viewers::Crowd;
 
@@ -181,7 +181,7 @@ impl<'a> Connection<'a> {
                     self.held_up += start.elapsed();
                 }
                 self.with(work, &mut turn, LoadWork::take).await?;
-                if body.is_followed() {
+                if body.followed().is_some() {
                     // In order already, and as late as its viewers should notice.
                     self.with(work, &mut turn, LoadWork::let_go).await?;
                 }
@@ -227,7 +227,10 @@ impl<'a> Connection<'a> {
                 return ended;
             }
         }
-        let Some(taken) = work.take() else { return EngineError::TaskDied.into() };
+        let Some(mut taken) = work.take() else { return EngineError::TaskDied.into() };
+        if let (Some(attempt), Some(sharing)) = (body.followed(), &self.shared.sharing) {
+            taken.publish_to(sharing, attempt.key, Claim::After(attempt.clone()));
+        }
         match self.shared.cpu.run(urgency(&taken), move || taken.complete()).await {
             Ok(()) => Ended::Complete,
             Err(error) => error.into(),

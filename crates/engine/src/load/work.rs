@@ -8,15 +8,15 @@ use rdl_mcap_io::{
     Index, IndexedAttachment, IndexedChunk, Intake, IntakeError, IntakeEvent, IntakeOptions,
     Limits, OpenChunk,
 };
-use rdl_model::{ByteRange, Nanos, Problem};
-use rdl_store::{Attempt, DiskStore, RunningEnd, ScratchFile, SourceFiles, StoreError};
+use rdl_model::{ByteRange, Nanos, Problem, SourceKey};
+use rdl_store::{Attempt, DiskStore, RunningEnd, ScratchFile, StoreError};
 
 use super::spool::spools;
 use super::{LoadMode, room};
 use crate::EngineError;
 use crate::readers::Readers;
 use crate::shared::Shared;
-use crate::sharing::{Followers, Publisher};
+use crate::sharing::{Claim, Followers, Publisher, Sharing};
 use crate::source::{Attachment, AttachmentPlace, Chunk, Generation, Phase, Place, Source};
 
 /// In how many steps the disk store is filled, at least.
@@ -143,8 +143,9 @@ impl LoadWork {
     }
 
     /// From now on what is loaded goes to the bucket as well.
-    pub(super) fn publish_to(&mut self, start: impl FnOnce(Arc<SourceFiles>) -> Publisher) {
-        self.publisher = Some(start(self.attempt.files()));
+    pub(super) fn publish_to(&mut self, sharing: &Sharing, key: SourceKey, claim: Claim) {
+        let files = self.attempt.files();
+        self.publisher = Some(Publisher::start(sharing, key, claim, files));
         self.told_parts = 0;
         self.tell_parts();
     }

@@ -41,6 +41,7 @@ pub(crate) enum FollowEnded {
 
 /// An attempt that is followed: its parts, as they come. Dropping it stops that.
 pub(crate) struct Followed {
+    attempt: AttemptName,
     pieces: mpsc::Receiver<Result<FollowedPiece, FollowEnded>>,
     _task: AbortOnDropHandle<()>,
 }
@@ -52,7 +53,7 @@ impl Followed {
         let following = Following {
             pulse: Pulse::new(sharing.config.stale_age),
             sharing: sharing.clone(),
-            attempt,
+            attempt: attempt.clone(),
             sent_parts: 0,
             new_since: Instant::now(),
             told_slow: false,
@@ -67,7 +68,12 @@ impl Followed {
                 let _ = out.send(Err(ended)).await;
             }
         });
-        Followed { pieces, _task: AbortOnDropHandle::new(task) }
+        Followed { attempt, pieces, _task: AbortOnDropHandle::new(task) }
+    }
+
+    /// Whose parts they are.
+    pub(crate) fn attempt(&self) -> &AttemptName {
+        &self.attempt
     }
 
     /// What comes next; `None` at the end of the body. A dropped future loses nothing.

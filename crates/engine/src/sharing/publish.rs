@@ -7,15 +7,13 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use rdl_model::SourceKey;
 use rdl_store::{
-    AttemptName, BucketError, ClosedPart, Look, Running, RunningEnd, RunningPart, RunningState,
-    SourceFiles, UploadError,
+    AttemptName, BucketError, ClosedPart, Look, Pulse, Running, RunningEnd, RunningPart,
+    RunningState, Sign, SourceFiles, UploadError,
 };
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::{Sharing, noticing_slowness};
-use crate::shared::Shared;
 
 /// For how long in a row the bucket may be away before an attempt is given up.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -23,22 +21,19 @@ const PATIENCE: Duration = Duration::from_secs(15 * 60);
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// How often whoever has followed an attempt to its end looks whether it is complete.
+const LOOK_FOR_COMPLETION_EVERY: Duration = Duration::from_secs(1);
 
-/// A claim of this replica. Whoever drops it unused leaves it to its stale age.
-pub(crate) struct Claimed {
-    attempt: AttemptName,
-    is_sure: bool,
-}
-
-impl Claimed {
-    pub(super) fn of(attempt: AttemptName) -> Claimed {
-        Claimed { attempt, is_sure: true }
-    }
-
-    /// The bucket did not say whether it is one.
-    pub(super) fn perhaps(attempt: AttemptName) -> Claimed {
-        Claimed { attempt, is_sure: false }
-    }
+/// What lets a replica publish a source. Whoever drops a claim unused leaves it to its stale age.
+pub(crate) enum Claim {
+    /// The source is claimed.
+    Sure(AttemptName),
+    /// The bucket did not say whether it is.
+    Perhaps(AttemptName),
+    /// It is to be claimed when the bucket is there, unless somebody else has it.
+    Later,
+    /// It is to be claimed if the attempt that was followed to its end is never completed.
+    After(AttemptName),
 }
 
 /// The way from a load to the task that writes its parts to the bucket. Dropped before
@@ -70,31 +65,27 @@ enum Step {
 impl Publisher {
     /// Begins to publish what lies in `files`.
     pub(crate) fn start(
-        shared: &Arc<Shared>,
         sharing: &Sharing,
         key: SourceKey,
-        claimed: Option<Claimed>,
+        claim: Claim,
         files: Arc<SourceFiles>,
     ) -> Publisher {
         let (steps_in, steps) = mpsc::unbounded_channel();
-        let (sure, unsure) = match claimed {
-            Some(Claimed { attempt, is_sure: true }) => (Some(attempt), None),
-            Some(Claimed { attempt, is_sure: false }) => (None, Some(attempt)),
-            None => (None, None),
-        };
-        let attempt = Arc::new(Mutex::new(sure));
+        let attempt = Arc::new(Mutex::new(match &claim {
+            Claim::Sure(attempt) => Some(attempt.clone()),
+            _ => None,
+        }));
         let task = Publishing {
             sharing: sharing.clone(),
             key,
             files,
-            unsure,
+            claim,
             known: attempt.clone(),
             running: Mutex::new(Running::begun()),
             writing: tokio::sync::Mutex::default(),
             dirty: Notify::new(),
         };
-        let stopping = shared.stopping.clone();
-        shared.tasks.spawn(task.run(steps, stopping));
+        sharing.tasks.spawn(task.run(steps));
         let (sharing, marks) = (sharing.clone(), Arc::default());
         Publisher { steps: steps_in, sharing, attempt, marks, is_complete: false }
     }
@@ -145,8 +136,7 @@ struct Publishing {
     sharing: Sharing,
     key: SourceKey,
     files: Arc<SourceFiles>,
-    /// The attempt that may have been claimed.
-    unsure: Option<AttemptName>,
+    claim: Claim,
     /// The attempt, once it is claimed.
     known: Arc<Mutex<Option<AttemptName>>>,
     running: Mutex<Running>,
@@ -187,8 +177,13 @@ impl GivenUp {
 }
 
 impl Publishing {
-    async fn run(self, steps: mpsc::UnboundedReceiver<Step>, stopping: CancellationToken) {
-        let Some(attempt) = self.claimed(&steps, &stopping).await else { return };
+    async fn run(self, steps: mpsc::UnboundedReceiver<Step>) {
+        let stopping = &self.sharing.stopping;
+        let claimed = tokio::select! {
+            claimed = self.claimed(&steps) => claimed,
+            () = stopping.cancelled() => None,
+        };
+        let Some(attempt) = claimed else { return };
         let ended = tokio::select! {
             ended = self.publish(&attempt, steps) => ended,
             lost = self.beat(&attempt) => Err(lost),
@@ -198,9 +193,10 @@ impl Publishing {
         // The claim goes only now, when nobody looks whether it is still there.
         let Err(why) = ended else {
             tracing::debug!(%attempt, "a source is complete in the bucket");
-            if let Err(error) = bucket.supersede(&attempt).await {
-                tracing::debug!(%attempt, %error, "what the attempt supersedes stays for now");
+            if let Err(error) = bucket.yield_to_others(&attempt).await {
+                tracing::debug!(%attempt, %error, "another complete attempt may stay beside it");
             }
+            self.sharing.supersede(&attempt).await;
             return;
         };
         why.tell(&attempt);
@@ -230,27 +226,22 @@ impl Publishing {
 
     /// The attempt; one that has no claim yet gets it as soon as the bucket is there. `None` when
     /// the load ends before, or somebody else has the source.
-    async fn claimed(
-        &self,
-        steps: &mpsc::UnboundedReceiver<Step>,
-        stopping: &CancellationToken,
-    ) -> Option<AttemptName> {
-        if let Some(attempt) = self.known.lock().clone() {
-            return Some(attempt);
+    async fn claimed(&self, steps: &mpsc::UnboundedReceiver<Step>) -> Option<AttemptName> {
+        match &self.claim {
+            Claim::Sure(attempt) => return Some(attempt.clone()),
+            Claim::After(leader) if !self.outlives(leader).await => return None,
+            Claim::After(_) | Claim::Perhaps(_) | Claim::Later => {}
         }
         let since = Instant::now();
         let mut backoff = FIRST_BACKOFF;
         loop {
-            tokio::select! {
-                () = tokio::time::sleep(backoff) => {}
-                () = stopping.cancelled() => return None,
-            }
+            tokio::time::sleep(backoff).await;
             backoff = (backoff * 2).min(LONGEST_BACKOFF);
             let unwanted = steps.is_closed() && steps.is_empty();
             if unwanted || since.elapsed() > PATIENCE {
                 return None;
             }
-            match self.claim().await {
+            match self.try_to_claim().await {
                 Ok(Some(attempt)) => {
                     *self.known.lock() = Some(attempt.clone());
                     return Some(attempt);
@@ -261,17 +252,49 @@ impl Publishing {
         }
     }
 
-    /// A claim, unless somebody else has the source.
-    async fn claim(&self) -> Result<Option<AttemptName>, BucketError> {
+    /// Claims the source, unless somebody else has it.
+    async fn try_to_claim(&self) -> Result<Option<AttemptName>, BucketError> {
         let bucket = &self.sharing.bucket;
-        let attempt = match &self.unsure {
-            Some(attempt) => attempt.clone(),
-            None => match bucket.look(&self.key).await? {
-                Look::Free { epoch } => AttemptName::new(self.key, epoch),
+        let attempt = match &self.claim {
+            Claim::Sure(attempt) | Claim::Perhaps(attempt) => attempt.clone(),
+            Claim::Later | Claim::After(_) => match self.sharing.look(&self.key).await? {
+                Look::Free { epoch } => bucket.new_attempt(&self.key, epoch),
                 Look::Complete(_) | Look::Claimed(_) => return Ok(None),
             },
         };
         Ok(bucket.claim(&attempt).await?.then_some(attempt))
+    }
+
+    /// Waits until an attempt that has all of its parts is complete, or is dead before it was:
+    /// whether that is so. Of one that somebody has removed there is nothing to inherit.
+    async fn outlives(&self, leader: &AttemptName) -> bool {
+        let bucket = &self.sharing.bucket;
+        let mut pulse = Pulse::new(self.sharing.config.stale_age);
+        let since = Instant::now();
+        while since.elapsed() < PATIENCE {
+            tokio::time::sleep(LOOK_FOR_COMPLETION_EVERY).await;
+            let start = Instant::now();
+            let running = match bucket.is_complete(leader).await {
+                Ok(true) => return false,
+                Ok(false) => bucket.running(leader).await,
+                Err(error) => Err(error),
+            };
+            match running {
+                Ok(None) => return false,
+                Ok(Some(running)) => {
+                    let sign = pulse.read(running.counter, start);
+                    if running.state == RunningState::Released || sign == Sign::Dead {
+                        self.sharing.avoid(leader);
+                        return true;
+                    }
+                }
+                Err(error) => {
+                    pulse.forget();
+                    tracing::debug!(attempt = %leader, %error, "cannot see whether an attempt is complete");
+                }
+            }
+        }
+        false
     }
 
     /// Writes part after part, and completes the attempt.

@@ -206,6 +206,18 @@ async fn a_follower_takes_over_from_a_replica_that_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_followed_to_the_end_completes_what_the_leader_could_not() {
+    let setting = Setting::new(|source| Answer::Whole(source.mcap())).await;
+    let (leader, follower) = (setting.replica().await, setting.replica().await);
+    // It has all of its parts in the bucket when it is gone.
+    leader.store.freeze_before("complete.json");
+    setting.assert_whole(&ask(&leader).await);
+    setting.assert_whole(&ask(&follower).await);
+    setting.settled().await;
+    assert_eq!(setting.downloads(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_released_is_taken_over_at_once() {
     let setting = Setting::new(slowly).await;
     let (leader, follower) = (setting.replica().await, setting.replica().await);

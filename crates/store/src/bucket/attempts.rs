@@ -1,5 +1,7 @@
 //! Attempts at a source, from claim to completion.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStoreExt as _;
@@ -16,13 +18,16 @@ use crate::complete::{self, COMPLETE};
 pub(super) const RUNNING: &str = "running.json";
 const FOLLOWER: &str = "follower-";
 
+/// How many attempts are looked at side by side.
+const HEADS: usize = 8;
+
 /// How often a source that was claimed before is looked for until it counts as free.
 const LOOKS: u32 = 2;
 
 /// What the bucket has of a source.
 pub enum Look {
     /// A complete attempt.
-    Complete(RemoteSource),
+    Complete(Box<RemoteSource>),
     /// The newest claim is of this attempt, which may be alive or dead.
     Claimed(AttemptName),
     /// Nobody loads it; this epoch may be claimed.
@@ -38,6 +43,8 @@ pub struct RemoteSource {
     pub index: Index,
     /// Its chunks.
     pub parts: RemoteParts,
+    /// Whether nothing is left of claims and attempts that it supersedes.
+    pub is_tidy: bool,
 }
 
 /// What a claim says.
@@ -100,37 +107,57 @@ impl Bucket {
     }
 
     async fn look_once(&self, key: &SourceKey) -> Result<Look, BucketError> {
-        let children = self.children(key).await?;
-        let mut completes = Vec::new();
-        for attempt in &children.attempts {
-            let found = self.get(&self.attempt_path(attempt, COMPLETE)).await?;
-            completes.extend(found.map(|(text, meta)| (meta.last_modified, attempt, text)));
-        }
-        completes.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
-        for (_, attempt, text) in completes {
+        let Children { claims, mut attempts } = self.children(key).await?;
+        for attempt in self.completed(&attempts).await? {
+            let Some((text, _)) = self.get(&self.attempt_path(&attempt, COMPLETE)).await? else {
+                continue;
+            };
             match complete::parse(&text) {
                 Ok((index, parts)) => {
                     let parts = RemoteParts::new(self.clone(), attempt.clone(), &parts);
-                    return Ok(Look::Complete(RemoteSource { index, parts }));
+                    let is_superseded =
+                        |other: &AttemptName| *other != attempt && other.epoch <= attempt.epoch;
+                    let is_tidy = !claims.iter().any(|epoch| *epoch <= attempt.epoch)
+                        && !attempts.iter().any(is_superseded);
+                    let found = RemoteSource { index, parts, is_tidy };
+                    return Ok(Look::Complete(Box::new(found)));
                 }
                 Err(what) => {
                     tracing::warn!(%attempt, what, "a complete source in the bucket is damaged; it is removed");
-                    self.remove(attempt).await?;
+                    self.remove(&attempt).await?;
+                    attempts.retain(|other| *other != attempt);
                 }
             }
         }
-        let newest_attempt = children.attempts.iter().map(|attempt| attempt.epoch).max();
-        let Some(newest) = children.claims.iter().copied().max() else {
+        let newest_attempt = attempts.iter().map(|attempt| attempt.epoch).max();
+        let Some(newest) = claims.iter().copied().max() else {
             // Whoever claims an epoch writes there first: it is this one that decides.
             return Ok(Look::Free { epoch: newest_attempt.unwrap_or(1) });
         };
         let claimed = self.claimed_by(key, newest).await?;
-        let claimed = claimed.filter(|attempt| children.attempts.contains(attempt));
+        let claimed = claimed.filter(|attempt| attempts.contains(attempt));
         Ok(match claimed {
             Some(attempt) => Look::Claimed(attempt),
             // What was claimed is gone: purged, or removed by the bucket's lifecycle.
             None => Look::Free { epoch: (newest + 1).max(newest_attempt.unwrap_or(0)) },
         })
+    }
+
+    /// Those of the attempts that may be complete, the one that counts first.
+    async fn completed(&self, attempts: &[AttemptName]) -> Result<Vec<AttemptName>, BucketError> {
+        if let [only] = attempts {
+            // Reading it tells.
+            return Ok(vec![only.clone()]);
+        }
+        let dated = attempts.iter().cloned().map(|attempt| async move {
+            let completed_at = self.completed_at(&attempt).await?;
+            Ok(completed_at.map(|at| (at, attempt)))
+        });
+        let dated: Vec<Option<_>> =
+            futures::stream::iter(dated).buffered(HEADS).try_collect().await?;
+        let mut dated: Vec<_> = dated.into_iter().flatten().collect();
+        dated.sort();
+        Ok(dated.into_iter().map(|(_, attempt)| attempt).collect())
     }
 
     /// Whose an epoch is; `None` when it is nobody's.
@@ -227,10 +254,15 @@ impl Bucket {
 
     /// Whether the attempt is visible as complete.
     pub async fn is_complete(&self, attempt: &AttemptName) -> Result<bool, BucketError> {
+        Ok(self.completed_at(attempt).await?.is_some())
+    }
+
+    /// When the attempt was completed, by the store's clock; `None` when it was not.
+    async fn completed_at(&self, attempt: &AttemptName) -> Result<Option<SystemTime>, BucketError> {
         let path = self.attempt_path(attempt, COMPLETE);
         match self.store().head(&path).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Ok(found) => Ok(Some(found.last_modified.into())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(BucketError::of("read", &path, &error)),
         }
     }
@@ -295,8 +327,8 @@ impl Bucket {
     /// unless they are complete as well and may be read, and the claims. Whoever follows one finds it
     /// gone and looks again.
     pub async fn supersede(&self, complete: &AttemptName) -> Result<(), BucketError> {
-        let children = self.children(&complete.key).await?;
-        for attempt in children.attempts {
+        let Children { claims, attempts } = self.children(&complete.key).await?;
+        for attempt in attempts {
             if attempt == *complete
                 || attempt.epoch > complete.epoch
                 || self.is_complete(&attempt).await?
@@ -305,10 +337,20 @@ impl Bucket {
             }
             self.remove(&attempt).await?;
         }
-        for epoch in children.claims.into_iter().filter(|epoch| *epoch <= complete.epoch) {
+        for epoch in claims.into_iter().filter(|epoch| *epoch <= complete.epoch) {
             self.delete(&self.claim_path(&complete.key, epoch)).await?;
         }
         Ok(())
+    }
+
+    /// Of two attempts that were completed at the same time, the one that does not count goes.
+    /// Whoever has just completed one asks this: nobody has read it yet.
+    pub async fn yield_to_others(&self, complete: &AttemptName) -> Result<(), BucketError> {
+        let Children { attempts, .. } = self.children(&complete.key).await?;
+        match self.completed(&attempts).await?.first() {
+            Some(first) if first != complete => self.remove(complete).await,
+            _ => Ok(()),
+        }
     }
 
     /// Removes an attempt, `complete.json` first: what is left is not found, whatever happens

@@ -9,9 +9,28 @@ use rdl_model::{SourceKey, SourceKeyHasher};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReplicaId(u64);
 
-impl ReplicaId {
-    pub(super) fn new() -> ReplicaId {
-        ReplicaId(unlikely_number())
+/// Where the names come from that nobody else has.
+pub(super) enum Numbers {
+    /// The system.
+    Unlikely,
+    /// A seed, and how many there were: for simulations, where everything has to follow from one.
+    Seeded(u64, AtomicU64),
+}
+
+impl Numbers {
+    pub(super) fn replica(&self) -> ReplicaId {
+        ReplicaId(self.next())
+    }
+
+    fn next(&self) -> u64 {
+        match self {
+            Self::Unlikely => unlikely_number(),
+            Self::Seeded(seed, count) => {
+                let count = count.fetch_add(1, Ordering::Relaxed);
+                let fields = [seed.to_le_bytes(), count.to_le_bytes()];
+                number(fields.into_iter().fold(SourceKeyHasher::new(), SourceKeyHasher::field))
+            }
+        }
     }
 }
 
@@ -27,9 +46,12 @@ fn unlikely_number() -> u64 {
     let key = SourceKeyHasher::new()
         .field(hasher.finish().to_le_bytes())
         .field(now.as_nanos().to_le_bytes())
-        .field(call.to_le_bytes())
-        .finish();
-    u64::from_le_bytes(key.0[..8].try_into().expect("a key has 32 bytes"))
+        .field(call.to_le_bytes());
+    number(key)
+}
+
+fn number(of: SourceKeyHasher) -> u64 {
+    u64::from_le_bytes(of.finish().0[..8].try_into().expect("a key has 32 bytes"))
 }
 
 impl fmt::Display for ReplicaId {
@@ -57,7 +79,11 @@ pub struct AttemptName {
 impl AttemptName {
     /// A new attempt at this epoch.
     pub fn new(key: SourceKey, epoch: u32) -> AttemptName {
-        AttemptName { key, epoch, id: unlikely_number() }
+        AttemptName::numbered_by(&Numbers::Unlikely, key, epoch)
+    }
+
+    pub(super) fn numbered_by(numbers: &Numbers, key: SourceKey, epoch: u32) -> AttemptName {
+        AttemptName { key, epoch, id: numbers.next() }
     }
 
     /// The folder `<epoch>-<id>` of a key.

@@ -108,7 +108,7 @@ pub(crate) async fn look(bucket: &Bucket, name: &str) -> Seen {
 /// A source that is complete in the bucket.
 pub(crate) async fn remote(bucket: &Bucket, name: &str) -> RemoteSource {
     match bucket.look(&key(name)).await.unwrap() {
-        Look::Complete(source) => source,
+        Look::Complete(source) => *source,
         Look::Claimed(attempt) => panic!("it is only claimed, by {attempt}"),
         Look::Free { epoch } => panic!("epoch {epoch} is free"),
     }

@@ -21,6 +21,7 @@ mod check;
 mod error;
 mod listing;
 mod names;
+mod part_reader;
 mod parts;
 mod provider;
 mod pulse;
@@ -40,10 +41,11 @@ pub use self::error::{BucketError, BucketErrorKind};
 pub use self::listing::BucketEntry;
 use self::names::Numbers;
 pub use self::names::{AttemptName, ReplicaId};
+pub use self::part_reader::PartReader;
 pub use self::parts::{ClosedPart, RemoteParts, UploadError};
 pub use self::provider::{BucketConfig, BucketProvider};
 pub use self::pulse::{Pulse, Sign};
-pub use self::running::{Running, RunningEnd, RunningPart, RunningState};
+pub use self::running::{Checksums, Running, RunningEnd, RunningPart, RunningState};
 
 /// A document larger than this is not read, in bytes.
 const MAX_DOCUMENT_BYTES: u64 = 256 << 20;

@@ -20,7 +20,12 @@ pub(super) enum Asked<'a> {
 /// A body, as it comes.
 pub(super) enum Body {
     Download(Download),
-    Followed(Followed, Vec<Problem>),
+    Followed {
+        followed: Followed,
+        problems: Vec<Problem>,
+        /// Whether what was given out last ends a part.
+        ended_a_part: bool,
+    },
 }
 
 /// Why a body gives no more.
@@ -33,9 +38,11 @@ impl Body {
     pub(super) async fn open(http: &HttpClient, asked: Asked<'_>) -> Result<Body, FetchError> {
         match asked {
             Asked::Backend(access) => Ok(Self::Download(Download::open(http, access).await?)),
-            Asked::Attempt(sharing, attempt) => {
-                Ok(Self::Followed(Followed::open(sharing, attempt), Vec::new()))
-            }
+            Asked::Attempt(sharing, attempt) => Ok(Self::Followed {
+                followed: Followed::open(sharing, attempt),
+                problems: Vec::new(),
+                ended_a_part: false,
+            }),
         }
     }
 
@@ -43,9 +50,13 @@ impl Body {
     pub(super) async fn next(&mut self, stall: Duration) -> Result<Option<Bytes>, BodyError> {
         match self {
             Self::Download(download) => download.next(stall).await.map_err(BodyError::Fetch),
-            Self::Followed(followed, problems) => loop {
+            Self::Followed { followed, problems, ended_a_part } => loop {
                 match followed.next().await.map_err(BodyError::Follow)? {
                     Some(FollowedPiece::Data(bytes)) => return Ok(Some(bytes)),
+                    Some(FollowedPiece::PartEnd) => {
+                        *ended_a_part = true;
+                        return Ok(Some(Bytes::new()));
+                    }
                     Some(FollowedPiece::Problems(found)) => *problems = found,
                     None => return Ok(None),
                 }
@@ -57,7 +68,7 @@ impl Body {
     pub(super) fn followed(&self) -> Option<&AttemptName> {
         match self {
             Self::Download(_) => None,
-            Self::Followed(followed, _) => Some(followed.attempt()),
+            Self::Followed { followed, .. } => Some(followed.attempt()),
         }
     }
 
@@ -72,7 +83,15 @@ impl Body {
     pub(super) fn take_problems(&mut self) -> Vec<Problem> {
         match self {
             Self::Download(_) => Vec::new(),
-            Self::Followed(_, problems) => std::mem::take(problems),
+            Self::Followed { problems, .. } => std::mem::take(problems),
+        }
+    }
+
+    /// Whether a part has ended since this was last asked.
+    pub(super) fn take_part_end(&mut self) -> bool {
+        match self {
+            Self::Download(_) => false,
+            Self::Followed { ended_a_part, .. } => std::mem::take(ended_a_part),
         }
     }
 }

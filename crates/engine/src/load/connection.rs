@@ -181,7 +181,7 @@ impl<'a> Connection<'a> {
                     self.held_up += start.elapsed();
                 }
                 self.with(work, &mut turn, LoadWork::take).await?;
-                if body.followed().is_some() {
+                if body.take_part_end() {
                     // In order already, and as late as its viewers should notice.
                     self.with(work, &mut turn, LoadWork::let_go).await?;
                 }

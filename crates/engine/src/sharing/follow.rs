@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use rdl_mcap_io::{end_of_body, part_as_body, start_of_body};
 use rdl_model::Problem;
-use rdl_store::{AttemptName, BucketError, BucketErrorKind, Pulse, RunningEnd, RunningState, Sign};
+use rdl_store::{
+    AttemptName, BucketError, BucketErrorKind, Pulse, RunningEnd, RunningPart, RunningState, Sign,
+};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
@@ -17,13 +19,15 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const LOOK_OFTEN_FOR: Duration = Duration::from_secs(5);
 const LOOK_LATER_EVERY: Duration = Duration::from_secs(1);
 
-/// How often a part is read before it counts as damaged.
+/// How often a piece of a part is read before it counts as damaged.
 const READS: u32 = 2;
 
 /// What comes of an attempt that is followed.
 pub(crate) enum FollowedPiece {
     /// Bytes of the body.
     Data(Bytes),
+    /// What came so far is a whole part.
+    PartEnd,
     /// What was wrong with the source; the end of the body comes next.
     Problems(Vec<Problem>),
 }
@@ -135,38 +139,43 @@ impl Following {
         }
     }
 
-    async fn send_parts(
-        &mut self,
-        parts: &[rdl_store::RunningPart],
-        out: &Out,
-    ) -> Result<(), FollowEnded> {
+    async fn send_parts(&mut self, parts: &[RunningPart], out: &Out) -> Result<(), FollowEnded> {
         while let Some(part) = parts.get(self.sent_parts) {
-            // Nothing is fetched before what came last is taken.
-            let Ok(room) = out.reserve().await else { return Ok(()) };
-            let mut reads = 0;
-            let data = loop {
-                match self.sharing.bucket.part_data(&self.attempt, part).await {
-                    Ok(data) => break data,
+            let mut reader = self.sharing.bucket.part_reader(&self.attempt, part);
+            let mut is_at_start = true;
+            let mut failures = 0;
+            loop {
+                // Nothing is fetched before what came last is taken.
+                let Ok(room) = out.reserve().await else { return Ok(()) };
+                let piece = match reader.next().await {
+                    Ok(Some(piece)) => piece,
+                    Ok(None) => {
+                        room.send(Ok(FollowedPiece::PartEnd));
+                        break;
+                    }
                     Err(error) if error.may_pass() => {
                         self.away(&error)?;
                         tokio::time::sleep(LOOK_LATER_EVERY).await;
+                        continue;
                     }
                     Err(error) => {
-                        reads += 1;
-                        if reads >= READS || error.kind() == BucketErrorKind::NotFound {
+                        failures += 1;
+                        if failures >= READS || error.kind() == BucketErrorKind::NotFound {
                             tracing::warn!(attempt = %self.attempt, %error, "a part of a load that is followed cannot be used");
                             return Err(FollowEnded::Dead);
                         }
+                        continue;
                     }
-                }
-            };
-            let Some(body) = part_as_body(&data, self.sent_parts == 0) else {
-                return Err(FollowEnded::Dead);
-            };
-            room.send(Ok(FollowedPiece::Data(body)));
+                };
+                let body = match std::mem::replace(&mut is_at_start, false) {
+                    true => part_as_body(&piece, self.sent_parts == 0).ok_or(FollowEnded::Dead)?,
+                    false => piece,
+                };
+                room.send(Ok(FollowedPiece::Data(body)));
+                self.new_since = Instant::now();
+                self.told_slow = false;
+            }
             self.sent_parts += 1;
-            self.new_since = Instant::now();
-            self.told_slow = false;
         }
         Ok(())
     }

@@ -319,11 +319,11 @@ impl Publishing {
             let put = self.sharing.bucket.put_part(attempt, part, &self.files);
             noticing_slowness(self.sharing.config.slow_upload, &what, put).await
         };
-        let crc = persistently(upload, |error| match error {
+        let checksums = persistently(upload, |error| match error {
             error if error.may_pass() => Ok(error),
             error => Err(GivenUp::Unreadable(error)),
         });
-        let crc = crc.await?;
+        let checksums = checksums.await?;
         let mut running = self.running.lock();
         let first_message =
             running.parts.last().map_or(0, |last| last.first_message + last.messages);
@@ -331,7 +331,7 @@ impl Publishing {
             name: part.name.clone(),
             bytes: part.bytes,
             data_bytes: part.data_bytes,
-            crc,
+            checksums,
             first_message,
             messages: part.messages,
         });

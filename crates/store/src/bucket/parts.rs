@@ -8,7 +8,7 @@ use object_store::{ObjectStoreExt as _, PutPayload};
 use rdl_mcap_io::Position;
 use rdl_model::ByteRange;
 
-use super::{AttemptName, Bucket, BucketError, BucketErrorKind, RunningPart};
+use super::{AttemptName, Bucket, BucketError, BucketErrorKind, Checksums};
 use crate::attempt::PartInfo;
 use crate::{SourceFiles, StoreError};
 
@@ -103,22 +103,23 @@ impl RemoteParts {
 }
 
 impl Bucket {
-    /// Writes a closed part, `number` from 1, from where it lies on the disk. Memory holds one
-    /// piece of at most 8 MiB.
+    /// Writes a closed part, `number` from 1, from where it lies on the disk, and says what it has
+    /// to be. Memory holds one piece of at most 8 MiB.
     pub async fn put_part(
         &self,
         attempt: &AttemptName,
         part: &ClosedPart,
         files: &std::sync::Arc<SourceFiles>,
-    ) -> Result<u32, UploadError> {
+    ) -> Result<Checksums, UploadError> {
         let path = self.attempt_path(attempt, &part.name);
-        let mut hasher = crc32fast::Hasher::new();
+        let (mut checksums, mut whole) = (Checksums::default(), crc32fast::Hasher::new());
         let failed = |error| UploadError::Bucket(BucketError::of("write", &path, &error));
         if part.bytes <= UPLOAD_PIECE_BYTES {
             let piece = piece(files, part.number, 0, part.bytes).await?;
-            hasher.update(&piece);
+            checksums.add(&mut whole, &piece);
             self.store().put(&path, PutPayload::from_bytes(piece)).await.map_err(failed)?;
-            return Ok(hasher.finalize());
+            checksums.crc = whole.finalize();
+            return Ok(checksums);
         }
         let mut upload = self.store().put_multipart(&path).await.map_err(failed)?;
         let mut at = 0;
@@ -126,7 +127,7 @@ impl Bucket {
             let bytes = UPLOAD_PIECE_BYTES.min(part.bytes - at);
             let sent = async {
                 let piece = piece(files, part.number, at, bytes).await?;
-                hasher.update(&piece);
+                checksums.add(&mut whole, &piece);
                 upload.put_part(PutPayload::from_bytes(piece)).await.map_err(failed)
             };
             if let Err(error) = sent.await {
@@ -137,26 +138,8 @@ impl Bucket {
             at += bytes;
         }
         upload.complete().await.map_err(failed)?;
-        Ok(hasher.finalize())
-    }
-
-    /// The data section of a part of a running attempt, its header included; checked against what
-    /// `running.json` says of it.
-    pub async fn part_data(
-        &self,
-        attempt: &AttemptName,
-        part: &RunningPart,
-    ) -> Result<Bytes, BucketError> {
-        let path = self.attempt_path(attempt, &part.name);
-        let read = self.store().get_range(&path, 0..part.bytes).await;
-        let bytes = read.map_err(|error| BucketError::of("read", &path, &error))?;
-        if bytes.len() as u64 != part.bytes || crc32fast::hash(&bytes) != part.crc {
-            return Err(BucketError::unusable(&path, "it is not what was written"));
-        }
-        match usize::try_from(part.data_bytes) {
-            Ok(data) if data <= bytes.len() => Ok(bytes.slice(..data)),
-            _ => Err(BucketError::unusable(&path, "its data ends behind it")),
-        }
+        checksums.crc = whole.finalize();
+        Ok(checksums)
     }
 }
 

@@ -48,12 +48,38 @@ pub struct RunningPart {
     pub bytes: u64,
     /// How much of it lies before its data end record.
     pub data_bytes: u64,
-    /// CRC-32 of all of it.
-    pub crc: u32,
+    /// What it has to be.
+    #[serde(flatten)]
+    pub checksums: Checksums,
     /// How many messages lie in the parts before it.
     pub first_message: u64,
     /// How many messages it has.
     pub messages: u64,
+}
+
+/// CRC-32s of a part.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Checksums {
+    /// Of all of it.
+    pub crc: u32,
+    /// Of each piece of 128 KiB, so that a follower may use a part as it comes.
+    pub piece_crcs: Vec<u32>,
+}
+
+/// How long the pieces are that have a checksum of their own, in bytes.
+pub(super) const CHECKED_PIECE_BYTES: u64 = 128 << 10;
+
+impl Checksums {
+    /// Adds what comes next in the part. All but the last piece begin at a multiple of 128 KiB.
+    pub(super) fn add(&mut self, whole: &mut crc32fast::Hasher, bytes: &[u8]) {
+        for piece in bytes.chunks(CHECKED_PIECE_BYTES as usize) {
+            let mut hasher = crc32fast::Hasher::new();
+            hasher.update(piece);
+            whole.combine(&hasher);
+            self.piece_crcs.push(hasher.finalize());
+        }
+    }
 }
 
 impl Running {

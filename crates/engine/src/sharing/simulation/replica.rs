@@ -172,6 +172,10 @@ impl Replica {
         loop {
             let taken = match followed.next().await {
                 Ok(Some(FollowedPiece::Data(bytes))) => work.take(bytes),
+                Ok(Some(FollowedPiece::PartEnd)) => {
+                    work.close_part();
+                    Ok(())
+                }
                 Ok(Some(FollowedPiece::Problems(_))) => Ok(()),
                 Ok(None) => return work.finish(),
                 Err(FollowEnded::Dead) => return Ended::LeaderGone,
@@ -180,7 +184,6 @@ impl Replica {
             if let Err(ended) = taken {
                 return ended;
             }
-            work.close_part();
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt as _, PutPayload};
 use rdl_model::ByteRange;
-use rdl_store::{AttemptName, BucketErrorKind, RunningPart};
+use rdl_store::{AttemptName, Bucket, BucketError, BucketErrorKind, Checksums, RunningPart};
 use rdl_testkit::Random;
 
 use super::sources::{Local, PIECE_BYTES, Seen, look, remote};
@@ -69,23 +69,31 @@ async fn what_a_follower_takes_is_what_was_written_or_nothing() {
         let attempt = AttemptName::new(key("a"), 1);
         let mut first_message = 0;
         for part in &local.parts {
-            let crc = owner.put_part(&attempt, part, &local.files()).await.unwrap();
+            let checksums = owner.put_part(&attempt, part, &local.files()).await.unwrap();
             let (name, bytes, data_bytes) = (part.name.clone(), part.bytes, part.data_bytes);
             let messages = part.messages;
-            let told = RunningPart { name, bytes, data_bytes, crc, first_message, messages };
+            let told = RunningPart { name, bytes, data_bytes, checksums, first_message, messages };
             first_message += messages;
-            let data = other.part_data(&attempt, &told).await.unwrap();
+            let data = read(&other, &attempt, &told).await.unwrap();
             let whole = local.bytes_of(part);
             assert!(data == whole.slice(..data_bytes as usize), "{}: {told:?}", store.name());
 
+            let flipped = |number: usize| {
+                let mut piece_crcs = told.checksums.piece_crcs.clone();
+                piece_crcs[number] ^= 1;
+                Checksums { piece_crcs, ..told.checksums.clone() }
+            };
+            let last = told.checksums.piece_crcs.len() - 1;
             let wrong = [
-                RunningPart { crc: crc ^ 1, ..told.clone() },
+                RunningPart { checksums: flipped(0), ..told.clone() },
+                RunningPart { checksums: flipped(last), ..told.clone() },
+                RunningPart { checksums: Checksums::default(), ..told.clone() },
                 RunningPart { bytes: bytes - 1, ..told.clone() },
                 RunningPart { bytes: bytes + 1, ..told.clone() },
                 RunningPart { data_bytes: bytes + 1, ..told.clone() },
             ];
             for told in wrong {
-                let error = other.part_data(&attempt, &told).await.unwrap_err();
+                let error = read(&other, &attempt, &told).await.unwrap_err();
                 let kind = BucketErrorKind::Damaged;
                 assert_eq!(error.kind(), kind, "{}: {told:?}: {error}", store.name());
             }
@@ -94,13 +102,28 @@ async fn what_a_follower_takes_is_what_was_written_or_nothing() {
             name: "part-000003.mcap".to_owned(),
             bytes: 1,
             data_bytes: 1,
-            crc: 0,
+            checksums: Checksums { crc: 0, piece_crcs: vec![0] },
             first_message,
             messages: 1,
         };
-        let error = other.part_data(&attempt, &gone).await.unwrap_err();
+        let error = read(&other, &attempt, &gone).await.unwrap_err();
         assert_eq!(error.kind(), BucketErrorKind::NotFound, "{}: {error}", store.name());
     }
+}
+
+/// All that a follower takes of a part.
+async fn read(
+    bucket: &Bucket,
+    attempt: &AttemptName,
+    part: &RunningPart,
+) -> Result<Vec<u8>, BucketError> {
+    let mut reader = bucket.part_reader(attempt, part);
+    let mut data = Vec::new();
+    while let Some(piece) = reader.next().await? {
+        assert!(piece.len() <= 128 << 10);
+        data.extend_from_slice(&piece);
+    }
+    Ok(data)
 }
 
 #[tokio::test]

@@ -62,8 +62,8 @@ impl Local {
     /// Writes all parts.
     pub(crate) async fn put_parts(&self, bucket: &Bucket, attempt: &AttemptName) {
         for part in &self.parts {
-            let crc = bucket.put_part(attempt, part, &self.files()).await.unwrap();
-            assert_eq!(crc, crc32fast::hash(&self.bytes_of(part)), "{}", part.name);
+            let checksums = bucket.put_part(attempt, part, &self.files()).await.unwrap();
+            assert_eq!(checksums.crc, crc32fast::hash(&self.bytes_of(part)), "{}", part.name);
         }
     }
 

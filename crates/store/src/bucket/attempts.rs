@@ -108,17 +108,15 @@ impl Bucket {
 
     async fn look_once(&self, key: &SourceKey) -> Result<Look, BucketError> {
         let Children { claims, mut attempts } = self.children(key).await?;
-        for attempt in self.completed(&attempts).await? {
+        let completed = self.completed(&attempts).await?;
+        let is_tidy = claims.is_empty() && completed.len() == attempts.len();
+        for attempt in completed {
             let Some((text, _)) = self.get(&self.attempt_path(&attempt, COMPLETE)).await? else {
                 continue;
             };
             match complete::parse(&text) {
                 Ok((index, parts)) => {
                     let parts = RemoteParts::new(self.clone(), attempt.clone(), &parts);
-                    let is_superseded =
-                        |other: &AttemptName| *other != attempt && other.epoch <= attempt.epoch;
-                    let is_tidy = !claims.iter().any(|epoch| *epoch <= attempt.epoch)
-                        && !attempts.iter().any(is_superseded);
                     let found = RemoteSource { index, parts, is_tidy };
                     return Ok(Look::Complete(Box::new(found)));
                 }
@@ -323,21 +321,20 @@ impl Bucket {
         Ok(marks)
     }
 
-    /// Removes all that is superseded by a complete attempt: attempts at its epoch and earlier ones,
-    /// unless they are complete as well and may be read, and the claims. Whoever follows one finds it
-    /// gone and looks again.
+    /// Removes all that a complete attempt supersedes: the claims, and attempts that are not
+    /// complete, which never will be beside it. Whoever follows one finds it gone and looks again.
     pub async fn supersede(&self, complete: &AttemptName) -> Result<(), BucketError> {
         let Children { claims, attempts } = self.children(&complete.key).await?;
-        for attempt in attempts {
-            if attempt == *complete
-                || attempt.epoch > complete.epoch
-                || self.is_complete(&attempt).await?
-            {
-                continue;
-            }
-            self.remove(&attempt).await?;
+        if !self.is_complete(complete).await? {
+            // It was purged, perhaps before what was listed began.
+            return Ok(());
         }
-        for epoch in claims.into_iter().filter(|epoch| *epoch <= complete.epoch) {
+        for attempt in attempts {
+            if attempt != *complete && !self.is_complete(&attempt).await? {
+                self.remove(&attempt).await?;
+            }
+        }
+        for epoch in claims {
             self.delete(&self.claim_path(&complete.key, epoch)).await?;
         }
         Ok(())

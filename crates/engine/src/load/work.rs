@@ -391,15 +391,27 @@ impl LoadWork {
         self.generation.readers().clone()
     }
 
-    /// Discards the parts that every reader has passed; whether there were any. From then on new
-    /// viewers get a generation of their own.
+    /// Discards the parts that every reader has passed and that are in the bucket, if they are to
+    /// go there; whether there were any. From then on new viewers get a generation of their own.
     pub(super) fn discard(&mut self, source: &Source) -> Result<bool, StoreError> {
         if self.generation.readers().is_empty() || self.needed_part() <= self.first_part {
             return Ok(false);
         }
+        let needed = match self.publisher.as_ref().map(Publisher::needs_from) {
+            None => self.needed_part(),
+            Some(Some(unsent)) => self.needed_part().min(unsent),
+            // Without room the load does not wait for the bucket for ever: it gives it up.
+            Some(None) => {
+                self.publisher = None;
+                self.needed_part()
+            }
+        };
+        if needed <= self.first_part {
+            return Ok(false);
+        }
         // From here on nobody joins who would need more.
         source.retire(&self.generation);
-        self.first_part = self.needed_part();
+        self.first_part = needed;
         Ok(self.attempt.discard_before(self.first_part)? > 0)
     }
 

@@ -10,7 +10,7 @@ use rdl_store::{
     AttemptName, BucketError, ClosedPart, Look, Pulse, Running, RunningEnd, RunningPart,
     RunningState, Sign, SourceFiles, UploadError,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use super::{Sharing, noticing_slowness};
@@ -44,6 +44,7 @@ pub(crate) struct Publisher {
     attempt: Arc<Mutex<Option<AttemptName>>>,
     /// The followers' marks when they were last looked at.
     marks: Arc<tokio::sync::Mutex<Vec<(String, u64)>>>,
+    uploaded: watch::Receiver<Uploaded>,
     /// Whether it was told of everything.
     is_complete: bool,
 }
@@ -55,6 +56,13 @@ impl Drop for Publisher {
             self.sharing.avoid(attempt);
         }
     }
+}
+
+/// How many parts lie in the bucket, and when the last one came there.
+#[derive(Clone, Copy)]
+struct Uploaded {
+    parts: u32,
+    at: Instant,
 }
 
 enum Step {
@@ -75,7 +83,9 @@ impl Publisher {
             Claim::Sure(attempt) => Some(attempt.clone()),
             _ => None,
         }));
+        let (uploaded_in, uploaded) = watch::channel(Uploaded { parts: 0, at: Instant::now() });
         let task = Publishing {
+            uploaded: uploaded_in,
             sharing: sharing.clone(),
             key,
             files,
@@ -87,7 +97,7 @@ impl Publisher {
         };
         sharing.tasks.spawn(task.run(steps));
         let (sharing, marks) = (sharing.clone(), Arc::default());
-        Publisher { steps: steps_in, sharing, attempt, marks, is_complete: false }
+        Publisher { steps: steps_in, sharing, attempt, marks, uploaded, is_complete: false }
     }
 
     /// A part is closed.
@@ -100,6 +110,14 @@ impl Publisher {
     pub(crate) fn complete(mut self, end: RunningEnd, text: Bytes) {
         self.is_complete = true;
         let _ = self.steps.send(Step::Complete(text, end));
+    }
+
+    /// The first part, from 1, that has to stay on the disk for it; `None` when it is over, or has
+    /// written nothing for as long as a source may be silent.
+    pub(crate) fn needs_from(&self) -> Option<u32> {
+        let Uploaded { parts, at } = *self.uploaded.borrow();
+        let goes_on = !self.steps.is_closed() && at.elapsed() < self.sharing.silence;
+        goes_on.then_some(parts + 1)
     }
 
     /// A way to find out whether other replicas follow the load.
@@ -133,6 +151,7 @@ impl Followers {
 }
 
 struct Publishing {
+    uploaded: watch::Sender<Uploaded>,
     sharing: Sharing,
     key: SourceKey,
     files: Arc<SourceFiles>,
@@ -232,6 +251,7 @@ impl Publishing {
             Claim::After(leader) if !self.outlives(leader).await => return None,
             Claim::After(_) | Claim::Perhaps(_) | Claim::Later => {}
         }
+        let bucket = &self.sharing.bucket;
         let since = Instant::now();
         let mut backoff = FIRST_BACKOFF;
         loop {
@@ -239,6 +259,10 @@ impl Publishing {
             backoff = (backoff * 2).min(LONGEST_BACKOFF);
             let unwanted = steps.is_closed() && steps.is_empty();
             if unwanted || since.elapsed() > PATIENCE {
+                if let Claim::Perhaps(attempt) = &self.claim {
+                    // Else others would wait for it until it is stale.
+                    let _ = super::in_time("give a claim up", bucket.give_up(attempt)).await;
+                }
                 return None;
             }
             match self.try_to_claim().await {
@@ -337,6 +361,9 @@ impl Publishing {
         });
         drop(running);
         self.dirty.notify_one();
+        self.uploaded.send_modify(|uploaded| {
+            *uploaded = Uploaded { parts: uploaded.parts + 1, at: Instant::now() };
+        });
         Ok(())
     }
 

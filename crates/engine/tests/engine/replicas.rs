@@ -260,6 +260,29 @@ async fn with_the_bucket_away_a_load_goes_on_and_is_published_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_finds_no_room_on_the_disk_stays_until_it_is_in_the_bucket() {
+    let setting = Setting::of(source(40_000), |source| Answer::Whole(source.mcap())).await;
+    let store = setting.store.another();
+    store.set_latency(Duration::from_millis(20));
+    // A quarter of the source.
+    let small = setting.replica_with(store, Some(10 << 20)).await;
+    setting.assert_whole(&ask(&small).await);
+    setting.settled().await;
+    setting.assert_whole(&ask(&setting.replica().await).await);
+    assert_eq!(setting.downloads(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_neither_room_nor_the_bucket_a_load_goes_on_and_is_not_published() {
+    let setting = Setting::of(source(40_000), |source| Answer::Whole(source.mcap())).await;
+    let store = setting.store.another();
+    let small = setting.replica_with(store.clone(), Some(10 << 20)).await;
+    store.set_away(true);
+    setting.assert_whole(&ask(&small).await);
+    assert_eq!(setting.store.names().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_overwrites_in_silence_costs_work_and_nothing_else() {
     let setting = Setting::new(slowly).await;
     let mut replicas = Vec::new();

@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use rdl_model::SourceKey;
 
 use super::attempts::RUNNING;
-use super::{AttemptName, Bucket, BucketError};
+use super::{AttemptName, Bucket, BucketError, BucketErrorKind, RunningState};
 use crate::complete::{self, COMPLETE};
 use crate::files::PART_PREFIX;
 
@@ -71,10 +71,16 @@ impl Bucket {
             }
         }
         let entries = found.into_values().map(async |mut entry| {
-            entry.is_running &= entry.completed_at.is_none();
             if entry.completed_at.is_some() {
+                entry.is_running = false;
                 let text = self.get(&self.attempt_path(&entry.attempt, COMPLETE)).await?;
                 entry.name = text.and_then(|(text, _)| complete::name_of(&text));
+            } else if entry.is_running {
+                entry.is_running = match self.running(&entry.attempt).await {
+                    Ok(running) => running.is_some_and(|it| it.state == RunningState::Loading),
+                    Err(error) if error.kind() == BucketErrorKind::Damaged => false,
+                    Err(error) => return Err(error),
+                };
             }
             Ok(entry)
         });

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt as _, PutPayload};
-use rdl_store::{AttemptName, Running};
+use rdl_store::{AttemptName, Running, RunningState};
 
 use super::sources::Local;
 use super::stores::{Served, stores};
@@ -22,8 +22,17 @@ fn amount(store: &Served) -> (u64, u64) {
     }
 }
 
-/// One in three is complete and one in three is running; the parts of each are of its own length.
-async fn put_sources(store: &Served) -> BTreeMap<AttemptName, (u64, bool, bool)> {
+/// What is to be told of an attempt.
+struct Expected {
+    bytes: u64,
+    parts: u64,
+    is_complete: bool,
+    is_running: bool,
+}
+
+/// One in three is complete and one in three is running or was released; the parts of each are of
+/// its own length.
+async fn put_sources(store: &Served) -> BTreeMap<AttemptName, Expected> {
     let text = Local::of("of many", &[1_000]).complete_text();
     let mut expected = BTreeMap::new();
     let mut objects = Vec::new();
@@ -31,20 +40,22 @@ async fn put_sources(store: &Served) -> BTreeMap<AttemptName, (u64, bool, bool)>
     for number in 0..sources {
         let attempt = AttemptName::new(key(&format!("source {number}")), 1);
         let folder = format!("team/a/v1/sources/{}/{attempt}", attempt.key);
-        let (is_complete, is_running) = (number % 3 == 0, number % 3 == 1);
+        let (is_complete, is_begun) = (number % 3 == 0, number % 3 == 1);
+        let state = [RunningState::Loading, RunningState::Released][number as usize % 2];
+        let running = Running { state, ..Running::begun() };
         let mut bytes = 0;
         for at in 1..=objects_each {
             let (file, body) = match at {
                 1 if is_complete => ("complete.json".to_owned(), text.to_vec()),
-                1 if is_running => {
-                    ("running.json".to_owned(), serde_json::to_vec(&Running::begun()).unwrap())
-                }
+                1 if is_begun => ("running.json".to_owned(), serde_json::to_vec(&running).unwrap()),
                 _ => (format!("part-{at:06}.mcap"), vec![7; number as usize + 1]),
             };
             bytes += body.len() as u64;
             objects.push((Path::from(format!("{folder}/{file}")), body));
         }
-        expected.insert(attempt, (bytes, is_complete, is_running));
+        let parts = objects_each - u64::from(is_complete || is_begun);
+        let is_running = is_begun && state == RunningState::Loading;
+        expected.insert(attempt, Expected { bytes, parts, is_complete, is_running });
     }
     // Not attempts: a claim, and what somebody else put there.
     let folder = format!("team/a/v1/sources/{}", key("source 0"));
@@ -68,8 +79,7 @@ async fn thousands_of_objects_are_grouped_into_their_attempts() {
         assert_eq!(entries.len(), expected.len(), "{}", store.name());
         assert!(entries.is_sorted_by_key(|entry| entry.changed_at), "{}", store.name());
         for entry in &entries {
-            let (bytes, is_complete, is_running) = expected[&entry.attempt];
-            let parts = amount(&store).1 - u64::from(is_complete || is_running);
+            let Expected { bytes, parts, is_complete, is_running } = expected[&entry.attempt];
             let told = (entry.bytes, u64::from(entry.part_count), entry.is_running);
             assert_eq!(told, (bytes, parts, is_running), "{}: {entry:?}", store.name());
             let name = is_complete.then_some("of many");

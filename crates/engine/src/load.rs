@@ -12,6 +12,7 @@ mod body;
 mod connection;
 mod pace;
 mod room;
+mod sorted;
 mod spool;
 mod turn;
 mod work;

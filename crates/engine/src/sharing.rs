@@ -41,6 +41,9 @@ const MOST_CLAIMS: u32 = 8;
 /// How many parts are sent at a time, of at most 8 MiB each.
 const UPLOADS: usize = 2;
 
+/// How many downloads are put into order at a time before they are taken in.
+const SORTED_AT_A_TIME: usize = 4;
+
 /// How many attempts are avoided; more than these are met again sometimes.
 const MOST_AVOIDED: usize = 10_000;
 
@@ -57,6 +60,8 @@ pub(crate) struct Sharing {
     uploads: Arc<Semaphore>,
     /// Turns to clear away what others left.
     tidying: Arc<Semaphore>,
+    /// Permits to put a download into order before it is taken in: each takes memory.
+    pub(crate) sorting: Arc<Semaphore>,
     tasks: TaskTracker,
     /// Cancelled when the engine shuts down.
     stopping: CancellationToken,
@@ -93,6 +98,7 @@ impl Sharing {
             avoided: Arc::default(),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             tidying: Arc::new(Semaphore::new(1)),
+            sorting: Arc::new(Semaphore::new(SORTED_AT_A_TIME)),
             tasks,
             stopping,
         }

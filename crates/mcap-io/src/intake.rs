@@ -228,6 +228,12 @@ impl Intake {
         self.rechunker.is_in_order()
     }
 
+    /// Whether what it has given out has the messages of the body as they came: all of them, and
+    /// in their order.
+    pub fn is_as_it_came(&self) -> bool {
+        self.is_in_order() && !self.body.incomplete
+    }
+
     /// Gives out everything that waits to be sorted, and gives its memory back. What comes later
     /// and lies at most the sort window behind is in its place all the same. An error is kept and
     /// comes with the next call that can return one.

@@ -26,6 +26,7 @@ mod run;
 #[cfg(test)]
 mod sample;
 mod scan;
+mod sorted_body;
 mod spool;
 mod summary;
 mod verify;
@@ -46,6 +47,7 @@ pub use part::{PartWriter, end_of_body, part_as_body, start_of_body};
 pub use records::{AttachmentRecord, MetadataRecord, RecordError};
 pub use run::{LEAST_RECORD_BYTES, RunError, SortedRun};
 pub use scan::{RecordPart, ScanError, ScanEvent, ScannedChunk, ScannedMessage, Scanner};
+pub use sorted_body::SortedBody;
 pub use spool::{Spool, SpoolFactory};
 pub use summary::{
     Summary, SummaryAttachment, SummaryChunk, SummaryError, SummaryMetadata, SummaryStatistics,

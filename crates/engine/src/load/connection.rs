@@ -58,6 +58,9 @@ pub(super) struct Connection<'a> {
     pub(super) source: &'a Arc<Source>,
     crowd: watch::Receiver<Crowd>,
     furthest_bytes: u64,
+    /// Whether what was taken so far has another order than the data endpoint's body: then that is
+    /// sorted before it is taken.
+    is_mended: bool,
     /// For how long it has waited for room on the disk or for memory, and not for the source.
     held_up: Duration,
 }
@@ -65,7 +68,14 @@ pub(super) struct Connection<'a> {
 impl<'a> Connection<'a> {
     pub(super) fn new(shared: &'a Arc<Shared>, source: &'a Arc<Source>) -> Self {
         let crowd = source.viewers.crowd();
-        Connection { shared, source, crowd, furthest_bytes: 0, held_up: Duration::ZERO }
+        Connection {
+            shared,
+            source,
+            crowd,
+            furthest_bytes: 0,
+            is_mended: false,
+            held_up: Duration::ZERO,
+        }
     }
 
     /// The furthest point of the body that any connection reached.
@@ -116,8 +126,12 @@ impl<'a> Connection<'a> {
     ) -> Result<Infallible, Ended> {
         let shared = self.shared.clone();
         let silence = shared.config.source_silence;
+        let asked = self.sorted_if_mended(asked);
         let body = Body::open(&shared.http, asked).await;
         let mut body = body.map_err(|error| self.fetch_failed(error))?;
+        if let (Body::Sorted(_), Some(work)) = (&body, work.as_mut()) {
+            work.takes_sorted();
+        }
         let mut ticks = interval_at(Instant::now() + FIRST_FLUSH, LATER_FLUSHES);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut here_bytes = 0;
@@ -162,6 +176,7 @@ impl<'a> Connection<'a> {
                 }
                 piece = body.next(silence) => piece,
             };
+            self.is_mended |= body.is_mended();
             let Some(bytes) = piece.map_err(|error| self.body_failed(error))? else {
                 return Err(self.body_ended(&mut body, work, &mut turn).await);
             };
@@ -199,6 +214,20 @@ impl<'a> Connection<'a> {
             }
             turn.settle(memory_bytes(work));
             body.pause();
+        }
+    }
+
+    /// What continues a body that another replica has put into order has to be put into order too.
+    /// Where too many are, it begins again.
+    fn sorted_if_mended<'b>(&self, asked: Asked<'b>) -> Asked<'b> {
+        let (Asked::Backend(access), Some(sharing)) = (&asked, &self.shared.sharing) else {
+            return asked;
+        };
+        match sharing.sorting.clone().try_acquire_owned() {
+            Ok(permit) if self.is_mended => {
+                Asked::BackendSorted(self.shared.clone(), access, permit)
+            }
+            _ => asked,
         }
     }
 
@@ -304,6 +333,8 @@ impl<'a> Connection<'a> {
         let source_name = self.source.name.clone();
         match error {
             BodyError::Fetch(error) => self.fetch_failed(error),
+            BodyError::Data(error) => self.fault(error.into()),
+            BodyError::Engine(error) => Ended::Failed(error),
             BodyError::Follow(FollowEnded::Dead) => Ended::LeaderGone,
             BodyError::Follow(FollowEnded::Away(what)) => {
                 tracing::warn!(source = %source_name, what, "the bucket cannot be reached; loading without it");

@@ -60,6 +60,10 @@ pub(super) struct LoadWork {
     /// Where other replicas learn of what is loaded, and of how many parts it was told.
     publisher: Option<Publisher>,
     told_parts: usize,
+    /// Whether what it stores is in another order than the data endpoint's body, or lacks
+    /// something of it; and whether other replicas were told.
+    is_mended: bool,
+    told_mended: bool,
 }
 
 /// How far a piece of work came.
@@ -104,14 +108,8 @@ impl LoadWork {
         generation: &Arc<Generation>,
         mode: LoadMode,
     ) -> Result<LoadWork, EngineError> {
-        let mut options = IntakeOptions::default();
-        options.limits.max_chunk_bytes = shared.config.max_chunk_bytes;
-        options.limits.max_message_bytes = shared.config.max_message_bytes;
+        let options = intake_options(shared);
         let limits = options.limits.clone();
-        // A small disk has to be filled and emptied in small steps.
-        let most = usize::try_from(shared.store.usage().max_bytes / STEPS).unwrap_or(usize::MAX);
-        options.chunk_target_bytes = options.chunk_target_bytes.min(most.max(LEAST_CHUNK_BYTES));
-        options.sort_buffer_bytes = options.sort_buffer_bytes.min(2 * options.chunk_target_bytes);
         let buffer_bytes = (options.sort_buffer_bytes + options.chunk_target_bytes) as u64;
         let name = source.name.clone();
         let begin = move |store: &DiskStore| store.begin(&mode.key, &name, mode.keep);
@@ -139,6 +137,8 @@ impl LoadWork {
             first_part: 0,
             publisher: None,
             told_parts: 0,
+            is_mended: false,
+            told_mended: false,
         })
     }
 
@@ -146,8 +146,13 @@ impl LoadWork {
     pub(super) fn publish_to(&mut self, sharing: &Sharing, key: SourceKey, claim: Claim) {
         let files = self.attempt.files();
         self.publisher = Some(Publisher::start(sharing, key, claim, files));
-        self.told_parts = 0;
+        (self.told_parts, self.told_mended) = (0, false);
         self.tell_parts();
+    }
+
+    /// What is taken in from now on was put into order before.
+    pub(super) fn takes_sorted(&mut self) {
+        self.is_mended = true;
     }
 
     /// Whether it is published.
@@ -163,6 +168,10 @@ impl LoadWork {
     /// Tells of the parts that were closed since.
     fn tell_parts(&mut self) {
         let Some(publisher) = &self.publisher else { return };
+        self.is_mended |= !self.intake.is_as_it_came();
+        if self.is_mended && !std::mem::replace(&mut self.told_mended, true) {
+            publisher.mended();
+        }
         for part in self.attempt.closed_parts(self.told_parts) {
             publisher.part(part);
             self.told_parts += 1;
@@ -530,6 +539,18 @@ impl LoadWork {
         }
         Ok(())
     }
+}
+
+/// How a load takes a body in.
+pub(super) fn intake_options(shared: &Shared) -> IntakeOptions {
+    let mut options = IntakeOptions::default();
+    options.limits.max_chunk_bytes = shared.config.max_chunk_bytes;
+    options.limits.max_message_bytes = shared.config.max_message_bytes;
+    // A small disk has to be filled and emptied in small steps.
+    let most = usize::try_from(shared.store.usage().max_bytes / STEPS).unwrap_or(usize::MAX);
+    options.chunk_target_bytes = options.chunk_target_bytes.min(most.max(LEAST_CHUNK_BYTES));
+    options.sort_buffer_bytes = options.sort_buffer_bytes.min(2 * options.chunk_target_bytes);
+    options
 }
 
 /// How long an index's lists were.

@@ -1,5 +1,7 @@
 //! The parts of a load of another replica, as a body.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,6 +48,8 @@ pub(crate) enum FollowEnded {
 /// An attempt that is followed: its parts, as they come. Dropping it stops that.
 pub(crate) struct Followed {
     attempt: AttemptName,
+    /// Whether the parts have the body's messages as they came.
+    as_it_came: Arc<AtomicBool>,
     pieces: mpsc::Receiver<Result<FollowedPiece, FollowEnded>>,
     _task: AbortOnDropHandle<()>,
 }
@@ -54,10 +58,12 @@ impl Followed {
     /// Follows from the first part on.
     pub(crate) fn open(sharing: &Sharing, attempt: AttemptName) -> Followed {
         let (out, pieces) = mpsc::channel(1);
+        let as_it_came = Arc::new(AtomicBool::new(true));
         let following = Following {
             pulse: Pulse::new(sharing.config.stale_age),
             sharing: sharing.clone(),
             attempt: attempt.clone(),
+            as_it_came: as_it_came.clone(),
             sent_parts: 0,
             new_since: Instant::now(),
             told_slow: false,
@@ -72,12 +78,17 @@ impl Followed {
                 let _ = out.send(Err(ended)).await;
             }
         });
-        Followed { attempt, pieces, _task: AbortOnDropHandle::new(task) }
+        Followed { attempt, as_it_came, pieces, _task: AbortOnDropHandle::new(task) }
     }
 
     /// Whose parts they are.
     pub(crate) fn attempt(&self) -> &AttemptName {
         &self.attempt
+    }
+
+    /// Whether what came has the messages of the data endpoint's body as they came there.
+    pub(crate) fn is_as_it_came(&self) -> bool {
+        self.as_it_came.load(Ordering::Relaxed)
     }
 
     /// What comes next; `None` at the end of the body. A dropped future loses nothing.
@@ -89,6 +100,7 @@ impl Followed {
 struct Following {
     sharing: Sharing,
     attempt: AttemptName,
+    as_it_came: Arc<AtomicBool>,
     pulse: Pulse,
     sent_parts: usize,
     /// Since when there was nothing new.
@@ -108,6 +120,8 @@ impl Following {
             match self.sharing.bucket.running(&self.attempt).await {
                 Ok(None) => return Err(FollowEnded::Dead),
                 Ok(Some(running)) => {
+                    // Before the parts that it is about.
+                    self.as_it_came.store(running.as_it_came, Ordering::Relaxed);
                     self.send_parts(&running.parts, out).await?;
                     if let Some(end) = running.end {
                         self.finish(end, out).await;

@@ -66,6 +66,8 @@ struct Uploaded {
 }
 
 enum Step {
+    /// Not as it came, from here on.
+    Mended,
     Part(ClosedPart),
     Complete(Bytes, RunningEnd),
 }
@@ -104,6 +106,12 @@ impl Publisher {
     pub(crate) fn part(&self, part: ClosedPart) {
         // Whoever publishes may have given up.
         let _ = self.steps.send(Step::Part(part));
+    }
+
+    /// From the next part on the messages are not those of the body as they came: something is in
+    /// another order, or left out.
+    pub(crate) fn mended(&self) {
+        let _ = self.steps.send(Step::Mended);
     }
 
     /// Every part was told of; this is what there is besides, and the text of `complete.json`.
@@ -329,6 +337,7 @@ impl Publishing {
     ) -> Result<(), GivenUp> {
         loop {
             match steps.recv().await {
+                Some(Step::Mended) => self.running.lock().as_it_came = false,
                 Some(Step::Part(part)) => self.part(attempt, &part).await?,
                 Some(Step::Complete(text, end)) => return self.complete(attempt, text, end).await,
                 None => return Err(GivenUp::Unwanted),

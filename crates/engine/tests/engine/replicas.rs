@@ -206,6 +206,27 @@ async fn a_follower_takes_over_from_a_replica_that_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_follower_goes_on_where_the_source_is_not_in_order() {
+    let mut source = source(1000);
+    // Each up to half a second early or late.
+    let mut random = rdl_testkit::Random::new(7);
+    source.messages.sort_by_cached_key(|message| message.log_time + random.below(500_000_000));
+    let setting = Setting::of(source, slowly).await;
+    let (leader, follower) = (setting.replica().await, setting.replica().await);
+    let leading = asking(&leader).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let following = asking(&follower).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    leader.store.set_away(true);
+    let third = setting.replica().await;
+    // Its answer has begun, and goes on.
+    setting.assert_whole(&following.await.unwrap().unwrap());
+    setting.assert_whole(&leading.await.unwrap().unwrap());
+    setting.assert_whole(&ask(&third).await);
+    assert_eq!(setting.downloads(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whoever_followed_to_the_end_completes_what_the_leader_could_not() {
     let setting = Setting::new(|source| Answer::Whole(source.mcap())).await;
     let (leader, follower) = (setting.replica().await, setting.replica().await);

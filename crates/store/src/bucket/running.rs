@@ -12,6 +12,9 @@ pub struct Running {
     pub state: RunningState,
     /// The parts that lie in the bucket, from the first on.
     pub parts: Vec<RunningPart>,
+    /// Whether the parts have the messages of the data endpoint's body as they came: all of them,
+    /// and in their order.
+    pub as_it_came: bool,
     /// What is not in the parts, once all of them are there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<RunningEnd>,
@@ -85,6 +88,12 @@ impl Checksums {
 impl Running {
     /// Of an attempt that has nothing yet.
     pub fn begun() -> Running {
-        Running { counter: 0, state: RunningState::Loading, parts: Vec::new(), end: None }
+        Running {
+            counter: 0,
+            state: RunningState::Loading,
+            parts: Vec::new(),
+            as_it_came: true,
+            end: None,
+        }
     }
 }

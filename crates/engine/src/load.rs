@@ -8,9 +8,11 @@
 //! Invariants: the generation is complete only after the last byte was verified and stored; what
 //! was published is never taken back within a generation; a body that differs gets a new one.
 
+mod arrived;
 mod body;
 mod connection;
 mod pace;
+mod published;
 mod room;
 mod sorted;
 mod spool;

@@ -1,6 +1,5 @@
 //! The part of a load that burns CPU and writes files; runs on blocking threads.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,15 +7,17 @@ use rdl_mcap_io::{
     Index, IndexedAttachment, IndexedChunk, Intake, IntakeError, IntakeEvent, IntakeOptions,
     Limits, OpenChunk,
 };
-use rdl_model::{ByteRange, Nanos, Problem, SourceKey};
-use rdl_store::{Attempt, DiskStore, RunningEnd, ScratchFile, StoreError};
+use rdl_model::{Nanos, Problem, SourceKey};
+use rdl_store::{Attempt, DiskStore, StoreError};
 
+use super::arrived::Arrived;
+use super::published::Published;
 use super::spool::spools;
 use super::{LoadMode, room};
 use crate::EngineError;
 use crate::readers::Readers;
 use crate::shared::Shared;
-use crate::sharing::{Claim, Followers, Publisher, Sharing};
+use crate::sharing::{Claim, Followers, Sharing};
 use crate::source::{Attachment, AttachmentPlace, Chunk, Generation, Phase, Place, Source};
 
 /// In how many steps the disk store is filled, at least.
@@ -47,23 +48,13 @@ pub(super) struct LoadWork {
     taken_bytes: u64,
     /// When so much was taken, what can leave before its chunk is full leaves.
     flush_at_bytes: u64,
-    /// What has arrived and was not taken in yet.
-    waiting: VecDeque<Bytes>,
+    arrived: Arrived,
     /// What ends the body once everything before it is stored.
     failed: Option<IntakeError>,
-    /// The beginning of a record, put on disk while others have their turn.
-    swapped: Option<ScratchFile>,
-    /// What that record will take in memory.
-    swapped_incoming_bytes: u64,
     /// The parts before it are discarded.
     first_part: u32,
-    /// Where other replicas learn of what is loaded, and of how many parts it was told.
-    publisher: Option<Publisher>,
-    told_parts: usize,
-    /// Whether what it stores is in another order than the data endpoint's body, or lacks
-    /// something of it; and whether other replicas were told.
-    is_mended: bool,
-    told_mended: bool,
+    /// What other replicas learn of it.
+    published: Published,
 }
 
 /// How far a piece of work came.
@@ -130,52 +121,39 @@ impl LoadWork {
             limits,
             taken_bytes: 0,
             flush_at_bytes: FIRST_EARLY_FLUSH_BYTES,
-            waiting: VecDeque::new(),
+            arrived: Arrived::default(),
             failed: None,
-            swapped: None,
-            swapped_incoming_bytes: 0,
             first_part: 0,
-            publisher: None,
-            told_parts: 0,
-            is_mended: false,
-            told_mended: false,
+            published: Published::default(),
         })
     }
 
     /// From now on what is loaded goes to the bucket as well.
     pub(super) fn publish_to(&mut self, sharing: &Sharing, key: SourceKey, claim: Claim) {
-        let files = self.attempt.files();
-        self.publisher = Some(Publisher::start(sharing, key, claim, files));
-        (self.told_parts, self.told_mended) = (0, false);
-        self.tell_parts();
+        self.published.begin(sharing, key, claim, &self.attempt);
     }
 
     /// What is taken in from now on was put into order before.
     pub(super) fn takes_sorted(&mut self) {
-        self.is_mended = true;
+        self.published.mended();
     }
 
     /// Whether it is published.
     pub(super) fn is_published(&self) -> bool {
-        self.publisher.is_some()
+        self.published.has_begun()
     }
 
     /// A way to find out whether other replicas follow it; `None` where it is not published.
     pub(super) fn followers(&self) -> Option<Followers> {
-        self.publisher.as_ref().map(Publisher::followers)
+        self.published.followers()
     }
 
-    /// Tells of the parts that were closed since.
+    /// Tells other replicas of the parts that were closed since.
     fn tell_parts(&mut self) {
-        let Some(publisher) = &self.publisher else { return };
-        self.is_mended |= !self.intake.is_as_it_came();
-        if self.is_mended && !std::mem::replace(&mut self.told_mended, true) {
-            publisher.mended();
+        if !self.intake.is_as_it_came() {
+            self.published.mended();
         }
-        for part in self.attempt.closed_parts(self.told_parts) {
-            publisher.part(part);
-            self.told_parts += 1;
-        }
+        self.published.tell(&self.attempt);
     }
 
     /// Takes over what whoever loaded the source first has found wrong with it.
@@ -191,12 +169,12 @@ impl LoadWork {
     /// much waits.
     pub(super) fn hold(&mut self, batch: Vec<Bytes>, most_bytes: usize) -> bool {
         self.taken_bytes += batch.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
-        self.waiting.extend(batch);
-        let missing_bytes = match self.swapped {
-            Some(_) => 0,
-            None => usize::try_from(self.intake.missing_bytes()).unwrap_or(usize::MAX),
+        self.arrived.extend(batch);
+        let missing_bytes = match self.arrived.is_swapped_out() {
+            true => 0,
+            false => usize::try_from(self.intake.missing_bytes()).unwrap_or(usize::MAX),
         };
-        self.waiting_bytes() >= missing_bytes.min(most_bytes)
+        self.arrived.memory_bytes() >= missing_bytes.min(most_bytes)
     }
 
     /// Takes what waits.
@@ -219,7 +197,7 @@ impl LoadWork {
 
     /// Goes on with what was left over when there was no room.
     pub(super) fn go_on(&mut self) -> Result<Outcome, LoadFault> {
-        let mut has_more = self.swap_in()?;
+        let mut has_more = self.arrived.swap_in(&mut self.intake)?;
         loop {
             if let Outcome::NoRoom { bytes } = self.publish()? {
                 return Ok(Outcome::NoRoom { bytes });
@@ -231,7 +209,7 @@ impl LoadWork {
                 }
                 self.intake.resume()
             } else {
-                match self.waiting.pop_front() {
+                match self.arrived.next() {
                     Some(bytes) => self.intake.push(bytes),
                     None => return Ok(Outcome::Done),
                 }
@@ -275,52 +253,14 @@ impl LoadWork {
         self.intake.shed();
         let outcome = self.publish()?;
         if matches!(outcome, Outcome::Done) && !room::is_tight(&self.shared.store.usage()) {
-            self.swap_out()?;
+            self.arrived.swap_out(&mut self.intake, &self.shared.store)?;
         }
         Ok(outcome)
     }
 
-    /// Puts on disk what has arrived and was not taken in, unless that is full.
-    fn swap_out(&mut self) -> Result<(), LoadFault> {
-        let incoming_bytes = self.intake.incoming_bytes();
-        let begun = self.intake.swap_out();
-        if begun.is_none() && self.waiting.is_empty() {
-            return Ok(());
-        }
-        let pieces = begun.iter().chain(&self.waiting);
-        let write = |file: ScratchFile| {
-            for piece in pieces {
-                file.append(piece)?;
-            }
-            Ok(file)
-        };
-        match self.shared.store.scratch().and_then(write) {
-            Ok(file) => {
-                self.waiting.clear();
-                self.swapped = Some(file);
-                self.swapped_incoming_bytes = incoming_bytes;
-            }
-            Err(error) if error.is_full() => {
-                if let Some(begun) = begun {
-                    self.intake.swap_in(begun);
-                }
-            }
-            Err(error) => return Err(error.into()),
-        }
-        Ok(())
-    }
-
-    /// Whether there was anything on disk; it is not taken in yet.
-    fn swap_in(&mut self) -> Result<bool, LoadFault> {
-        let Some(swapped) = self.swapped.take() else { return Ok(false) };
-        self.intake.swap_in(swapped.read(ByteRange::at(0, swapped.bytes()))?);
-        Ok(true)
-    }
-
     /// The connection broke; the body comes again from its first byte.
     pub(super) fn restart(&mut self) {
-        self.waiting.clear();
-        self.swapped = None;
+        self.arrived.clear();
         self.intake.restart();
     }
 
@@ -342,29 +282,15 @@ impl LoadWork {
         if let Err(error) = self.attempt.complete(&self.index) {
             tracing::warn!(source = %self.source_name, %error, "a complete source cannot be kept");
         }
-        self.tell_parts();
-        if let Some(publisher) = self.publisher.take() {
-            match self.attempt.complete_text(&self.index) {
-                Ok(text) => {
-                    let Index { profile, metadata, problems, .. } = self.index;
-                    publisher.complete(RunningEnd { profile, metadata, problems }, text);
-                }
-                // The publisher goes, and the attempt is released.
-                Err(error) => {
-                    tracing::warn!(source = %self.source_name, %error, "a complete source cannot be published");
-                }
-            }
+        if let Err(error) = self.published.complete(&self.attempt, self.index) {
+            tracing::warn!(source = %self.source_name, %error, "a complete source cannot be published");
         }
         self.generation.change(|state| state.phase = Phase::Complete);
     }
 
     /// About what it holds in memory, in bytes.
     pub(super) fn memory_bytes(&self) -> u64 {
-        (self.intake.memory_bytes() + self.waiting_bytes()) as u64
-    }
-
-    fn waiting_bytes(&self) -> usize {
-        self.waiting.iter().map(Bytes::len).sum()
+        (self.intake.memory_bytes() + self.arrived.memory_bytes()) as u64
     }
 
     /// What its sort buffer and the chunk that it builds take at most, in bytes.
@@ -374,10 +300,8 @@ impl LoadWork {
 
     /// What the record that is arriving will take besides, in bytes.
     pub(super) fn incoming_bytes(&mut self) -> u64 {
-        match self.swapped {
-            Some(_) => self.swapped_incoming_bytes,
-            None => self.intake.incoming_bytes(),
-        }
+        let swapped = self.arrived.swapped_incoming_bytes();
+        swapped.unwrap_or_else(|| self.intake.incoming_bytes())
     }
 
     /// What it holds on disk, in bytes.
@@ -406,15 +330,8 @@ impl LoadWork {
         if self.generation.readers().is_empty() || self.needed_part() <= self.first_part {
             return Ok(false);
         }
-        let needed = match self.publisher.as_ref().map(Publisher::needs_from) {
-            None => self.needed_part(),
-            Some(Some(unsent)) => self.needed_part().min(unsent),
-            // Without room the load does not wait for the bucket for ever: it gives it up.
-            Some(None) => {
-                self.publisher = None;
-                self.needed_part()
-            }
-        };
+        let unsent = self.published.needs_from().unwrap_or(u32::MAX);
+        let needed = self.needed_part().min(unsent);
         if needed <= self.first_part {
             return Ok(false);
         }

@@ -48,25 +48,43 @@ impl HttpAnswer {
 ///
 /// If no answer's head comes within a minute. A body that breaks off is no error here.
 pub async fn get(url: &str, headers: &[(&str, &str)]) -> anyhow::Result<HttpAnswer> {
+    send("GET", url, headers, b"").await
+}
+
+/// Sends `body` to an `http://` URL.
+///
+/// The answer to a HEAD is never complete: it has a length and no body.
+///
+/// # Errors
+///
+/// If no answer's head comes within a minute. A body that breaks off is no error here.
+pub async fn send(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> anyhow::Result<HttpAnswer> {
     let rest = url.strip_prefix("http://").context("only http:// URLs")?;
-    let (authority, path) = match rest.find('/') {
-        Some(at) => rest.split_at(at),
-        None => (rest, "/"),
-    };
-    let mut request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n");
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let mut head = format!("{method} /{path} HTTP/1.1\r\nhost: {authority}\r\n");
     for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
+        head.push_str(&format!("{name}: {value}\r\n"));
     }
-    request.push_str("\r\n");
+    if !(body.is_empty() && method == "GET") {
+        head.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
+    head.push_str("connection: close\r\n\r\n");
     let exchange = async {
         let mut stream = TcpStream::connect(authority).await?;
-        stream.write_all(request.as_bytes()).await?;
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(body).await?;
         let mut bytes = Vec::new();
         // A reset is an end like any other: the framing tells whether the body is whole.
         let _ended = stream.read_to_end(&mut bytes).await;
         parse(&bytes)
     };
-    tokio::time::timeout(PATIENCE, exchange).await.with_context(|| format!("{path}: no answer"))?
+    let answer = tokio::time::timeout(PATIENCE, exchange).await;
+    answer.with_context(|| format!("{method} /{path}: no answer"))?
 }
 
 pub(crate) fn parse(bytes: &[u8]) -> anyhow::Result<HttpAnswer> {

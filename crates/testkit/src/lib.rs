@@ -28,7 +28,7 @@ pub use backend::{FakeBackend, Fault, SeenRequest};
 pub use decode::{Decoded, Message, decode};
 pub use files::{conformance_files, mcap_crate_file};
 pub use flaky_store::FlakyStore;
-pub use http::{HttpAnswer, get};
+pub use http::{HttpAnswer, get, send};
 pub use manifest::{manifest_json, rfc3339, static_entry, streamed_entry};
 pub use mcap_file::FileSpec;
 pub use nginx::Nginx;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use parking_lot::Mutex;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
@@ -25,7 +26,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `binary` and waits until it has printed `listening` and an address on one line.
+    /// Starts `binary` and waits until it has printed `listening` and an address, on that line or
+    /// on a later one.
     ///
     /// The environment is empty but for `PATH`, `HOME`, `TMPDIR` and `environment`.
     ///
@@ -120,6 +122,32 @@ impl Process {
     pub async fn kill(&mut self) -> std::io::Result<()> {
         self.child.kill().await
     }
+
+    /// Stops it where it is: connections stay open, new ones are accepted by the system alone, and
+    /// nothing is answered until [`thaw`](Self::thaw).
+    ///
+    /// # Errors
+    ///
+    /// If it has ended.
+    pub fn freeze(&self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on after [`freeze`](Self::freeze).
+    ///
+    /// # Errors
+    ///
+    /// If it has ended.
+    pub fn thaw(&self) -> anyhow::Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let id = self.id().context("it has ended")?;
+        let id =
+            i32::try_from(id).ok().and_then(Pid::from_raw).context("no process has this id")?;
+        Ok(kill_process(id, signal)?)
+    }
 }
 
 /// Reads to the end, so that the process never waits for its reader.
@@ -129,8 +157,10 @@ async fn follow(
     found: mpsc::UnboundedSender<SocketAddr>,
 ) {
     let mut lines = BufReader::new(output).lines();
+    let mut listens = false;
     while let Ok(Some(line)) = lines.next_line().await {
-        if let Some(address) = listening_address(&line) {
+        listens |= line.to_ascii_lowercase().contains("listening");
+        if let Some(address) = address_in(&line).filter(|_| listens) {
             // Nobody listens once the address is known.
             let _known = found.send(address);
         }
@@ -142,10 +172,7 @@ async fn follow(
     }
 }
 
-fn listening_address(line: &str) -> Option<SocketAddr> {
-    if !line.to_ascii_lowercase().contains("listening") {
-        return None;
-    }
+fn address_in(line: &str) -> Option<SocketAddr> {
     let separators = |letter: char| !(letter.is_ascii_alphanumeric() || ".:".contains(letter));
     line.split(separators).find_map(|word| {
         word.trim_matches([':', '.'])
@@ -168,15 +195,15 @@ mod tests {
             "2026-01-31T09:30:00Z INFO listening address=127.0.0.1:4711",
             r#"{"message":"Listening","address":"127.0.0.1:4711"}"#,
         ] {
-            assert_eq!(listening_address(line), expected, "{line}");
+            assert_eq!(address_in(line), expected, "{line}");
         }
-        assert_eq!(listening_address("connected to 127.0.0.1:4711"), None);
-        assert_eq!(listening_address("listening on 127.0.0.1:0"), None);
+        assert_eq!(address_in("listening on 127.0.0.1:0"), None);
     }
 
     #[tokio::test]
     async fn a_process_is_followed_and_ends_with_its_guard() {
-        let script = "echo listening on 127.0.0.1:4711; echo more >&2; sleep 100";
+        let script = "echo connected to 127.0.0.1:80; echo listening on:; echo more >&2; \
+                      echo http://127.0.0.1:4711; sleep 100";
         let shell = Path::new("/bin/sh");
         let mut process = Process::start(shell, &["-c", script], &[]).await.unwrap();
         assert_eq!(process.url(), "http://127.0.0.1:4711");

@@ -11,10 +11,8 @@
 //! fills in `tests/node`.
 
 mod azure;
-mod freeze;
 mod gcs;
 mod s3;
-mod send;
 mod tcp_proxy;
 
 use std::path::PathBuf;
@@ -24,7 +22,6 @@ use anyhow::Context as _;
 pub use azure::AzureServer;
 pub use gcs::GcsServer;
 pub use s3::S3Server;
-pub use send::send;
 pub use tcp_proxy::TcpProxy;
 
 #[cfg(doc)]

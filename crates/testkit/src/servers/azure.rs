@@ -3,7 +3,8 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 
-use super::{needed, send};
+use super::needed;
+use crate::http::send;
 use crate::process::Process;
 
 /// Azurite says that it "listens", and [`Process`] waits for "listening".

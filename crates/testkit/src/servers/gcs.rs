@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use serde_json::json;
 
-use super::{TcpProxy, needed, send};
+use super::{TcpProxy, needed};
+use crate::http::send;
 use crate::process::Process;
 
 /// Our fake of Google Cloud Storage (`tests/python/gcs_xml.py`): no evidence about the real one.

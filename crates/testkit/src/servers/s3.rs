@@ -1,6 +1,7 @@
 use anyhow::{Context as _, ensure};
 
-use super::{needed, send};
+use super::needed;
+use crate::http::send;
 use crate::process::Process;
 
 /// What `python -m moto.server` does, on a port that the system chooses and with the line that
@@ -22,8 +23,8 @@ server.serve_forever()
 
 /// moto's S3, with buckets in the path of the URL.
 ///
-/// Any access key and any signature will do, but without one objects are out of reach. Conditional writes are right; ranges of
-/// large objects are slow. The region is `us-east-1`.
+/// Any access key and any signature will do, but without one objects are out of reach. Conditional
+/// writes are right; ranges of large objects are slow. The region is `us-east-1`.
 pub struct S3Server {
     /// The running moto: to freeze, to kill, or to see what it printed.
     pub process: Process,

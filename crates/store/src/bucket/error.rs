@@ -47,7 +47,10 @@ impl BucketError {
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
                 BucketErrorKind::Refused
             }
-            error => refusal_of_a_list(error).unwrap_or(BucketErrorKind::Unavailable),
+            error => {
+                let sort = refusal_of_a_list(error).or_else(|| failure_of_one_of_many(error));
+                sort.unwrap_or(BucketErrorKind::Unavailable)
+            }
         };
         BucketError { action, path: path.to_string(), kind, what: told(error) }
     }
@@ -87,6 +90,19 @@ fn refusal_of_a_list(error: &object_store::Error) -> Option<BucketErrorKind> {
     match status.get(..3)? {
         "404" => Some(BucketErrorKind::NotFound),
         "401" | "403" => Some(BucketErrorKind::Refused),
+        _ => None,
+    }
+}
+
+/// What became of one object where many were to be removed by one request. Not every store that
+/// speaks S3 is content when an object is gone already.
+fn failure_of_one_of_many(error: &object_store::Error) -> Option<BucketErrorKind> {
+    let text = error.to_string();
+    let (_, code) =
+        text.contains("DeleteObjects request").then(|| text.split_once("(code: "))??;
+    match code.split(')').next()? {
+        "NoSuchKey" => Some(BucketErrorKind::NotFound),
+        "AccessDenied" => Some(BucketErrorKind::Refused),
         _ => None,
     }
 }
@@ -145,6 +161,18 @@ mod tests {
                     </Code><Message>No.</Message><AWSAccessKeyId>AKIA</AWSAccessKeyId></Error>";
         assert_eq!(without_documents(text), "status code: 403 Forbidden: AccessDenied: No.");
         assert_eq!(without_documents("a < b"), "a < b");
+    }
+
+    #[test]
+    fn an_object_that_somebody_else_removes_is_not_found() {
+        let failed = |code: &str| object_store::Error::Generic {
+            store: "S3",
+            source: format!("DeleteObjects request failed for key a/b: No. (code: {code})").into(),
+        };
+        let kind = |code| BucketError::of("remove", &Path::from("a"), &failed(code)).kind();
+        assert_eq!(kind("NoSuchKey"), BucketErrorKind::NotFound);
+        assert_eq!(kind("AccessDenied"), BucketErrorKind::Refused);
+        assert_eq!(kind("InternalError"), BucketErrorKind::Unavailable);
     }
 
     #[test]

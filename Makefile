@@ -12,12 +12,16 @@ PYTHON := $(VENV)/bin/python
 REQUIREMENTS := tests/python/requirements.txt
 NODE_MODULES := tests/node/node_modules
 SDK_BACKEND := tests/foxglove-sdk-backend/Cargo.toml
+VERSITYGW_VERSION := v1.8.0
+VERSITYGW := target/tools/versitygw-$(VERSITYGW_VERSION)
+# What versitygw is built with, whatever Go there is.
+GO_VERSION := 1.25.0
 
 BENCH_VENV := bench/.venv
 BENCH_PYTHON := $(BENCH_VENV)/bin/python
 BENCH_REQUIREMENTS := bench/compare/requirements.txt
 
-.PHONY: help demo test lint unit outside bench bench-smoke bench-tools cargo nginx node docs soak clean
+.PHONY: help demo test lint unit outside bench bench-smoke bench-tools cargo nginx node go docs soak clean
 
 help:
 	@echo "make demo   build the loader and play a generated drive"
@@ -37,9 +41,9 @@ lint: cargo
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # One run of cargo: the tests against real programs need what the other targets install.
-unit: cargo nginx outside $(NODE_MODULES)/.package-lock.json
+unit: cargo nginx outside $(NODE_MODULES)/.package-lock.json $(VERSITYGW)
 	RDL_TEST_PYTHON=$(abspath $(PYTHON)) RDL_TEST_NODE_MODULES=$(abspath $(NODE_MODULES)) \
-	RDL_TEST_SDK_BACKENDS=$(abspath target/sdk-backend) \
+	RDL_TEST_VERSITYGW=$(abspath $(VERSITYGW)) RDL_TEST_SDK_BACKENDS=$(abspath target/sdk-backend) \
 		cargo test --workspace --locked
 
 # A data backend written with Foxglove's SDK, as its users write one: with its zstd and without.
@@ -86,6 +90,23 @@ $(NODE_MODULES)/.package-lock.json: tests/node/package.json tests/node/package-l
 	npm ci --prefix tests/node --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# A Go of another version would have to know of that one, or fetch it from elsewhere; its module
+# proxy has every version, and `go mod download` checks what comes.
+$(VERSITYGW): | go
+	@echo "building versitygw $(VERSITYGW_VERSION), an S3 server, with Go $(GO_VERSION) (go): a minute or two"
+	@export PATH="$$PATH:/usr/local/go/bin" && \
+	mkdir -p $(@D) && work=$$(mktemp -d $(abspath $(@D))/go.XXXXXX) && \
+	trap "rm -rf '$$work'" EXIT && cd "$$work" && \
+	export GOPATH="$$work/path" GOCACHE="$$work/cache" GOBIN="$$work" \
+		GOFLAGS=-modcacherw GO111MODULE=on GOTOOLCHAIN=local CGO_ENABLED=0 && \
+	platform=$$(go env GOOS)-$$(go env GOARCH) && \
+	go mod download golang.org/toolchain@v0.0.1-go$(GO_VERSION).$$platform && \
+	export GOROOT="$$GOPATH/pkg/mod/golang.org/toolchain@v0.0.1-go$(GO_VERSION).$$platform" && \
+	chmod -R a+x "$$GOROOT/bin" "$$GOROOT/pkg/tool" && \
+	"$$GOROOT/bin/go" install -ldflags='-s -w' \
+		github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION) && \
+	mv versitygw $(abspath $@)
+
 cargo:
 	@command -v cargo >/dev/null || { echo "Rust is needed: see https://rustup.rs" >&2; exit 1; }
 
@@ -102,6 +123,13 @@ node:
 		echo "installing nodejs and npm (apt)"; \
 		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
 		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends nodejs npm; }
+
+# The module proxy has the Go that is used: any that knows of modules will do to fetch it.
+go:
+	@PATH="$$PATH:/usr/local/go/bin" command -v go >/dev/null || { \
+		echo "installing golang-go (apt)"; \
+		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
+		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends golang-go ca-certificates; }
 
 docs: cargo
 	UPDATE_DOCS=1 cargo test --workspace --locked docs_

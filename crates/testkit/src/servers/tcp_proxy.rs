@@ -12,6 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+use super::bind;
+
 const PIECE_BYTES: usize = 64 << 10;
 /// Of one direction of one connection; more waits at its sender.
 const PIECES_UNDER_WAY: usize = 64;
@@ -100,14 +102,6 @@ impl TcpProxy {
         }
         Ok(())
     }
-}
-
-fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {
-    let socket = TcpSocket::new_v4()?;
-    // So that a second socket may listen at the port that the first one keeps.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    Ok(socket)
 }
 
 async fn serve(

@@ -17,7 +17,7 @@ use crate::sample::key;
 fn amount(store: &Served) -> (u64, u64) {
     match store.name() {
         // moto takes some 300 objects a second.
-        "s3" => (200, 6),
+        "moto" => (200, 6),
         _ => (250, 20),
     }
 }

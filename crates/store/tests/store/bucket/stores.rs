@@ -10,7 +10,7 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use rdl_store::{Bucket, BucketConfig, BucketProvider};
-use rdl_testkit::servers::{AzureServer, GcsServer, S3Server, TcpProxy};
+use rdl_testkit::servers::{AzureServer, GcsServer, S3Server, TcpProxy, VersityServer};
 
 const BUCKET: &str = "cache";
 const PREFIX: &str = "team/a";
@@ -23,7 +23,10 @@ pub(crate) struct Served {
 }
 
 enum Server {
-    S3(S3Server),
+    /// It checks signatures.
+    Versity(VersityServer),
+    /// It does not.
+    Moto(S3Server),
     Azure(AzureServer),
     Gcs(GcsServer),
 }
@@ -32,17 +35,17 @@ enum Server {
 pub(crate) async fn stores() -> Vec<Served> {
     // The clients need to know of TLS even where they do not use it; a second call changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let s3 = async {
+    let versity = async {
+        let server = VersityServer::start().await.unwrap();
+        server.create_bucket(BUCKET).unwrap();
+        let plain = plain_s3(server.url());
+        Served { plain, server: Server::Versity(server) }
+    };
+    let moto = async {
         let server = S3Server::start().await.unwrap();
         server.create_bucket(BUCKET).await.unwrap();
-        let plain = AmazonS3Builder::new()
-            .with_bucket_name(BUCKET)
-            .with_endpoint(server.url())
-            .with_access_key_id("any")
-            .with_secret_access_key("any")
-            .with_allow_http(true)
-            .build();
-        Served { plain: Arc::new(plain.unwrap()), server: Server::S3(server) }
+        let plain = plain_s3(server.url());
+        Served { plain, server: Server::Moto(server) }
     };
     let azure = async {
         let server = AzureServer::start().await.unwrap();
@@ -60,15 +63,16 @@ pub(crate) async fn stores() -> Vec<Served> {
             .build();
         Served { plain: Arc::new(plain.unwrap()), server: Server::Gcs(server) }
     };
-    let (s3, azure, gcs) = futures::join!(s3, azure, gcs);
-    vec![s3, azure, gcs]
+    let (versity, moto, azure, gcs) = futures::join!(versity, moto, azure, gcs);
+    vec![versity, moto, azure, gcs]
 }
 
 impl Served {
     /// For messages.
     pub(crate) fn name(&self) -> &'static str {
         match self.server {
-            Server::S3(_) => "s3",
+            Server::Versity(_) => "versitygw",
+            Server::Moto(_) => "moto",
             Server::Azure(_) => "azure",
             Server::Gcs(_) => "gcs",
         }
@@ -93,7 +97,10 @@ impl Served {
     pub(crate) fn with_wrong_credentials(&self) -> Option<Bucket> {
         match &self.server {
             // moto checks no signature, and our fake nothing at all.
-            Server::S3(_) | Server::Gcs(_) => None,
+            Server::Moto(_) | Server::Gcs(_) => None,
+            Server::Versity(server) => {
+                Some(open(BUCKET, PREFIX, s3(server.url(), "another secret")))
+            }
             Server::Azure(server) => {
                 let store = azure(&server.service_url(), BUCKET, "d3Jvbmc=");
                 Some(open(BUCKET, PREFIX, BucketProvider::Other(store)))
@@ -104,14 +111,15 @@ impl Served {
     /// The bucket where nobody listens.
     pub(crate) async fn out_of_reach(&self) -> Bucket {
         let url = match &self.server {
-            Server::S3(server) => server.url(),
+            Server::Versity(server) => server.url(),
+            Server::Moto(server) => server.url(),
             Server::Azure(server) => server.service_url(),
             Server::Gcs(server) => server.url(),
         };
         let proxy = TcpProxy::start(&url).await.unwrap();
         proxy.cut().await;
         let provider = match &self.server {
-            Server::S3(_) => s3(proxy.url()),
+            Server::Versity(_) | Server::Moto(_) => s3(proxy.url(), VersityServer::SECRET_KEY),
             Server::Azure(_) => {
                 BucketProvider::Other(azure(&proxy.url(), BUCKET, AzureServer::KEY))
             }
@@ -122,7 +130,8 @@ impl Served {
 
     fn provider(&self, bucket: &str) -> BucketProvider {
         match &self.server {
-            Server::S3(server) => s3(server.url()),
+            Server::Versity(server) => s3(server.url(), VersityServer::SECRET_KEY),
+            Server::Moto(server) => s3(server.url(), VersityServer::SECRET_KEY),
             // The account's key comes from the environment, which a test cannot change for itself.
             Server::Azure(server) => {
                 BucketProvider::Other(azure(&server.service_url(), bucket, AzureServer::KEY))
@@ -146,13 +155,25 @@ fn open(name: &str, prefix: &str, provider: BucketProvider) -> Bucket {
         .unwrap()
 }
 
-fn s3(url: String) -> BucketProvider {
+/// moto takes any key.
+fn s3(url: String, secret: &str) -> BucketProvider {
     BucketProvider::S3Compatible {
         url,
         region: None,
-        access_key_id: "any".to_owned(),
-        secret_access_key: "any".to_owned(),
+        access_key_id: VersityServer::ACCESS_KEY.to_owned(),
+        secret_access_key: secret.to_owned(),
     }
+}
+
+fn plain_s3(url: String) -> Arc<dyn ObjectStore> {
+    let store = AmazonS3Builder::new()
+        .with_bucket_name(BUCKET)
+        .with_endpoint(url)
+        .with_access_key_id(VersityServer::ACCESS_KEY)
+        .with_secret_access_key(VersityServer::SECRET_KEY)
+        .with_allow_http(true)
+        .build();
+    Arc::new(store.unwrap())
 }
 
 fn google(credentials: &Path) -> BucketProvider {

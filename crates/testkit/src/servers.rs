@@ -1,4 +1,5 @@
-//! Object stores that run beside a test, and a proxy that slows them down or cuts them off.
+//! Object stores that run beside a test, and proxies that slow them down, cut them off, or answer
+//! in their place.
 //!
 //! [`VersityServer`] is [versitygw](https://github.com/versity/versitygw), [`S3Server`] is
 //! [moto](https://docs.getmoto.org), and [`AzureServer`] is
@@ -6,7 +7,7 @@
 //! own and no evidence about the real service. Each listens on a free port of the loopback
 //! interface, keeps everything in memory or in a temporary folder and is killed when dropped. A
 //! store that hangs is a frozen process ([`Process::freeze`]); one that is out of reach is behind
-//! a [`TcpProxy`].
+//! a [`TcpProxy`], one that has a bad day, or ignores conditions, behind an [`HttpProxy`].
 //!
 //! `make test` installs them and says where they are: `RDL_TEST_VERSITYGW` is that program,
 //! `RDL_TEST_PYTHON` a Python with the packages of `tests/python/requirements.txt`,
@@ -14,6 +15,7 @@
 
 mod azure;
 mod gcs;
+mod http_proxy;
 mod s3;
 mod tcp_proxy;
 mod versity;
@@ -26,6 +28,7 @@ use tokio::net::TcpSocket;
 
 pub use azure::AzureServer;
 pub use gcs::GcsServer;
+pub use http_proxy::HttpProxy;
 pub use s3::S3Server;
 pub use tcp_proxy::TcpProxy;
 pub use versity::VersityServer;

@@ -1,5 +1,6 @@
 //! Loaders that share a bucket: how they are set up, asked, and what they leave behind.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -101,19 +102,20 @@ pub(crate) async fn listed(environment: &[(&str, &str)]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// What the bucket holds, unless that is one complete attempt for each source and nothing else.
+pub(crate) async fn unsettled(environment: &[(&str, &str)], sources: usize) -> Option<Value> {
+    let list = listed(environment).await;
+    let entries = list.as_array().unwrap();
+    let ids: HashSet<&str> = entries.iter().filter_map(|entry| entry["id"].as_str()).collect();
+    let all_complete = entries.iter().all(|entry| entry["state"] == "complete");
+    let is_settled = all_complete && entries.len() == sources && ids.len() == sources;
+    (!is_settled).then_some(list)
+}
+
 /// Waits until the bucket holds one complete attempt for each source, and nothing else.
 pub(crate) async fn settled(environment: &[(&str, &str)], sources: usize) {
     let started = Instant::now();
-    loop {
-        let list = listed(environment).await;
-        let entries = list.as_array().unwrap();
-        let mut ids: Vec<&str> = entries.iter().filter_map(|entry| entry["id"].as_str()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let all_complete = entries.iter().all(|entry| entry["state"] == "complete");
-        if all_complete && entries.len() == sources && ids.len() == sources {
-            return;
-        }
+    while let Some(list) = unsettled(environment, sources).await {
         assert!(started.elapsed() < PATIENCE, "the bucket does not settle: {list:#}");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

@@ -17,5 +17,6 @@ mod faults;
 mod fleet;
 mod nginx;
 mod replicas;
+mod replicas_under_fire;
 mod running;
 mod sdk_backend;

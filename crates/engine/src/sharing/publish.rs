@@ -12,6 +12,7 @@ use rdl_store::{
 };
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use super::{Sharing, noticing_slowness};
 
@@ -96,6 +97,7 @@ impl Publisher {
             running: Mutex::new(Running::begun()),
             writing: tokio::sync::Mutex::default(),
             dirty: Notify::new(),
+            under_way: TaskTracker::new(),
         };
         sharing.tasks.spawn(task.run(steps));
         let (sharing, marks) = (sharing.clone(), Arc::default());
@@ -171,6 +173,8 @@ struct Publishing {
     writing: tokio::sync::Mutex<()>,
     /// Tells when `running` has something new.
     dirty: Notify,
+    /// What is being written.
+    under_way: TaskTracker,
 }
 
 /// Why an attempt ends before it is complete.
@@ -227,6 +231,12 @@ impl Publishing {
             return;
         };
         why.tell(&attempt);
+        // What was sent arrives, whether or not somebody waits for it; it must not come after the
+        // attempt is removed.
+        if !stopping.is_cancelled() {
+            self.under_way.close();
+            let _ = tokio::time::timeout(super::PATIENCE, self.under_way.wait()).await;
+        }
         // What is complete is not given up, and what may be is left alone.
         if !matches!(bucket.is_complete(&attempt).await, Ok(false)) {
             return;
@@ -348,8 +358,13 @@ impl Publishing {
     async fn part(&self, attempt: &AttemptName, part: &ClosedPart) -> Result<(), GivenUp> {
         let what = format!("writing {} of {} bytes", part.name, part.bytes);
         let upload = || async {
-            let _turn = self.sharing.uploads.acquire().await;
-            let put = self.sharing.bucket.put_part(attempt, part, &self.files);
+            let turn = self.sharing.uploads.clone().acquire_owned().await;
+            let (bucket, files) = (self.sharing.bucket.clone(), self.files.clone());
+            let (attempt, part) = (attempt.clone(), part.clone());
+            let put = self.to_its_end(async move {
+                let _turn = turn;
+                bucket.put_part(&attempt, &part, &files).await
+            });
             noticing_slowness(self.sharing.config.slow_upload, &what, put).await
         };
         let checksums = persistently(upload, |error| match error {
@@ -382,15 +397,18 @@ impl Publishing {
         text: Bytes,
         end: RunningEnd,
     ) -> Result<(), GivenUp> {
-        let bucket = &self.sharing.bucket;
         let parts: Vec<(String, u64)> = {
             let mut running = self.running.lock();
             running.end = Some(end);
             running.parts.iter().map(|part| (part.name.clone(), part.bytes)).collect()
         };
         persistently(|| self.write(attempt), passing).await?;
-        let completed =
-            persistently(|| bucket.complete(attempt, &parts, text.clone()), passing).await?;
+        let complete = || {
+            let (bucket, attempt) = (self.sharing.bucket.clone(), attempt.clone());
+            let (parts, text) = (parts.clone(), text.clone());
+            self.to_its_end(async move { bucket.complete(&attempt, &parts, text).await })
+        };
+        let completed = persistently(complete, passing).await?;
         if completed { Ok(()) } else { Err(GivenUp::Lost) }
     }
 
@@ -402,7 +420,19 @@ impl Publishing {
             running.counter += 1;
             running.clone()
         };
-        self.sharing.bucket.put_running(attempt, &running).await
+        let (bucket, attempt) = (self.sharing.bucket.clone(), attempt.clone());
+        self.to_its_end(async move { bucket.put_running(&attempt, &running).await }).await
+    }
+
+    /// Carries on with a request when its future is dropped: nobody can take back what was sent.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        request: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        match self.under_way.spawn(request).await {
+            Ok(answer) => answer,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 
     /// Says how far the load is, and that it is alive, until the claim is lost.

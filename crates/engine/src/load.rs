@@ -181,8 +181,11 @@ impl Load {
     /// Takes one body to its end, over broken connections, and over replicas that die while they
     /// are followed.
     async fn one_body(&self, mut role: Role) -> Result<BodyEnded, EngineError> {
-        let mut work =
-            Some(LoadWork::begin(&self.shared, &self.source, &self.generation, self.mode).await?);
+        let begun = LoadWork::begin(&self.shared, &self.source, &self.generation, self.mode).await;
+        if let (Err(_), Role::Leads(claim), Some(sharing)) = (&begun, &mut role, self.sharing()) {
+            sharing.release(std::mem::replace(claim, Claim::Later));
+        }
+        let mut work = Some(begun?);
         let mut connection = Connection::new(&self.shared, &self.source);
         let mut backoff = FIRST_BACKOFF;
         let mut last_progress = Instant::now();
@@ -203,7 +206,7 @@ impl Load {
                 if self.source.viewers.crowd_now().viewers > 0 {
                     return Ok(BodyEnded::Refused);
                 }
-                if connection.nobody_comes(work.as_ref().and_then(LoadWork::followers)).await {
+                if connection.nobody_comes(&mut work).await {
                     return Ok(BodyEnded::Unwanted);
                 }
                 // That nobody was there does not count as silence.

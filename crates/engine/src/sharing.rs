@@ -16,7 +16,7 @@ mod publish;
 mod simulation;
 mod watch;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,11 +24,12 @@ use parking_lot::Mutex;
 use rdl_model::SourceKey;
 use rdl_store::{AttemptName, Bucket, BucketError, Look, RemoteSource};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::follow::{FollowEnded, Followed, FollowedPiece};
-pub(crate) use self::publish::{Claim, Followers, Publisher};
+pub(crate) use self::publish::{Claim, Publisher};
 pub(crate) use self::watch::BucketWatch;
 use crate::SharingConfig;
 
@@ -47,6 +48,13 @@ const SORTED_AT_A_TIME: usize = 4;
 /// How many attempts are avoided; more than these are met again sometimes.
 const MOST_AVOIDED: usize = 10_000;
 
+/// Why an attempt is avoided.
+#[derive(Clone, Copy)]
+enum Avoided {
+    Dead,
+    Damaged,
+}
+
 /// The bucket, and how it is shared. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Sharing {
@@ -54,10 +62,12 @@ pub(crate) struct Sharing {
     pub(crate) config: Arc<SharingConfig>,
     /// How long an attempt that is followed may have nothing new.
     pub(crate) silence: Duration,
-    /// Attempts that this replica has given up, or found not to be whole.
-    avoided: Arc<Mutex<HashSet<AttemptName>>>,
+    /// Attempts that this replica does not follow, or does not read either.
+    avoided: Arc<Mutex<HashMap<AttemptName, Avoided>>>,
     /// Turns to send a part: each takes memory.
     uploads: Arc<Semaphore>,
+    /// When a part, of any load, was last written.
+    uploaded_at: Arc<Mutex<Instant>>,
     /// Turns to clear away what others left.
     tidying: Arc<Semaphore>,
     /// Permits to put a download into order before it is taken in: each takes memory.
@@ -97,6 +107,7 @@ impl Sharing {
             silence,
             avoided: Arc::default(),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
+            uploaded_at: Arc::new(Mutex::new(Instant::now())),
             tidying: Arc::new(Semaphore::new(1)),
             sorting: Arc::new(Semaphore::new(SORTED_AT_A_TIME)),
             tasks,
@@ -104,20 +115,30 @@ impl Sharing {
         }
     }
 
-    /// This replica never follows or reads the attempt again.
+    /// This replica does not follow the attempt any more: it is dead, or given up. Complete, it is
+    /// as good as any.
+    pub(crate) fn avoid_dead(&self, attempt: &AttemptName) {
+        self.avoid_as(attempt, Avoided::Dead);
+    }
+
+    /// This replica neither follows nor reads the attempt any more: it is not whole.
     pub(crate) fn avoid(&self, attempt: &AttemptName) {
+        self.avoid_as(attempt, Avoided::Damaged);
+    }
+
+    fn avoid_as(&self, attempt: &AttemptName, why: Avoided) {
         let mut avoided = self.avoided.lock();
         if avoided.len() >= MOST_AVOIDED {
             avoided.clear();
         }
-        avoided.insert(attempt.clone());
+        avoided.insert(attempt.clone(), why);
     }
 
     /// The source, if it is complete in the bucket. That the bucket cannot tell is a miss.
     pub(crate) async fn find_complete(&self, key: &SourceKey) -> Option<RemoteSource> {
         match self.look(key).await {
-            Ok(Look::Complete(found)) => Some(*found),
-            Ok(Look::Claimed(_) | Look::Free { .. }) => None,
+            Ok(Some(Look::Complete(found))) => Some(*found),
+            Ok(_) => None,
             Err(error) => {
                 tracing::warn!(%error, "cannot look into the bucket");
                 None
@@ -139,9 +160,10 @@ impl Sharing {
     async fn try_join(&self, key: &SourceKey) -> Result<Joined, BucketError> {
         for _ in 0..MOST_CLAIMS {
             let epoch = match self.look(key).await? {
-                Look::Complete(found) => return Ok(Joined::Complete(*found)),
-                Look::Claimed(attempt) => return Ok(Joined::Load(Role::Follows(attempt))),
-                Look::Free { epoch } => epoch,
+                Some(Look::Complete(found)) => return Ok(Joined::Complete(*found)),
+                Some(Look::Claimed(attempt)) => return Ok(Joined::Load(Role::Follows(attempt))),
+                Some(Look::Free { epoch }) => epoch,
+                Some(Look::Foreign) | None => break,
             };
             if let Some(claim) = self.claim(self.bucket.new_attempt(key, epoch)).await {
                 return Ok(Joined::Load(Role::Leads(claim)));
@@ -153,29 +175,46 @@ impl Sharing {
     /// After the attempt that was followed has died: finds out who has succeeded it, or claims the
     /// next epoch. A source that is complete meanwhile is followed to its end, as a load has begun.
     pub(crate) async fn succeed(&self, dead: &AttemptName) -> Role {
-        self.avoid(dead);
+        self.avoid_dead(dead);
         match self.join(&dead.key).await {
             Joined::Complete(found) => Role::Follows(found.parts.attempt().clone()),
             Joined::Load(role) => role,
         }
     }
 
-    async fn look(&self, key: &SourceKey) -> Result<Look, BucketError> {
+    /// What there is of a source; `None` where there is a complete one that is not to be read, beside
+    /// which nothing can be completed.
+    async fn look(&self, key: &SourceKey) -> Result<Option<Look>, BucketError> {
         let look = in_time("look for a source", self.bucket.look(key)).await?;
-        let attempt = match &look {
+        Ok(match look {
             Look::Complete(found) => {
                 if !found.is_tidy {
                     self.tidy(found.parts.attempt());
                 }
-                found.parts.attempt()
+                let avoided = self.avoided(found.parts.attempt());
+                let is_readable = !matches!(avoided, Some(Avoided::Damaged));
+                is_readable.then_some(Look::Complete(found))
             }
-            Look::Claimed(attempt) => attempt,
-            Look::Free { .. } => return Ok(look),
-        };
-        // What is left of it is in nobody's way.
-        let epoch = attempt.epoch.saturating_add(1);
-        let is_avoided = self.avoided.lock().contains(attempt);
-        Ok(if is_avoided { Look::Free { epoch } } else { look })
+            // What is left of it is in nobody's way.
+            Look::Claimed(attempt) if self.avoided(&attempt).is_some() => {
+                Some(Look::Free { epoch: attempt.epoch.saturating_add(1) })
+            }
+            Look::Foreign => None,
+            look => Some(look),
+        })
+    }
+
+    fn avoided(&self, attempt: &AttemptName) -> Option<Avoided> {
+        self.avoided.lock().get(attempt).copied()
+    }
+
+    /// Takes back a claim that is not used after all.
+    pub(crate) fn release(&self, claim: Claim) {
+        let (Claim::Sure(attempt) | Claim::Perhaps(attempt)) = claim else { return };
+        let sharing = self.clone();
+        self.tasks.spawn(async move {
+            let _ = in_time("release a source", sharing.bucket.give_up(&attempt)).await;
+        });
     }
 
     /// Whoever completed the attempt did not get round to removing what it supersedes.

@@ -51,6 +51,8 @@ pub(crate) struct FileWriter {
     chunk_indexes: Records,
     attachment_indexes: Records,
     metadata_indexes: Records,
+    /// Whether the file will get a summary, for which something is kept of each chunk.
+    has_summary: bool,
     finished: bool,
 }
 
@@ -83,6 +85,7 @@ impl FileWriter {
             chunk_indexes: Records::default(),
             attachment_indexes: Records::default(),
             metadata_indexes: Records::default(),
+            has_summary: true,
             finished: false,
         };
         file.append(|out| {
@@ -90,6 +93,12 @@ impl FileWriter {
             put_header(out, profile, library);
         });
         file
+    }
+
+    /// It will never be finished: nothing is kept for its summary.
+    pub(crate) fn without_summary(mut self) -> FileWriter {
+        self.has_summary = false;
+        self
     }
 
     /// Whether `channel` is written as it is, or can be.
@@ -164,6 +173,9 @@ impl FileWriter {
         ) else {
             return Err(OutputError::WrongDescriptor);
         };
+        if !self.has_summary {
+            return Ok(range);
+        }
         self.chunk_indexes.add(op::CHUNK_INDEX, |out| {
             put_u64(out, descriptor.times.start.0);
             put_u64(out, descriptor.times.end.0);

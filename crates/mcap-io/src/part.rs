@@ -24,6 +24,11 @@ impl PartWriter {
         PartWriter { file: FileWriter::new(profile, LIBRARY) }
     }
 
+    /// The beginning of a body that is never finished: nothing is kept of what was written.
+    pub(crate) fn unfinished(profile: &str) -> PartWriter {
+        PartWriter { file: FileWriter::new(profile, LIBRARY).without_summary() }
+    }
+
     /// Writes a chunk, and before it those of `channels`, which are all that it uses or records,
     /// that are new to the part. Says where in the part the stored bytes lie.
     pub fn chunk(

@@ -100,7 +100,7 @@ impl SortedBody {
     }
 
     fn writer(&mut self) -> &mut PartWriter {
-        self.writer.get_or_insert_with(|| PartWriter::new(&self.profile))
+        self.writer.get_or_insert_with(|| PartWriter::unfinished(&self.profile))
     }
 
     fn take_output(&mut self) -> Vec<Bytes> {

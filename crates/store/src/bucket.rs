@@ -142,11 +142,12 @@ impl Bucket {
         put.map(drop).map_err(|error| BucketError::of("write", path, &error))
     }
 
-    /// The whole of a small object, and when the store says that it was written; `None` when there
+    /// The whole of an object of at most so many bytes, and when the store says that it was written; `None` when there
     /// is none.
     async fn get(
         &self,
         path: &Path,
+        most_bytes: u64,
     ) -> Result<Option<(Bytes, object_store::ObjectMeta)>, BucketError> {
         let failed = |error: object_store::Error| BucketError::of("read", path, &error);
         let found = match self.store().get(path).await.map_err(failed) {
@@ -155,7 +156,7 @@ impl Bucket {
             Err(error) => return Err(error),
         };
         let meta = found.meta.clone();
-        if meta.size > MAX_DOCUMENT_BYTES {
+        if meta.size > most_bytes {
             return Err(BucketError::unusable(path, &format!("it is {} bytes long", meta.size)));
         }
         Ok(Some((found.bytes().await.map_err(failed)?, meta)))

@@ -39,6 +39,7 @@ struct Complete {
     chunks: Vec<IndexedChunk>,
     metadata: Vec<MetadataRecord>,
     attachments: Vec<IndexedAttachment>,
+    #[serde(deserialize_with = "known_problems")]
     problems: Vec<Problem>,
 }
 
@@ -196,6 +197,27 @@ pub(crate) fn name_of(text: &[u8]) -> Option<String> {
     }
     let named: Named = serde_json::from_slice(text).ok()?;
     Some(named.name).filter(|name| !name.is_empty())
+}
+
+/// At most so many problems of a source are read back.
+const MOST_PROBLEMS: usize = 1000;
+
+/// Those of the problems whose code is known here: another version of the loader may know more.
+pub(crate) fn known_problems<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Problem>, D::Error> {
+    let problems = Vec::<serde_json::Value>::deserialize(deserializer)?.into_iter();
+    let known = problems.filter_map(|problem| serde_json::from_value(problem).ok());
+    Ok(known.take(MOST_PROBLEMS).collect())
+}
+
+/// Whether another version of the loader wrote the text.
+pub(crate) fn is_foreign(text: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Versioned {
+        layout: u32,
+    }
+    serde_json::from_slice(text).is_ok_and(|Versioned { layout }| layout != LAYOUT)
 }
 
 /// What the file's text says, and which parts it lists.

@@ -34,7 +34,7 @@ struct Faults {
     /// Before an operation is carried out it takes up to this long, and before its answer arrives.
     longest_way_ms: AtomicU64,
     reads: AtomicU64,
-    /// Of a thousand operations so many fail, half of them after they were carried out.
+    /// Of a thousand operations so many fail.
     failing: AtomicU64,
     random: Mutex<Random>,
     frozen: watch::Sender<bool>,
@@ -118,10 +118,6 @@ impl FlakyStore {
     }
 
     /// The names of all objects, in order.
-    ///
-    /// # Panics
-    ///
-    /// Never.
     pub async fn names(&self) -> Vec<String> {
         let objects = self.inner.list(None).map(|object| object.map(|found| found.location));
         let mut names: Vec<String> =

@@ -68,13 +68,13 @@ impl Body {
             Self::Sorted(sorted) => sorted.next().await,
             Self::Followed { followed, problems, ended_a_part } => loop {
                 match followed.next().await.map_err(BodyError::Follow)? {
-                    Some(FollowedPiece::Data(bytes)) => return Ok(Some(bytes)),
-                    Some(FollowedPiece::PartEnd) => {
+                    FollowedPiece::Data(bytes) => return Ok(Some(bytes)),
+                    FollowedPiece::PartEnd => {
                         *ended_a_part = true;
                         return Ok(Some(Bytes::new()));
                     }
-                    Some(FollowedPiece::Problems(found)) => *problems = found,
-                    None => return Ok(None),
+                    FollowedPiece::Problems(found) => *problems = found,
+                    FollowedPiece::End => return Ok(None),
                 }
             },
         }

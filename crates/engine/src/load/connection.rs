@@ -18,13 +18,16 @@ use super::{pace, room};
 use crate::EngineError;
 use crate::cpu::Urgency;
 use crate::shared::Shared;
-use crate::sharing::{Claim, FollowEnded, Followers};
+use crate::sharing::{Claim, FollowEnded};
 use crate::source::Source;
 use crate::viewers::Crowd;
 
 /// The first early flush, so that whoever follows starts soon, and the later ones.
 const FIRST_FLUSH: Duration = Duration::from_millis(250);
 const LATER_FLUSHES: Duration = Duration::from_secs(1);
+
+/// How long a download waits for its turn to be put into order.
+const SORTING_WAITS: Duration = Duration::from_secs(10);
 
 /// How a connection ended.
 pub(super) enum Ended {
@@ -58,6 +61,8 @@ pub(super) struct Connection<'a> {
     pub(super) source: &'a Arc<Source>,
     crowd: watch::Receiver<Crowd>,
     furthest_bytes: u64,
+    /// Whether what was asked last was another replica's attempt.
+    followed: bool,
     /// Whether what was taken so far has another order than the data endpoint's body: then that is
     /// sorted before it is taken.
     is_mended: bool,
@@ -73,6 +78,7 @@ impl<'a> Connection<'a> {
             source,
             crowd,
             furthest_bytes: 0,
+            followed: false,
             is_mended: false,
             held_up: Duration::ZERO,
         }
@@ -88,33 +94,42 @@ impl<'a> Connection<'a> {
         std::mem::take(&mut self.held_up)
     }
 
-    /// Resolves with `true` when there was no viewer for the linger time, with `false` as soon as
-    /// there is one.
-    pub(super) async fn nobody_comes(&mut self, followers: Option<Followers>) -> bool {
-        let mut linger = self.shared.config.load_linger;
+    /// Resolves with `true` when there was no viewer for the linger time, here or at other replicas,
+    /// with `false` as soon as there is one here.
+    pub(super) async fn nobody_comes(&mut self, work: &mut Option<LoadWork>) -> bool {
         loop {
+            let linger = self.linger(work.as_ref());
             let somebody = self.crowd.wait_for(|crowd| crowd.viewers > 0);
             if tokio::time::timeout(linger, somebody).await.is_ok() {
                 return false;
             }
-            if !are_there(followers.as_ref()).await {
+            if !work.as_ref().is_some_and(LoadWork::is_followed) {
                 return true;
             }
-            linger = self.linger_of_followers();
         }
     }
 
-    /// Followers say that they are there only now and then.
-    fn linger_of_followers(&self) -> Duration {
-        let config = &self.shared.config;
-        config.load_linger.max(3 * config.sharing.touch_interval)
+    /// For how long it goes on without a viewer. Followers say that they are there only now and
+    /// then.
+    fn linger(&self, work: Option<&LoadWork>) -> Duration {
+        let followers = work.map_or(Duration::ZERO, LoadWork::followers_linger);
+        self.shared.config.load_linger.max(followers)
     }
 
     /// Asks once and takes what comes, until that ends in one way or the other. `work` is `None`
     /// afterwards only when the body is complete, or its thread died.
     pub(super) async fn run(&mut self, asked: Asked<'_>, work: &mut Option<LoadWork>) -> Ended {
+        let follows = matches!(asked, Asked::Attempt(..));
+        if std::mem::replace(&mut self.followed, follows) != follows {
+            // The same messages take another number of bytes there.
+            self.furthest_bytes = 0;
+        }
         match self.take_body(asked, work).await {
             Ok(never) => match never {},
+            // What cannot be taken in says something of the copy, and not of the source.
+            Err(Ended::Broken(_) | Ended::Failed(EngineError::Data { .. })) if follows => {
+                Ended::LeaderGone
+            }
             Err(ended) => ended,
         }
     }
@@ -126,46 +141,39 @@ impl<'a> Connection<'a> {
     ) -> Result<Infallible, Ended> {
         let shared = self.shared.clone();
         let silence = shared.config.source_silence;
-        let asked = self.sorted_if_mended(asked);
+        let asked = self.sorted_if_mended(asked).await;
         let body = Body::open(&shared.http, asked).await;
         let mut body = body.map_err(|error| self.fetch_failed(error))?;
-        if let (Body::Sorted(_), Some(work)) = (&body, work.as_mut()) {
-            work.takes_sorted();
-        }
         let mut ticks = interval_at(Instant::now() + FIRST_FLUSH, LATER_FLUSHES);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut here_bytes = 0;
         let mut crowd = self.crowd.clone();
-        let mut lonely_since = (crowd.borrow_and_update().viewers == 0).then(Instant::now);
-        let mut linger = shared.config.load_linger;
+        let mut loneliness = Loneliness::default();
         let batch_bytes = room::batch_bytes(&shared);
         let buffer_bytes = work.as_ref().map_or(0, LoadWork::buffer_bytes);
         let mut turn = Turn::new(shared.memory.ingest(), buffer_bytes);
         loop {
-            while room::has_to_wait(&shared, self.source, work.as_ref()) {
+            loneliness.look(&crowd.borrow_and_update());
+            if loneliness.lasts(self.linger(work.as_ref())) {
+                if !work.as_ref().is_some_and(LoadWork::is_followed) {
+                    return Err(Ended::Unwanted);
+                }
+                loneliness = Loneliness::default();
+                continue;
+            }
+            if room::has_to_wait(&shared, self.source, work.as_ref()) {
                 self.shed(work, &mut turn).await?;
                 body.pause();
                 let start = Instant::now();
                 room::wait_for_share(self, work).await?;
                 self.held_up += start.elapsed();
+                continue;
             }
-            let give_up = lonely_since.map(|since| since + linger);
+            let give_up = loneliness.since.map(|since| since + self.linger(work.as_ref()));
             let piece = tokio::select! {
                 biased;
-                _ = crowd.changed() => {
-                    let nobody = crowd.borrow_and_update().viewers == 0;
-                    lonely_since = if nobody { lonely_since.or(Some(Instant::now())) } else { None };
-                    continue;
-                }
-                () = sleep_until(give_up) => {
-                    let followers = work.as_ref().and_then(LoadWork::followers);
-                    if !are_there(followers.as_ref()).await {
-                        return Err(Ended::Unwanted);
-                    }
-                    lonely_since = Some(Instant::now());
-                    linger = self.linger_of_followers();
-                    continue;
-                }
+                _ = crowd.changed() => continue,
+                () = sleep_until(give_up) => continue,
                 _ = ticks.tick() => {
                     self.with(work, &mut turn, LoadWork::flush_early).await?;
                     continue;
@@ -176,7 +184,12 @@ impl<'a> Connection<'a> {
                 }
                 piece = body.next(silence) => piece,
             };
-            self.is_mended |= body.is_mended();
+            if body.is_mended() {
+                self.is_mended = true;
+                if let Some(work) = work {
+                    work.takes_mended();
+                }
+            }
             let Some(bytes) = piece.map_err(|error| self.body_failed(error))? else {
                 return Err(self.body_ended(&mut body, work, &mut turn).await);
             };
@@ -218,15 +231,16 @@ impl<'a> Connection<'a> {
     }
 
     /// What continues a body that another replica has put into order has to be put into order too.
-    /// Where too many are, it begins again.
-    fn sorted_if_mended<'b>(&self, asked: Asked<'b>) -> Asked<'b> {
-        let (Asked::Backend(access), Some(sharing)) = (&asked, &self.shared.sharing) else {
+    /// Where too many are for too long, it begins again.
+    async fn sorted_if_mended<'b>(&self, asked: Asked<'b>) -> Asked<'b> {
+        let (true, Asked::Backend(access), Some(sharing)) =
+            (self.is_mended, &asked, &self.shared.sharing)
+        else {
             return asked;
         };
-        match sharing.sorting.clone().try_acquire_owned() {
-            Ok(permit) if self.is_mended => {
-                Asked::BackendSorted(self.shared.clone(), access, permit)
-            }
+        let permit = sharing.sorting.clone().acquire_owned();
+        match tokio::time::timeout(SORTING_WAITS, permit).await {
+            Ok(Ok(permit)) => Asked::BackendSorted(self.shared.clone(), access, permit),
             _ => asked,
         }
     }
@@ -372,11 +386,22 @@ impl<'a> Connection<'a> {
     }
 }
 
-/// Whether other replicas have said, since this was last asked, that they follow the load.
-async fn are_there(followers: Option<&Followers>) -> bool {
-    match followers {
-        Some(followers) => followers.are_there().await,
-        None => false,
+/// Since when nobody watches a load here.
+#[derive(Default)]
+struct Loneliness {
+    since: Option<Instant>,
+}
+
+impl Loneliness {
+    fn look(&mut self, crowd: &Crowd) {
+        self.since = match crowd.viewers {
+            0 => self.since.or(Some(Instant::now())),
+            _ => None,
+        };
+    }
+
+    fn lasts(&self, linger: Duration) -> bool {
+        self.since.is_some_and(|since| since.elapsed() >= linger)
     }
 }
 

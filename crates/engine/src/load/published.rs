@@ -1,10 +1,12 @@
 //! What other replicas are told of a load.
 
+use std::time::Duration;
+
 use rdl_mcap_io::Index;
 use rdl_model::SourceKey;
 use rdl_store::{Attempt, RunningEnd, StoreError};
 
-use crate::sharing::{Claim, Followers, Publisher, Sharing};
+use crate::sharing::{Claim, Publisher, Sharing};
 
 /// Tells whoever publishes a load what there is of it, each thing once.
 #[derive(Default)]
@@ -26,7 +28,7 @@ impl Published {
         claim: Claim,
         attempt: &Attempt,
     ) {
-        self.publisher = Some(Publisher::start(sharing, key, claim, attempt.files()));
+        self.publisher = Some(Publisher::start(sharing, key, claim, &attempt.files()));
         (self.told_parts, self.told_mended) = (0, false);
         self.tell(attempt);
     }
@@ -42,7 +44,7 @@ impl Published {
 
     /// Tells of the parts that were closed since.
     pub(super) fn tell(&mut self, attempt: &Attempt) {
-        let Some(publisher) = &self.publisher else { return };
+        let Some(publisher) = &mut self.publisher else { return };
         if self.is_mended && !std::mem::replace(&mut self.told_mended, true) {
             publisher.mended();
         }
@@ -52,14 +54,21 @@ impl Published {
         }
     }
 
-    /// Every part is closed, and this is the whole index.
-    pub(super) fn complete(mut self, attempt: &Attempt, index: Index) -> Result<(), StoreError> {
+    /// Every part is closed, and this is the whole index. Where the load `is_kept`, its files may
+    /// go before they are written to the bucket: as those of any source that nobody reads.
+    pub(super) fn complete(
+        mut self,
+        attempt: &Attempt,
+        index: Index,
+        is_kept: bool,
+    ) -> Result<(), StoreError> {
         self.tell(attempt);
         let Some(publisher) = self.publisher else { return Ok(()) };
         // After an error the publisher goes, and the attempt is released.
         let text = attempt.complete_text(&index)?;
         let Index { profile, metadata, problems, .. } = index;
-        publisher.complete(RunningEnd { profile, metadata, problems }, text);
+        let holds = (!is_kept).then(|| attempt.files());
+        publisher.complete(RunningEnd { profile, metadata, problems }, text, holds);
         Ok(())
     }
 
@@ -73,8 +82,13 @@ impl Published {
         needed
     }
 
-    /// A way to find out whether other replicas follow it; `None` where it is not published.
-    pub(super) fn followers(&self) -> Option<Followers> {
-        self.publisher.as_ref().map(Publisher::followers)
+    /// Whether other replicas follow it.
+    pub(super) fn is_followed(&self) -> bool {
+        self.publisher.as_ref().is_some_and(Publisher::is_followed)
+    }
+
+    /// For how long it has to go on for followers of whom it may not know yet.
+    pub(super) fn followers_linger(&self) -> Duration {
+        self.publisher.as_ref().map_or(Duration::ZERO, Publisher::followers_linger)
     }
 }

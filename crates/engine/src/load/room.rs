@@ -36,6 +36,10 @@ pub(super) async fn wait_for_share(
     connection: &mut Connection<'_>,
     work: &mut Option<LoadWork>,
 ) -> Result<(), Ended> {
+    let is_ahead = work.as_ref().is_some_and(|work| is_ahead(connection.source, work));
+    if !is_ahead {
+        connection.shared.pressure.press();
+    }
     make_some(connection, work).await?;
     if has_to_yield(connection, work.as_ref()) {
         return Err(Ended::Unwanted);
@@ -57,7 +61,7 @@ async fn pause(readers: &Readers) {
 pub(super) fn has_to_wait(shared: &Shared, source: &Source, work: Option<&LoadWork>) -> bool {
     let Some(work) = work else { return false };
     let usage = shared.store.usage();
-    let is_ahead = source.viewers.crowd_now().needed == 0;
+    let is_ahead = is_ahead(source, work);
     if is_ahead && shared.pressure.is_on() {
         return true;
     }
@@ -66,6 +70,11 @@ pub(super) fn has_to_wait(shared: &Shared, source: &Source, work: Option<&LoadWo
     }
     let share = usage.room_bytes / 4 / shared.queue.needed_count().max(1) as u64;
     is_ahead || ((work.stored_bytes() > share || is_tight(&usage)) && !work.is_waited_for())
+}
+
+/// Whether nobody needs the load yet, here or at another replica.
+fn is_ahead(source: &Source, work: &LoadWork) -> bool {
+    source.viewers.crowd_now().needed == 0 && !work.is_followed()
 }
 
 /// Whether what is left is for those loads alone that hold a response back at this moment: without
@@ -96,8 +105,6 @@ async fn make_some(
 ) -> Result<bool, Ended> {
     let shared: Arc<Shared> = connection.shared.clone();
     let source = connection.source.clone();
-    // Those who wait for a part of their own are done with, and nobody else, hear of it.
-    shared.pressure.press();
     let made = connection.once(work, move |work| Ok(work.discard(&source)?)).await?;
     if made {
         shared.pressure.relieve();
@@ -134,6 +141,8 @@ impl Waiting {
         tokio::task::spawn_blocking(move || room.make_room(bytes))
             .await
             .map_err(|_| EngineError::TaskDied)?;
+        // Those who wait for a part of their own are done with, and nobody else, hear of it.
+        shared.pressure.press();
         if make_some(connection, work).await? {
             return Ok(());
         }

@@ -39,7 +39,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Whether what the load has now, and a record of `incoming_bytes` besides, fit the turn; if
-    /// not, [`Turn::give_back`] and then [`Turn::take`].
+    /// not, [`Turn::shrink`] and then [`Turn::take`].
     pub(super) fn covers(&self, incoming_bytes: u64) -> bool {
         let needed = self.needed_bytes(incoming_bytes);
         self.held.as_ref().is_some_and(|held| held.bytes() >= needed)

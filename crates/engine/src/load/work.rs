@@ -1,6 +1,7 @@
 //! The part of a load that burns CPU and writes files; runs on blocking threads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rdl_mcap_io::{
@@ -17,7 +18,7 @@ use super::{LoadMode, room};
 use crate::EngineError;
 use crate::readers::Readers;
 use crate::shared::Shared;
-use crate::sharing::{Claim, Followers, Sharing};
+use crate::sharing::{Claim, Sharing};
 use crate::source::{Attachment, AttachmentPlace, Chunk, Generation, Phase, Place, Source};
 
 /// In how many steps the disk store is filled, at least.
@@ -129,12 +130,16 @@ impl LoadWork {
     }
 
     /// From now on what is loaded goes to the bucket as well.
+    /// Where its beginning is discarded already there is nothing to publish.
     pub(super) fn publish_to(&mut self, sharing: &Sharing, key: SourceKey, claim: Claim) {
+        if self.first_part > 0 {
+            return sharing.release(claim);
+        }
         self.published.begin(sharing, key, claim, &self.attempt);
     }
 
     /// What is taken in from now on was put into order before.
-    pub(super) fn takes_sorted(&mut self) {
+    pub(super) fn takes_mended(&mut self) {
         self.published.mended();
     }
 
@@ -143,9 +148,14 @@ impl LoadWork {
         self.published.has_begun()
     }
 
-    /// A way to find out whether other replicas follow it; `None` where it is not published.
-    pub(super) fn followers(&self) -> Option<Followers> {
-        self.published.followers()
+    /// Whether other replicas follow it.
+    pub(super) fn is_followed(&self) -> bool {
+        self.published.is_followed()
+    }
+
+    /// For how long it has to go on for followers of whom it may not know yet.
+    pub(super) fn followers_linger(&self) -> Duration {
+        self.published.followers_linger()
     }
 
     /// Tells other replicas of the parts that were closed since.
@@ -279,10 +289,12 @@ impl LoadWork {
     /// The last byte was verified: stores the index and tells everyone. What cannot be kept for
     /// later is there for those who read it now.
     pub(super) fn complete(mut self) {
-        if let Err(error) = self.attempt.complete(&self.index) {
+        let kept = self.attempt.complete(&self.index);
+        if let Err(error) = &kept {
             tracing::warn!(source = %self.source_name, %error, "a complete source cannot be kept");
         }
-        if let Err(error) = self.published.complete(&self.attempt, self.index) {
+        let is_kept = kept.is_ok() && self.first_part == 0;
+        if let Err(error) = self.published.complete(&self.attempt, self.index, is_kept) {
             tracing::warn!(source = %self.source_name, %error, "a complete source cannot be published");
         }
         self.generation.change(|state| state.phase = Phase::Complete);

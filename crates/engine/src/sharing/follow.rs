@@ -21,6 +21,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const LOOK_OFTEN_FOR: Duration = Duration::from_secs(5);
 const LOOK_LATER_EVERY: Duration = Duration::from_secs(1);
 
+/// A request for a part is not left open for longer than this while its bytes are not taken.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
 /// How often a piece of a part is read before it counts as damaged.
 const READS: u32 = 2;
 
@@ -30,8 +33,10 @@ pub(crate) enum FollowedPiece {
     Data(Bytes),
     /// What came so far is a whole part.
     PartEnd,
-    /// What was wrong with the source; the end of the body comes next.
+    /// What was wrong with the source.
     Problems(Vec<Problem>),
+    /// The body is whole.
+    End,
 }
 
 /// Why an attempt gives nothing any more.
@@ -70,8 +75,10 @@ impl Followed {
         };
         let task = tokio::spawn(async move {
             // Whoever reads may have gone.
+            let marking = mark(following.sharing.clone(), following.attempt.clone());
             let ended = tokio::select! {
                 ended = following.run(&out) => ended,
+                () = marking => return,
                 () = out.closed() => return,
             };
             if let Err(ended) = ended {
@@ -91,9 +98,9 @@ impl Followed {
         self.as_it_came.load(Ordering::Relaxed)
     }
 
-    /// What comes next; `None` at the end of the body. A dropped future loses nothing.
-    pub(crate) async fn next(&mut self) -> Result<Option<FollowedPiece>, FollowEnded> {
-        self.pieces.recv().await.transpose()
+    /// What comes next. A dropped future loses nothing.
+    pub(crate) async fn next(&mut self) -> Result<FollowedPiece, FollowEnded> {
+        self.pieces.recv().await.unwrap_or(Err(FollowEnded::Dead))
     }
 }
 
@@ -113,8 +120,6 @@ type Out = mpsc::Sender<Result<FollowedPiece, FollowEnded>>;
 impl Following {
     async fn run(mut self, out: &Out) -> Result<(), FollowEnded> {
         let began = Instant::now();
-        let mut marked: Option<Instant> = None;
-        let mut marks = 0;
         loop {
             let start = Instant::now();
             match self.sharing.bucket.running(&self.attempt).await {
@@ -142,12 +147,6 @@ impl Following {
                 }
             }
             self.notice_silence()?;
-            if marked.is_none_or(|at| at.elapsed() >= self.sharing.config.touch_interval) {
-                marked = Some(Instant::now());
-                marks += 1;
-                // A leader that cannot be told goes on for its linger time all the same.
-                let _ = self.sharing.bucket.mark_follower(&self.attempt, marks).await;
-            }
             let often = began.elapsed() < LOOK_OFTEN_FOR;
             tokio::time::sleep(if often { LOOK_EVERY } else { LOOK_LATER_EVERY }).await;
         }
@@ -159,8 +158,15 @@ impl Following {
             let mut is_at_start = true;
             let mut failures = 0;
             loop {
-                // Nothing is fetched before what came last is taken.
+                // Nothing is fetched before what came last is taken. That takes its time, which is
+                // not the attempt's silence.
+                let start = Instant::now();
                 let Ok(room) = out.reserve().await else { return Ok(()) };
+                let waited = start.elapsed();
+                self.new_since += waited;
+                if waited > LONGEST_PAUSE {
+                    reader.pause();
+                }
                 let piece = match reader.next().await {
                     Ok(Some(piece)) => piece,
                     Ok(None) => {
@@ -202,6 +208,7 @@ impl Following {
         }
         send(out, FollowedPiece::Problems(end.problems)).await;
         send(out, FollowedPiece::Data(end_of_body(&end.metadata))).await;
+        send(out, FollowedPiece::End).await;
         let _ = self.sharing.bucket.unmark_follower(&self.attempt).await;
     }
 
@@ -225,6 +232,15 @@ impl Following {
             tracing::warn!(attempt = %self.attempt, threshold_ms, "a load that is followed has nothing new");
         }
         Ok(())
+    }
+}
+
+/// Says again and again that this replica follows the attempt.
+async fn mark(sharing: Sharing, attempt: AttemptName) {
+    for mark in 1_u64.. {
+        // A leader that cannot be told goes on for its linger time all the same.
+        let _ = sharing.bucket.mark_follower(&attempt, mark).await;
+        tokio::time::sleep(sharing.config.touch_interval).await;
     }
 }
 

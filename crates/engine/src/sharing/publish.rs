@@ -1,31 +1,22 @@
 //! Writing what a load has to the bucket, behind it.
 
+mod publishing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use rdl_model::SourceKey;
-use rdl_store::{
-    AttemptName, BucketError, ClosedPart, Look, Pulse, Running, RunningEnd, RunningPart,
-    RunningState, Sign, SourceFiles, UploadError,
-};
-use tokio::sync::{Notify, mpsc, watch};
+use rdl_store::{AttemptName, ClosedPart, RunningEnd, SourceFiles};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
+use tokio_util::sync::CancellationToken;
 
-use super::{Sharing, noticing_slowness};
+use self::publishing::Publishing;
+use super::Sharing;
 
-/// For how long in a row the bucket may be away before an attempt is given up.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
-/// The shortest time within which the bucket has to answer.
-const LEAST_PATIENCE: Duration = Duration::from_secs(1);
-const FIRST_BACKOFF: Duration = Duration::from_millis(250);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
-/// How often whoever has followed an attempt to its end looks whether it is complete.
-const LOOK_FOR_COMPLETION_EVERY: Duration = Duration::from_secs(1);
-
-/// What lets a replica publish a source. Whoever drops a claim unused leaves it to its stale age.
+/// What lets a replica publish a source. One that is not used is to be [released](Sharing::release).
 pub(crate) enum Claim {
     /// The source is claimed.
     Sure(AttemptName),
@@ -42,10 +33,14 @@ pub(crate) enum Claim {
 pub(crate) struct Publisher {
     steps: mpsc::UnboundedSender<Step>,
     sharing: Sharing,
+    /// The attempt, once it is claimed.
     attempt: Arc<Mutex<Option<AttemptName>>>,
-    /// The followers' marks when they were last looked at.
-    marks: Arc<tokio::sync::Mutex<Vec<(String, u64)>>>,
-    uploaded: watch::Receiver<Uploaded>,
+    told_parts: u32,
+    /// Since when there is a part that is not in the bucket.
+    waits_since: Instant,
+    progress: watch::Receiver<Progress>,
+    /// Cancelled when nobody wants the attempt any more.
+    unwanted: CancellationToken,
     /// Whether it was told of everything.
     is_complete: bool,
 }
@@ -53,24 +48,35 @@ pub(crate) struct Publisher {
 /// Nobody here follows what is given up here: it may be another body than that which comes next.
 impl Drop for Publisher {
     fn drop(&mut self) {
-        if let Some(attempt) = self.attempt.lock().as_ref().filter(|_| !self.is_complete) {
-            self.sharing.avoid(attempt);
+        if self.is_complete {
+            return;
+        }
+        self.unwanted.cancel();
+        if let Some(attempt) = self.attempt.lock().as_ref() {
+            self.sharing.avoid_dead(attempt);
         }
     }
 }
 
-/// How many parts lie in the bucket, and when the last one came there.
-#[derive(Clone, Copy)]
-struct Uploaded {
+/// What the bucket says of an attempt.
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    /// How many parts lie there.
     parts: u32,
-    at: Instant,
+    /// When a follower's mark last changed.
+    followed_at: Option<Instant>,
 }
 
 enum Step {
     /// Not as it came, from here on.
     Mended,
     Part(ClosedPart),
-    Complete(Bytes, RunningEnd),
+    /// The last one. Whatever it holds stays until all parts are written.
+    Complete {
+        text: Bytes,
+        end: RunningEnd,
+        _holds: Option<Arc<SourceFiles>>,
+    },
 }
 
 impl Publisher {
@@ -79,33 +85,43 @@ impl Publisher {
         sharing: &Sharing,
         key: SourceKey,
         claim: Claim,
-        files: Arc<SourceFiles>,
+        files: &Arc<SourceFiles>,
     ) -> Publisher {
         let (steps_in, steps) = mpsc::unbounded_channel();
         let attempt = Arc::new(Mutex::new(match &claim {
             Claim::Sure(attempt) => Some(attempt.clone()),
             _ => None,
         }));
-        let (uploaded_in, uploaded) = watch::channel(Uploaded { parts: 0, at: Instant::now() });
-        let task = Publishing {
-            uploaded: uploaded_in,
-            sharing: sharing.clone(),
+        let (progress_in, progress) = watch::channel(Progress::default());
+        let unwanted = CancellationToken::new();
+        let task = Publishing::new(
+            sharing.clone(),
             key,
-            files,
+            // Once the source is complete, somebody else decides how long it stays.
+            Arc::downgrade(files),
             claim,
-            known: attempt.clone(),
-            running: Mutex::new(Running::begun()),
-            writing: tokio::sync::Mutex::default(),
-            dirty: Notify::new(),
-            under_way: TaskTracker::new(),
-        };
-        sharing.tasks.spawn(task.run(steps));
-        let (sharing, marks) = (sharing.clone(), Arc::default());
-        Publisher { steps: steps_in, sharing, attempt, marks, uploaded, is_complete: false }
+            attempt.clone(),
+            progress_in,
+        );
+        sharing.tasks.spawn(task.run(steps, unwanted.clone()));
+        Publisher {
+            steps: steps_in,
+            sharing: sharing.clone(),
+            attempt,
+            told_parts: 0,
+            waits_since: Instant::now(),
+            progress,
+            unwanted,
+            is_complete: false,
+        }
     }
 
     /// A part is closed.
-    pub(crate) fn part(&self, part: ClosedPart) {
+    pub(crate) fn part(&mut self, part: ClosedPart) {
+        if self.told_parts == self.progress.borrow().parts {
+            self.waits_since = Instant::now();
+        }
+        self.told_parts += 1;
         // Whoever publishes may have given up.
         let _ = self.steps.send(Step::Part(part));
     }
@@ -116,385 +132,37 @@ impl Publisher {
         let _ = self.steps.send(Step::Mended);
     }
 
-    /// Every part was told of; this is what there is besides, and the text of `complete.json`.
-    pub(crate) fn complete(mut self, end: RunningEnd, text: Bytes) {
-        self.is_complete = true;
-        let _ = self.steps.send(Step::Complete(text, end));
-    }
-
-    /// The first part, from 1, that has to stay on the disk for it; `None` when it is over, or has
-    /// written nothing for as long as a source may be silent.
-    pub(crate) fn needs_from(&self) -> Option<u32> {
-        let Uploaded { parts, at } = *self.uploaded.borrow();
-        let goes_on = !self.steps.is_closed() && at.elapsed() < self.sharing.silence;
-        goes_on.then_some(parts + 1)
-    }
-
-    /// A way to find out whether other replicas follow the load.
-    pub(crate) fn followers(&self) -> Followers {
-        Followers {
-            sharing: self.sharing.clone(),
-            attempt: self.attempt.lock().clone(),
-            marks: self.marks.clone(),
-        }
-    }
-}
-
-/// Who follows a load.
-pub(crate) struct Followers {
-    sharing: Sharing,
-    attempt: Option<AttemptName>,
-    marks: Arc<tokio::sync::Mutex<Vec<(String, u64)>>>,
-}
-
-impl Followers {
-    /// Whether anybody has said so since this was last asked. An unreachable bucket has nobody.
-    pub(crate) async fn are_there(&self) -> bool {
-        let Some(attempt) = &self.attempt else { return false };
-        let found = super::in_time("look for followers", self.sharing.bucket.followers(attempt));
-        let Ok(found) = found.await else { return false };
-        let mut known = self.marks.lock().await;
-        let changed = !found.is_empty() && *known != found;
-        *known = found;
-        changed
-    }
-}
-
-struct Publishing {
-    uploaded: watch::Sender<Uploaded>,
-    sharing: Sharing,
-    key: SourceKey,
-    files: Arc<SourceFiles>,
-    claim: Claim,
-    /// The attempt, once it is claimed.
-    known: Arc<Mutex<Option<AttemptName>>>,
-    running: Mutex<Running>,
-    /// Held while `running.json` is written, so that what is newer comes last.
-    writing: tokio::sync::Mutex<()>,
-    /// Tells when `running` has something new.
-    dirty: Notify,
-    /// What is being written.
-    under_way: TaskTracker,
-}
-
-/// Why an attempt ends before it is complete.
-#[derive(Debug)]
-enum GivenUp {
-    /// The load was given up, or the process stops.
-    Unwanted,
-    /// Somebody else has claimed the source.
-    Lost,
-    /// What was to be written cannot be read any more.
-    Unreadable(UploadError),
-    /// The bucket was away for too long.
-    Away(BucketError),
-}
-
-impl GivenUp {
-    fn tell(&self, attempt: &AttemptName) {
-        match self {
-            Self::Unwanted => tracing::debug!(%attempt, "a load is released"),
-            Self::Lost => {
-                tracing::info!(%attempt, "another replica has the source; this one loads on for its own viewers");
-            }
-            Self::Unreadable(error) => {
-                tracing::info!(%attempt, %error, "a load is not published any further");
-            }
-            Self::Away(error) => {
-                tracing::warn!(%attempt, %error, "the bucket was away for too long; a load is not published");
-            }
-        }
-    }
-}
-
-impl Publishing {
-    async fn run(self, steps: mpsc::UnboundedReceiver<Step>) {
-        let stopping = &self.sharing.stopping;
-        let claimed = tokio::select! {
-            claimed = self.claimed(&steps) => claimed,
-            () = stopping.cancelled() => None,
-        };
-        let Some(attempt) = claimed else { return };
-        let ended = tokio::select! {
-            ended = self.publish(&attempt, steps) => ended,
-            lost = self.beat(&attempt) => Err(lost),
-            () = stopping.cancelled() => Err(GivenUp::Unwanted),
-        };
-        let bucket = &self.sharing.bucket;
-        // The claim goes only now, when nobody looks whether it is still there.
-        let Err(why) = ended else {
-            tracing::debug!(%attempt, "a source is complete in the bucket");
-            if let Err(error) = bucket.yield_to_others(&attempt).await {
-                tracing::debug!(%attempt, %error, "another complete attempt may stay beside it");
-            }
-            self.sharing.supersede(&attempt).await;
-            return;
-        };
-        why.tell(&attempt);
-        // What was sent arrives, whether or not somebody waits for it; it must not come after the
-        // attempt is removed.
-        if !stopping.is_cancelled() {
-            self.under_way.close();
-            let _ = tokio::time::timeout(super::PATIENCE, self.under_way.wait()).await;
-        }
-        // What is complete is not given up, and what may be is left alone.
-        if !matches!(bucket.is_complete(&attempt).await, Ok(false)) {
-            return;
-        }
-        // At once for those who follow; then out of the way.
-        let mut running = self.running.lock().clone();
-        running.state = RunningState::Released;
-        running.counter += 1;
-        let released = async {
-            if !matches!(why, GivenUp::Lost) {
-                bucket.put_running(&attempt, &running).await?;
-            }
-            if stopping.is_cancelled() {
-                // Followers go on from what is there; who takes over clears it away.
-                return Ok(());
-            }
-            bucket.give_up(&attempt).await
-        };
-        if let Err(error) = released.await {
-            let error: BucketError = error;
-            tracing::debug!(%attempt, %error, "what was published of a load stays until it is superseded");
-        }
-    }
-
-    /// The attempt; one that has no claim yet gets it as soon as the bucket is there. `None` when
-    /// the load ends before, or somebody else has the source.
-    async fn claimed(&self, steps: &mpsc::UnboundedReceiver<Step>) -> Option<AttemptName> {
-        match &self.claim {
-            Claim::Sure(attempt) => return Some(attempt.clone()),
-            Claim::After(leader) if !self.outlives(leader).await => return None,
-            Claim::After(_) | Claim::Perhaps(_) | Claim::Later => {}
-        }
-        let bucket = &self.sharing.bucket;
-        let since = Instant::now();
-        let mut backoff = FIRST_BACKOFF;
-        loop {
-            tokio::time::sleep(backoff).await;
-            backoff = (backoff * 2).min(LONGEST_BACKOFF);
-            let unwanted = steps.is_closed() && steps.is_empty();
-            if unwanted || since.elapsed() > PATIENCE {
-                if let Claim::Perhaps(attempt) = &self.claim {
-                    // Else others would wait for it until it is stale.
-                    let _ = super::in_time("give a claim up", bucket.give_up(attempt)).await;
-                }
-                return None;
-            }
-            match self.try_to_claim().await {
-                Ok(Some(attempt)) => {
-                    *self.known.lock() = Some(attempt.clone());
-                    return Some(attempt);
-                }
-                Ok(None) => return None,
-                Err(error) => tracing::debug!(%error, "cannot claim a source yet"),
-            }
-        }
-    }
-
-    /// Claims the source, unless somebody else has it.
-    async fn try_to_claim(&self) -> Result<Option<AttemptName>, BucketError> {
-        let bucket = &self.sharing.bucket;
-        let attempt = match &self.claim {
-            Claim::Sure(attempt) | Claim::Perhaps(attempt) => attempt.clone(),
-            Claim::Later | Claim::After(_) => match self.sharing.look(&self.key).await? {
-                Look::Free { epoch } => bucket.new_attempt(&self.key, epoch),
-                Look::Complete(_) | Look::Claimed(_) => return Ok(None),
-            },
-        };
-        Ok(bucket.claim(&attempt).await?.then_some(attempt))
-    }
-
-    /// Waits until an attempt that has all of its parts is complete, or is dead before it was:
-    /// whether that is so. Of one that somebody has removed there is nothing to inherit.
-    async fn outlives(&self, leader: &AttemptName) -> bool {
-        let bucket = &self.sharing.bucket;
-        let mut pulse = Pulse::new(self.sharing.config.stale_age);
-        let since = Instant::now();
-        while since.elapsed() < PATIENCE {
-            tokio::time::sleep(LOOK_FOR_COMPLETION_EVERY).await;
-            let start = Instant::now();
-            let running = match bucket.is_complete(leader).await {
-                Ok(true) => return false,
-                Ok(false) => bucket.running(leader).await,
-                Err(error) => Err(error),
-            };
-            match running {
-                Ok(None) => return false,
-                Ok(Some(running)) => {
-                    let sign = pulse.read(running.counter, start);
-                    if running.state == RunningState::Released || sign == Sign::Dead {
-                        self.sharing.avoid(leader);
-                        return true;
-                    }
-                }
-                Err(error) => {
-                    pulse.forget();
-                    tracing::debug!(attempt = %leader, %error, "cannot see whether an attempt is complete");
-                }
-            }
-        }
-        false
-    }
-
-    /// Writes part after part, and completes the attempt.
-    async fn publish(
-        &self,
-        attempt: &AttemptName,
-        mut steps: mpsc::UnboundedReceiver<Step>,
-    ) -> Result<(), GivenUp> {
-        loop {
-            match steps.recv().await {
-                Some(Step::Mended) => self.running.lock().as_it_came = false,
-                Some(Step::Part(part)) => self.part(attempt, &part).await?,
-                Some(Step::Complete(text, end)) => return self.complete(attempt, text, end).await,
-                None => return Err(GivenUp::Unwanted),
-            }
-        }
-    }
-
-    async fn part(&self, attempt: &AttemptName, part: &ClosedPart) -> Result<(), GivenUp> {
-        let what = format!("writing {} of {} bytes", part.name, part.bytes);
-        let upload = || async {
-            let turn = self.sharing.uploads.clone().acquire_owned().await;
-            let (bucket, files) = (self.sharing.bucket.clone(), self.files.clone());
-            let (attempt, part) = (attempt.clone(), part.clone());
-            let put = self.to_its_end(async move {
-                let _turn = turn;
-                bucket.put_part(&attempt, &part, &files).await
-            });
-            noticing_slowness(self.sharing.config.slow_upload, &what, put).await
-        };
-        let checksums = persistently(upload, |error| match error {
-            error if error.may_pass() => Ok(error),
-            error => Err(GivenUp::Unreadable(error)),
-        });
-        let checksums = checksums.await?;
-        let mut running = self.running.lock();
-        let first_message =
-            running.parts.last().map_or(0, |last| last.first_message + last.messages);
-        running.parts.push(RunningPart {
-            name: part.name.clone(),
-            bytes: part.bytes,
-            data_bytes: part.data_bytes,
-            checksums,
-            first_message,
-            messages: part.messages,
-        });
-        drop(running);
-        self.dirty.notify_one();
-        self.uploaded.send_modify(|uploaded| {
-            *uploaded = Uploaded { parts: uploaded.parts + 1, at: Instant::now() };
-        });
-        Ok(())
-    }
-
-    async fn complete(
-        &self,
-        attempt: &AttemptName,
-        text: Bytes,
+    /// Every part was told of; this is what there is besides, and the text of `complete.json`. The
+    /// files may go before all of it is written, unless they are held here.
+    pub(crate) fn complete(
+        mut self,
         end: RunningEnd,
-    ) -> Result<(), GivenUp> {
-        let parts: Vec<(String, u64)> = {
-            let mut running = self.running.lock();
-            running.end = Some(end);
-            running.parts.iter().map(|part| (part.name.clone(), part.bytes)).collect()
-        };
-        persistently(|| self.write(attempt), passing).await?;
-        let complete = || {
-            let (bucket, attempt) = (self.sharing.bucket.clone(), attempt.clone());
-            let (parts, text) = (parts.clone(), text.clone());
-            self.to_its_end(async move { bucket.complete(&attempt, &parts, text).await })
-        };
-        let completed = persistently(complete, passing).await?;
-        if completed { Ok(()) } else { Err(GivenUp::Lost) }
+        text: Bytes,
+        holds: Option<Arc<SourceFiles>>,
+    ) {
+        self.is_complete = true;
+        let _ = self.steps.send(Step::Complete { text, end, _holds: holds });
     }
 
-    /// Writes `running.json` as it is now.
-    async fn write(&self, attempt: &AttemptName) -> Result<(), BucketError> {
-        let _turn = self.writing.lock().await;
-        let running = {
-            let mut running = self.running.lock();
-            running.counter += 1;
-            running.clone()
-        };
-        let (bucket, attempt) = (self.sharing.bucket.clone(), attempt.clone());
-        self.to_its_end(async move { bucket.put_running(&attempt, &running).await }).await
+    /// The first part, from 1, that has to stay on the disk for it; `None` when it is over, or the
+    /// bucket has taken nothing, of any load, for as long as a source may be silent.
+    pub(crate) fn needs_from(&self) -> Option<u32> {
+        let parts = self.progress.borrow().parts;
+        let silence = self.sharing.silence;
+        let is_stuck = parts < self.told_parts
+            && self.waits_since.elapsed() >= silence
+            && self.sharing.uploaded_at.lock().elapsed() >= silence;
+        (!self.steps.is_closed() && !is_stuck).then_some(parts + 1)
     }
 
-    /// Carries on with a request when its future is dropped: nobody can take back what was sent.
-    async fn to_its_end<T: Send + 'static>(
-        &self,
-        request: impl Future<Output = T> + Send + 'static,
-    ) -> T {
-        match self.under_way.spawn(request).await {
-            Ok(answer) => answer,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+    /// Whether other replicas have said lately that they follow the load.
+    pub(crate) fn is_followed(&self) -> bool {
+        let followed_at = self.progress.borrow().followed_at;
+        followed_at.is_some_and(|at| at.elapsed() < self.followers_linger())
     }
 
-    /// Says how far the load is, and that it is alive, until the claim is lost.
-    async fn beat(&self, attempt: &AttemptName) -> GivenUp {
-        let config = &self.sharing.config;
-        // Whoever waits for one answer for too long is taken for dead.
-        let within = config.touch_interval.max(LEAST_PATIENCE);
-        let (mut written, mut checked) = (Instant::now(), Instant::now());
-        loop {
-            tokio::select! {
-                () = self.dirty.notified() => {}
-                () = tokio::time::sleep_until(written + config.touch_interval) => {}
-            }
-            tokio::time::sleep_until(written + config.write_min_interval).await;
-            let what = "writing running.json";
-            let write = noticing_slowness(config.slow_update, what, self.write(attempt));
-            if !matches!(tokio::time::timeout(within, write).await, Ok(Ok(()))) {
-                tracing::debug!(%attempt, "cannot say how far a load is");
-                self.dirty.notify_one();
-            }
-            written = Instant::now();
-            if checked.elapsed() >= config.touch_interval {
-                let claims = self.sharing.bucket.still_claims(attempt);
-                if matches!(tokio::time::timeout(within, claims).await, Ok(Ok(false))) {
-                    return GivenUp::Lost;
-                }
-                checked = Instant::now();
-            }
-        }
-    }
-}
-
-fn passing(error: BucketError) -> Result<BucketError, GivenUp> {
-    match error {
-        error if error.may_pass() => Ok(error),
-        error => Err(GivenUp::Away(error)),
-    }
-}
-
-/// Tries until it succeeds, cannot succeed, or the bucket was away for too long. `sort` tells an
-/// error that may pass from one that ends it.
-async fn persistently<T, E: Into<UploadError>, F>(
-    action: impl Fn() -> F,
-    sort: impl Fn(E) -> Result<E, GivenUp>,
-) -> Result<T, GivenUp>
-where
-    F: Future<Output = Result<T, E>>,
-{
-    let since = Instant::now();
-    let mut backoff = FIRST_BACKOFF;
-    loop {
-        let error = match action().await {
-            Ok(done) => return Ok(done),
-            Err(error) => sort(error)?,
-        };
-        if since.elapsed() > PATIENCE {
-            return Err(match error.into() {
-                UploadError::Bucket(error) => GivenUp::Away(error),
-                error @ UploadError::Disk(_) => GivenUp::Unreadable(error),
-            });
-        }
-        tokio::time::sleep(backoff).await;
-        backoff = (backoff * 2).min(LONGEST_BACKOFF);
+    /// For how long a follower counts that has said nothing since.
+    pub(crate) fn followers_linger(&self) -> Duration {
+        3 * self.sharing.config.touch_interval
     }
 }

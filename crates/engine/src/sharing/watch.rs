@@ -49,7 +49,11 @@ impl BucketWatch {
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
                 () = stopping.cancelled() => return,
             }
-            let trouble = self.bucket.check().await.err().map(|error| error.to_string());
+            let checked = tokio::select! {
+                checked = self.bucket.check() => checked,
+                () = stopping.cancelled() => return,
+            };
+            let trouble = checked.err().map(|error| error.to_string());
             if trouble.is_none() {
                 tracing::info!(bucket = self.bucket.name(), "the bucket can be used now");
             }

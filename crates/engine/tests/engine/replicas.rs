@@ -86,13 +86,21 @@ impl Setting {
     }
 
     async fn replica_with(&self, store: FlakyStore, max_bytes: Option<u64>) -> Replica {
+        self.replica_of(store, |config| config.store.max_bytes = max_bytes).await
+    }
+
+    async fn replica_of(
+        &self,
+        store: FlakyStore,
+        change: impl FnOnce(&mut EngineConfig),
+    ) -> Replica {
         let endpoint = format!("http://{}/manifest", self.backend.address).parse().unwrap();
         let mut fetch = FetchConfig::new(endpoint);
         fetch.allow_http_sources = true;
         fetch.use_system_proxy = false;
         let mut config = EngineConfig::new(fetch);
         let folder = tempfile::tempdir_in(self.folders.path()).unwrap().keep();
-        config.store = StoreConfig { folder: Some(folder), bucket: None, max_bytes };
+        config.store = StoreConfig { folder: Some(folder), bucket: None, max_bytes: None };
         config.bucket = Some(BucketConfig {
             provider: BucketProvider::Other(Arc::new(store.clone())),
             name: "b".into(),
@@ -102,6 +110,7 @@ impl Setting {
         config.sharing.touch_interval = Duration::from_millis(250);
         config.sharing.write_min_interval = Duration::from_millis(100);
         config.source_silence = Duration::from_secs(10);
+        change(&mut config);
         Replica { engine: Engine::start(config).await.unwrap(), store }
     }
 
@@ -291,6 +300,37 @@ async fn what_finds_no_room_on_the_disk_stays_until_it_is_in_the_bucket() {
     setting.settled().await;
     setting.assert_whole(&ask(&setting.replica().await).await);
     assert_eq!(setting.downloads(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_waits_for_room_ends_when_nobody_wants_it_any_more() {
+    let setting = Setting::of(source(40_000), |source| Answer::Whole(source.mcap())).await;
+    let small = |config: &mut EngineConfig| {
+        config.store.max_bytes = Some(10 << 20);
+        config.load_linger = Duration::from_millis(500);
+    };
+    let replica = setting.replica_of(setting.store.another(), small).await;
+    let mut stream = recording(&replica.engine).await.stream(Query::default()).await.unwrap();
+    stream.next().await.unwrap().unwrap();
+    // Nobody takes the rest: the disk is full, and the load waits.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(stream);
+    let recording = recording(&replica.engine).await;
+    for _ in 0..100 {
+        if recording.describe().await.sources[0].status != SourceStatus::Loading {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_ne!(recording.describe().await.sources[0].status, SourceStatus::Loading);
+    // What it had in the bucket is taken back.
+    for _ in 0..100 {
+        if setting.store.names().await.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{:#?}", setting.store.names().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

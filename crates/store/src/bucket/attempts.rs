@@ -12,11 +12,17 @@ use serde::{Deserialize, Serialize};
 
 use super::names::{claim_name, claimed_epoch};
 use super::parts::RemoteParts;
-use super::{AttemptName, Bucket, BucketError, BucketErrorKind, Running};
+use super::{AttemptName, Bucket, BucketError, BucketErrorKind, MAX_DOCUMENT_BYTES, Running};
+use crate::attempt::PartInfo;
 use crate::complete::{self, COMPLETE};
 
 pub(super) const RUNNING: &str = "running.json";
 const FOLLOWER: &str = "follower-";
+
+/// A claim or a follower's mark larger than this is none, in bytes.
+const MAX_NOTE_BYTES: u64 = 4 << 10;
+
+const PARSED_AT_ONCE_BYTES: usize = 256 << 10;
 
 /// How many attempts are looked at side by side.
 const HEADS: usize = 8;
@@ -28,6 +34,8 @@ const LOOKS: u32 = 2;
 pub enum Look {
     /// A complete attempt.
     Complete(Box<RemoteSource>),
+    /// A complete attempt of another version of the loader: of no use, and not to be replaced.
+    Foreign,
     /// The newest claim is of this attempt, which may be alive or dead.
     Claimed(AttemptName),
     /// Nobody loads it; this epoch may be claimed.
@@ -111,10 +119,15 @@ impl Bucket {
         let completed = self.completed(&attempts).await?;
         let is_tidy = claims.is_empty() && completed.len() == attempts.len();
         for attempt in completed {
-            let Some((text, _)) = self.get(&self.attempt_path(&attempt, COMPLETE)).await? else {
-                continue;
+            let path = self.attempt_path(&attempt, COMPLETE);
+            let parsed = match self.get(&path, MAX_DOCUMENT_BYTES).await {
+                Ok(None) => continue,
+                Ok(Some((text, _))) if complete::is_foreign(&text) => return Ok(Look::Foreign),
+                Ok(Some((text, _))) => parse(text).await,
+                Err(error) if error.kind() == BucketErrorKind::Damaged => Err(error.to_string()),
+                Err(error) => return Err(error),
             };
-            match complete::parse(&text) {
+            match parsed {
                 Ok((index, parts)) => {
                     let parts = RemoteParts::new(self.clone(), attempt.clone(), &parts);
                     let found = RemoteSource { index, parts, is_tidy };
@@ -164,9 +177,14 @@ impl Bucket {
         key: &SourceKey,
         epoch: u32,
     ) -> Result<Option<AttemptName>, BucketError> {
-        let found = self.get(&self.claim_path(key, epoch)).await?;
+        let found = self.get(&self.claim_path(key, epoch), MAX_NOTE_BYTES).await;
+        let found = match found {
+            Err(error) if error.kind() == BucketErrorKind::Damaged => None,
+            found => found?,
+        };
         let claim = found.and_then(|(text, _)| serde_json::from_slice::<Claim>(&text).ok());
-        Ok(claim.and_then(|claim| AttemptName::parse(*key, &claim.attempt)))
+        let attempt = claim.and_then(|claim| AttemptName::parse(*key, &claim.attempt));
+        Ok(attempt.filter(|attempt| attempt.epoch == epoch))
     }
 
     /// Claims the attempt's epoch for it; `false` when somebody else has it. A claim that a lost
@@ -214,7 +232,7 @@ impl Bucket {
     /// How far an attempt is; `None` when there is nothing of it.
     pub async fn running(&self, attempt: &AttemptName) -> Result<Option<Running>, BucketError> {
         let path = self.attempt_path(attempt, RUNNING);
-        let Some((text, _)) = self.get(&path).await? else { return Ok(None) };
+        let Some((text, _)) = self.get(&path, MAX_DOCUMENT_BYTES).await? else { return Ok(None) };
         let running = serde_json::from_slice(&text);
         running.map(Some).map_err(|error| BucketError::unusable(&path, &error.to_string()))
     }
@@ -311,7 +329,7 @@ impl Bucket {
             else {
                 continue;
             };
-            if let Some((text, _)) = self.get(&object.location).await?
+            if let Some((text, _)) = self.get(&object.location, MAX_NOTE_BYTES).await?
                 && let Ok(Mark { counter }) = serde_json::from_slice(&text)
             {
                 marks.push((name.to_owned(), counter));
@@ -341,7 +359,8 @@ impl Bucket {
     }
 
     /// Of two attempts that were completed at the same time, the one that does not count goes.
-    /// Whoever has just completed one asks this: nobody has read it yet.
+    /// Whoever has just completed one asks this: whoever looks finds the other, unless it looked in
+    /// between.
     pub async fn yield_to_others(&self, complete: &AttemptName) -> Result<(), BucketError> {
         let Children { attempts, .. } = self.children(&complete.key).await?;
         match self.completed(&attempts).await?.first() {
@@ -375,6 +394,15 @@ impl Bucket {
         }
         Ok(())
     }
+}
+
+/// Large documents are parsed off the async threads.
+async fn parse(text: Bytes) -> Result<(Index, Vec<PartInfo>), String> {
+    if text.len() < PARSED_AT_ONCE_BYTES {
+        return complete::parse(&text);
+    }
+    let parsed = tokio::task::spawn_blocking(move || complete::parse(&text)).await;
+    parsed.unwrap_or_else(|_| Err("it cannot be read".to_owned()))
 }
 
 fn to_json(document: &impl Serialize, path: &Path) -> Result<Bytes, BucketError> {

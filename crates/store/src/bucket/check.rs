@@ -3,7 +3,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use futures::StreamExt as _;
 
-use super::{Bucket, BucketError, BucketErrorKind};
+use super::{Bucket, BucketError, BucketErrorKind, MAX_DOCUMENT_BYTES};
 
 impl Bucket {
     /// Whether the bucket can be used: listed, created in, read, and removed from. What it lacks
@@ -20,7 +20,7 @@ impl Bucket {
         let body = Bytes::from_static(b"is this bucket fit for use?");
         // One of this name is left by an earlier check.
         let created = self.create(&path, body.clone()).await?;
-        let found = self.get(&path).await?;
+        let found = self.get(&path, MAX_DOCUMENT_BYTES).await?;
         if found.is_none_or(|(found, _)| created && found != body) {
             return Err(BucketError::unusable(&path, "what was written there is not read back"));
         }

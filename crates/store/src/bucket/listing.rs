@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use rdl_model::SourceKey;
 
 use super::attempts::RUNNING;
-use super::{AttemptName, Bucket, BucketError, BucketErrorKind, RunningState};
+use super::{AttemptName, Bucket, BucketError, BucketErrorKind, MAX_DOCUMENT_BYTES, RunningState};
 use crate::complete::{self, COMPLETE};
 use crate::files::PART_PREFIX;
 
@@ -73,7 +73,8 @@ impl Bucket {
         let entries = found.into_values().map(async |mut entry| {
             if entry.completed_at.is_some() {
                 entry.is_running = false;
-                let text = self.get(&self.attempt_path(&entry.attempt, COMPLETE)).await?;
+                let path = self.attempt_path(&entry.attempt, COMPLETE);
+                let text = self.get(&path, MAX_DOCUMENT_BYTES).await?;
                 entry.name = text.and_then(|(text, _)| complete::name_of(&text));
             } else if entry.is_running {
                 entry.is_running = match self.running(&entry.attempt).await {

@@ -89,8 +89,10 @@ impl AttemptName {
     /// The folder `<epoch>-<id>` of a key.
     pub(super) fn parse(key: SourceKey, folder: &str) -> Option<AttemptName> {
         let (epoch, id) = folder.split_once('-')?;
-        let id = u64::from_str_radix(id, 16).ok().filter(|_| id.len() == 16)?;
-        Some(AttemptName { key, epoch: parse_epoch(epoch)?, id })
+        let id = u64::from_str_radix(id, 16).ok()?;
+        let name = AttemptName { key, epoch: parse_epoch(epoch)?, id };
+        // Whatever else is read as the same number is somebody else's.
+        (name.folder() == folder).then_some(name)
     }
 
     /// Its folder's name within that of its source.
@@ -124,8 +126,13 @@ pub(super) fn claimed_epoch(name: &str) -> Option<u32> {
 const CLAIM: &str = ".claim";
 
 fn parse_epoch(digits: &str) -> Option<u32> {
-    (digits.len() == 8).then(|| u32::from_str(digits).ok())?
+    let is_number = digits.len() == 8 && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let epoch = is_number.then(|| u32::from_str(digits).ok())??;
+    // Nobody gets there, and there is none after it.
+    (epoch < LAST_EPOCH).then_some(epoch)
 }
+
+const LAST_EPOCH: u32 = 99_999_999;
 
 #[cfg(test)]
 mod tests {
@@ -137,7 +144,17 @@ mod tests {
         let name = AttemptName::new(key, 7);
         assert_eq!(AttemptName::parse(key, &name.folder()), Some(name.clone()));
         assert_ne!(AttemptName::new(key, 7), name);
-        for other in ["", "7-1", "00000007-", "00000007-xyz", "0000007-0123456789abcdef", "tmp"] {
+        for other in [
+            "",
+            "7-1",
+            "00000007-",
+            "00000007-xyz",
+            "0000007-0123456789abcdef",
+            "tmp",
+            "00000007-+123456789abcdef",
+            "0000000+-0123456789abcdef",
+            "99999999-0123456789abcdef",
+        ] {
             assert_eq!(AttemptName::parse(key, other), None, "{other}");
         }
         assert_eq!(claimed_epoch(&claim_name(12)), Some(12));

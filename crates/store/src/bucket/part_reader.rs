@@ -41,15 +41,24 @@ impl PartReader {
         if self.at >= self.part.data_bytes {
             return Ok(None);
         }
-        let piece = self.checked_piece().await.inspect_err(|_| {
-            self.incoming = None;
-            self.arrived.clear();
-        })?;
+        let piece = match self.checked_piece().await {
+            Ok(piece) => piece,
+            Err(error) => {
+                self.pause();
+                return Err(error);
+            }
+        };
         let rest = self.part.data_bytes - self.at;
         self.at += piece.len() as u64;
         // The summary begins within the last one.
         let data = usize::try_from(rest).unwrap_or(usize::MAX).min(piece.len());
         Ok(Some(piece.slice(..data)))
+    }
+
+    /// Lets go of the request that is under way; what is missing is asked for again.
+    pub fn pause(&mut self) {
+        self.incoming = None;
+        self.arrived.clear();
     }
 
     async fn checked_piece(&mut self) -> Result<Bytes, BucketError> {

@@ -2,6 +2,8 @@ use rdl_mcap_io::MetadataRecord;
 use rdl_model::Problem;
 use serde::{Deserialize, Serialize};
 
+use crate::complete::known_problems;
+
 /// `running.json`: what an attempt has so far. Its owner alone rewrites it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,6 +30,7 @@ pub struct RunningEnd {
     /// Its metadata records.
     pub metadata: Vec<MetadataRecord>,
     /// What is wrong with it.
+    #[serde(deserialize_with = "known_problems")]
     pub problems: Vec<Problem>,
 }
 

@@ -9,7 +9,7 @@ use rdl_mcap_io::{
 };
 use rdl_model::SourceKey;
 use rdl_store::{
-    Attempt, Bucket, BucketErrorKind, DiskStore, RemoteSource, RunningEnd, StoreConfig,
+    Attempt, Bucket, BucketErrorKind, DiskStore, RemoteSource, RunningEnd, SourceFiles, StoreConfig,
 };
 use rdl_testkit::{FlakyStore, Random};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +40,7 @@ pub(super) struct Replica {
     key: SourceKey,
     backend: Arc<Backend>,
     random: Mutex<Random>,
+    kept: Mutex<Vec<Arc<SourceFiles>>>,
 }
 
 /// How a body ended.
@@ -74,6 +75,7 @@ impl Replica {
             key,
             backend,
             random: Mutex::new(Random::new(seed)),
+            kept: Mutex::default(),
         }
     }
 
@@ -162,7 +164,9 @@ impl Replica {
 
     fn publish(&self, work: &mut Work, claim: Claim) {
         let files = work.attempt.files();
-        let publisher = Publisher::start(&self.sharing, self.key, claim, files);
+        let publisher = Publisher::start(&self.sharing, self.key, claim, &files);
+        // What was loaded stays here for as long as there is room.
+        self.kept.lock().push(files);
         work.publisher = Some(publisher);
         work.told = 0;
         work.tell_parts();
@@ -171,13 +175,13 @@ impl Replica {
     async fn follow(&self, mut followed: Followed, work: &mut Work) -> Ended {
         loop {
             let taken = match followed.next().await {
-                Ok(Some(FollowedPiece::Data(bytes))) => work.take(bytes),
-                Ok(Some(FollowedPiece::PartEnd)) => {
+                Ok(FollowedPiece::Data(bytes)) => work.take(bytes),
+                Ok(FollowedPiece::PartEnd) => {
                     work.close_part();
                     Ok(())
                 }
-                Ok(Some(FollowedPiece::Problems(_))) => Ok(()),
-                Ok(None) => return work.finish(),
+                Ok(FollowedPiece::Problems(_)) => Ok(()),
+                Ok(FollowedPiece::End) => return work.finish(),
                 Err(FollowEnded::Dead) => return Ended::LeaderGone,
                 Err(FollowEnded::Silent | FollowEnded::Away(_)) => return Ended::LeaderSilent,
             };
@@ -265,7 +269,7 @@ impl Work {
     }
 
     fn tell_parts(&mut self) {
-        let Some(publisher) = &self.publisher else { return };
+        let Some(publisher) = &mut self.publisher else { return };
         for part in self.attempt.closed_parts(self.told) {
             publisher.part(part);
             self.told += 1;
@@ -279,7 +283,7 @@ impl Work {
             let text = self.attempt.complete_text(&self.index).unwrap();
             let end =
                 RunningEnd { profile: String::new(), metadata: Vec::new(), problems: Vec::new() };
-            publisher.complete(end, text);
+            publisher.complete(end, text, None);
         }
         self.seen
     }

@@ -39,3 +39,38 @@ async fn a_damaged_complete_source_is_removed_and_free_again() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_another_version_wrote_is_neither_read_nor_removed() {
+    let local = Local::of("a", &[1_000]);
+    for store in stores().await {
+        let bucket = store.bucket();
+        let attempt = local.put(&bucket, "a", 1).await;
+        let path = format!("team/a/v1/sources/{}/{attempt}/complete.json", key("a"));
+        let complete = Path::from(path);
+        let text = PutPayload::from_static(b"{\"layout\":2,\"all\":\"else\"}");
+        store.plain.put(&complete, text).await.unwrap();
+        let names = store.names().await;
+        assert_eq!(look(&bucket, "a").await, Seen::Foreign, "{}", store.name());
+        assert_eq!(store.names().await, names, "{}", store.name());
+    }
+}
+
+#[tokio::test]
+async fn forged_claims_are_nobodys() {
+    for store in stores().await {
+        let bucket = store.bucket();
+        let folder = format!("team/a/v1/sources/{}", key("a"));
+        let attempt = bucket.new_attempt(&key("a"), 1);
+        assert!(bucket.claim(&attempt).await.unwrap());
+        // One names an attempt of another epoch, one is large, and one is the last there can be.
+        let elsewhere = format!(r#"{{"attempt":"{attempt}","replica":""}}"#).into_bytes();
+        let large = vec![b' '; 8 << 10];
+        for (epoch, text) in [(7, elsewhere), (9, large), (99_999_999, b"{}".to_vec())] {
+            let claim = Path::from(format!("{folder}/{epoch:08}.claim"));
+            store.plain.put(&claim, PutPayload::from(text)).await.unwrap();
+        }
+        let Seen::Free(epoch) = look(&bucket, "a").await else { panic!("{}", store.name()) };
+        assert!(bucket.claim(&bucket.new_attempt(&key("a"), epoch)).await.unwrap());
+    }
+}

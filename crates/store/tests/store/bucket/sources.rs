@@ -93,6 +93,7 @@ fn chunk(number: u64, bytes: usize) -> StoredChunk {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     Complete(AttemptName),
+    Foreign,
     Claimed(AttemptName),
     Free(u32),
 }
@@ -100,6 +101,7 @@ pub(crate) enum Seen {
 pub(crate) async fn look(bucket: &Bucket, name: &str) -> Seen {
     match bucket.look(&key(name)).await.unwrap() {
         Look::Complete(source) => Seen::Complete(source.parts.attempt().clone()),
+        Look::Foreign => Seen::Foreign,
         Look::Claimed(attempt) => Seen::Claimed(attempt),
         Look::Free { epoch } => Seen::Free(epoch),
     }
@@ -109,6 +111,7 @@ pub(crate) async fn look(bucket: &Bucket, name: &str) -> Seen {
 pub(crate) async fn remote(bucket: &Bucket, name: &str) -> RemoteSource {
     match bucket.look(&key(name)).await.unwrap() {
         Look::Complete(source) => *source,
+        Look::Foreign => panic!("another version wrote it"),
         Look::Claimed(attempt) => panic!("it is only claimed, by {attempt}"),
         Look::Free { epoch } => panic!("epoch {epoch} is free"),
     }

@@ -57,17 +57,24 @@ impl RemoteParts {
         (range.end <= *self.starts.get(at + 1)?).then_some(range)
     }
 
+    /// Which part such a range lies in, by what comes before its first byte.
+    pub fn part_of(&self, range: ByteRange) -> usize {
+        self.starts.partition_point(|start| *start <= range.start)
+    }
+
     /// Reads bytes that may span parts. What cannot be had now is asked for again for a while.
     pub async fn read(&self, range: ByteRange) -> Result<Bytes, BucketError> {
-        let mut pieces = Vec::new();
-        for at in 0..self.names.len() {
-            let (start, end) = (self.starts[at], self.starts[at + 1]);
-            let from = range.start.max(start);
-            let to = range.end.min(end);
-            if from < to {
-                pieces.push(self.read_part(&self.names[at], from - start..to - start).await?);
-            }
+        if range.is_empty() {
+            return Ok(Bytes::new());
         }
+        let first = self.part_of(range).saturating_sub(1);
+        let parts = self.names.iter().zip(self.starts.iter().zip(&self.starts[1..])).skip(first);
+        let pieces =
+            parts.take_while(|(_, (start, _))| **start < range.end).map(|(name, (start, end))| {
+                let (from, to) = (range.start.max(*start), range.end.min(*end));
+                self.read_part(name, from - start..to.max(from) - start)
+            });
+        let mut pieces = futures::future::try_join_all(pieces).await?;
         Ok(if pieces.len() == 1 { pieces.remove(0) } else { pieces.concat().into() })
     }
 

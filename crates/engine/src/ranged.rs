@@ -33,6 +33,7 @@ use crate::shared::Shared;
 use crate::source::Source;
 use crate::viewers::Viewer;
 
+pub(crate) use self::fetching::COALESCE_BYTES;
 pub(crate) use self::indexing::index;
 pub(crate) use self::keeping::{FetchedChunk, FetchedGroups};
 use self::mending::Again;
@@ -70,6 +71,14 @@ impl Ranged {
     /// Whether it lies in the bucket.
     pub(crate) fn is_in_bucket(&self) -> bool {
         matches!(self.reader, Reader::Bucket(_))
+    }
+
+    /// Whether both lie in one object, so that one request reads them.
+    fn is_one_object(&self, a: ByteRange, b: ByteRange) -> bool {
+        match &self.reader {
+            Reader::File(_) => true,
+            Reader::Bucket(parts) => parts.part_of(a) == parts.part_of(b),
+        }
     }
 
     /// Reads bytes; those of a file with a viewer's access.

@@ -31,7 +31,8 @@ struct Faults {
     away: AtomicBool,
     ignores_conditions: AtomicBool,
     latency_ms: AtomicU64,
-    reads: AtomicU64,
+    /// The names of the objects that were read.
+    read: Mutex<Vec<String>>,
     /// Of a thousand operations so many fail, half of them after they were carried out.
     failing: AtomicU64,
     random: Mutex<Option<Random>>,
@@ -72,8 +73,14 @@ impl FlakyStore {
     }
 
     /// How many objects were read, whole or in part.
-    pub fn reads(&self) -> u64 {
-        self.faults.reads.load(Ordering::SeqCst)
+    pub fn reads(&self) -> usize {
+        self.faults.read.lock().len()
+    }
+
+    /// Which objects were read, whole or in part, after the first `before` reads; one that was read
+    /// several times is named as often.
+    pub fn read_since(&self, before: usize) -> Vec<String> {
+        self.faults.read.lock().iter().skip(before).cloned().collect()
     }
 
     /// The names of all objects, in order.
@@ -191,7 +198,7 @@ impl ObjectStore for FlakyStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.faults.reads.fetch_add(1, Ordering::SeqCst);
+        self.faults.read.lock().push(location.to_string());
         let fate = self.before().await?;
         fate.of(self.inner.get_opts(location, options).await)
     }

@@ -24,6 +24,7 @@ mod names;
 mod parts;
 mod provider;
 mod pulse;
+mod reading;
 mod running;
 
 use std::fmt;
@@ -32,7 +33,7 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use object_store::{GetResult, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 
 pub use self::attempts::{Look, RemoteSource};
 pub use self::error::{BucketError, BucketErrorKind};
@@ -41,6 +42,7 @@ pub use self::names::{AttemptName, ReplicaId};
 pub use self::parts::{ClosedPart, RemoteParts, UploadError};
 pub use self::provider::{BucketConfig, BucketProvider};
 pub use self::pulse::{Pulse, Sign};
+pub use self::reading::PartRead;
 pub use self::running::{Running, RunningEnd, RunningPart, RunningState};
 
 /// A document larger than this is not read, in bytes.
@@ -128,17 +130,27 @@ impl Bucket {
         &self,
         path: &Path,
     ) -> Result<Option<(Bytes, object_store::ObjectMeta)>, BucketError> {
-        let failed = |error: object_store::Error| BucketError::of("read", path, &error);
-        let found = match self.store().get(path).await.map_err(failed) {
-            Ok(found) => found,
-            Err(error) if error.kind() == BucketErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(found) = self.find(path).await? else { return Ok(None) };
         let meta = found.meta.clone();
-        if meta.size > MAX_DOCUMENT_BYTES {
-            return Err(BucketError::unusable(path, &format!("it is {} bytes long", meta.size)));
+        Ok(Some((self.document(path, found).await?, meta)))
+    }
+
+    /// An object, not yet read; `None` when there is none.
+    async fn find(&self, path: &Path) -> Result<Option<GetResult>, BucketError> {
+        match self.store().get(path).await {
+            Ok(found) => Ok(Some(found)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(BucketError::of("read", path, &error)),
         }
-        Ok(Some((found.bytes().await.map_err(failed)?, meta)))
+    }
+
+    /// The whole of a small object.
+    async fn document(&self, path: &Path, found: GetResult) -> Result<Bytes, BucketError> {
+        if found.meta.size > MAX_DOCUMENT_BYTES {
+            let what = format!("it is {} bytes long", found.meta.size);
+            return Err(BucketError::unusable(path, &what));
+        }
+        found.bytes().await.map_err(|error| BucketError::of("read", path, &error))
     }
 
     /// Removes an object; that it is gone already is no error.

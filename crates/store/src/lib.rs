@@ -39,7 +39,7 @@ mod used;
 pub use attempt::Attempt;
 pub use bucket::{
     AttemptName, Bucket, BucketConfig, BucketEntry, BucketError, BucketErrorKind, BucketProvider,
-    ClosedPart, Look, Pulse, RemoteParts, RemoteSource, ReplicaId, Running, RunningEnd,
+    ClosedPart, Look, PartRead, Pulse, RemoteParts, RemoteSource, ReplicaId, Running, RunningEnd,
     RunningPart, RunningState, Sign, UploadError,
 };
 pub use disk_store::{DiskStore, FoundSource, StoreConfig};

@@ -1,9 +1,10 @@
 //! Attempts at a source, from claim to completion.
 
 use bytes::Bytes;
+use futures::future::try_join_all;
 use futures::{StreamExt as _, TryStreamExt as _};
-use object_store::ObjectStoreExt as _;
 use object_store::path::Path;
+use object_store::{GetResult, ObjectStoreExt as _};
 use rdl_mcap_io::Index;
 use rdl_model::SourceKey;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,9 @@ const FOLLOWER: &str = "follower-";
 
 /// How often a source that was claimed before is looked for until it counts as free.
 const LOOKS: u32 = 2;
+
+/// How many attempts at one source are looked at side by side.
+const LOOKS_AT_ONCE: usize = 8;
 
 /// What the bucket has of a source.
 pub enum Look {
@@ -101,13 +105,19 @@ impl Bucket {
 
     async fn look_once(&self, key: &SourceKey) -> Result<Look, BucketError> {
         let children = self.children(key).await?;
+        // The answers tell when each was written; only the one that counts is read.
         let mut completes = Vec::new();
-        for attempt in &children.attempts {
-            let found = self.get(&self.attempt_path(attempt, COMPLETE)).await?;
-            completes.extend(found.map(|(text, meta)| (meta.last_modified, attempt, text)));
+        for some in children.attempts.chunks(LOOKS_AT_ONCE) {
+            let found = some.iter().map(|attempt| self.find_complete(attempt));
+            let found = try_join_all(found).await?;
+            let found =
+                some.iter().zip(found).filter_map(|(attempt, found)| Some((attempt, found?)));
+            completes
+                .extend(found.map(|(attempt, found)| (found.meta.last_modified, attempt, found)));
         }
         completes.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
-        for (_, attempt, text) in completes {
+        for (_, attempt, found) in completes {
+            let text = self.document(&self.attempt_path(attempt, COMPLETE), found).await?;
             match complete::parse(&text) {
                 Ok((index, parts)) => {
                     let parts = RemoteParts::new(self.clone(), attempt.clone(), &parts);
@@ -131,6 +141,10 @@ impl Bucket {
             // What was claimed is gone: purged, or removed by the bucket's lifecycle.
             None => Look::Free { epoch: (newest + 1).max(newest_attempt.unwrap_or(0)) },
         })
+    }
+
+    async fn find_complete(&self, attempt: &AttemptName) -> Result<Option<GetResult>, BucketError> {
+        self.find(&self.attempt_path(attempt, COMPLETE)).await
     }
 
     /// Whose an epoch is; `None` when it is nobody's.

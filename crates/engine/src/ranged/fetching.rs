@@ -40,12 +40,21 @@ impl Ranged {
         chunks: &[u32],
     ) -> Result<(), EngineError> {
         let Some(&needed) = chunks.first() else { return Ok(()) };
+        let mut watch = generation.watch();
         loop {
             let Some((fetch, ours)) = self.join_fetch(shared, source, generation, viewer, chunks)
             else {
                 return Ok(());
             };
-            match fetch.await {
+            let is_here =
+                async { while is_to_fetch(generation, needed) && watch.changed().await.is_ok() {} };
+            // The others that come with it may take a while longer. Those of a file are waited for: a
+            // summary that lies is better found before anything is sent.
+            let fetched = tokio::select! {
+                fetched = fetch => fetched,
+                () = is_here, if self.is_in_bucket() => return Ok(()),
+            };
+            match fetched {
                 Ok(()) => {}
                 // Perhaps it was one of the others that lie near it.
                 Err(EngineError::DamagedCopy { .. }) => {
@@ -162,6 +171,7 @@ impl Ranged {
         Some((fetch, true))
     }
 
+    /// Fetches chunks that one request reads, in their order. Each is there as soon as it is verified.
     /// Fails as full when there is no room for the needed chunk; for the others it is enough that
     /// they are asked for again.
     async fn fetch_group(
@@ -185,15 +195,12 @@ impl Ranged {
         // What is fetched, and the largest of its chunks while it is verified.
         let takes_bytes = (end - start) + uncompressed_bytes.max().unwrap_or(0);
         let _memory = shared.memory.ingest().reserve(takes_bytes).await;
-        let bytes = self.read(source, viewer, ByteRange { start, end }).await?;
+        let mut incoming = self.read_along(source, viewer, ByteRange { start, end }).await?;
         let file = shared.store(rdl_store::DiskStore::scratch).await??;
         let kept = shared.fetched.add(file, generation);
-        let mut needed_first = group.to_vec();
-        needed_first.sort_by_key(|(chunk, _)| *chunk != needed);
         let source_here = source;
-        for (chunk, range) in needed_first {
-            let offset = |at: u64| usize::try_from(at - start).unwrap_or(usize::MAX);
-            let record = bytes.slice(offset(range.start)..offset(range.end));
+        for (chunk, range) in group.iter().copied() {
+            let record = self.take(source, &mut incoming, range).await?;
             let (ranged, source) = (self.clone(), source_here.clone());
             let (shared_here, generation) = (shared.clone(), generation.clone());
             let kept = kept.clone();
@@ -212,7 +219,7 @@ impl Ranged {
                 verified = shared.cpu.run(Urgency::Now, verify(again)).await?;
             }
             match verified {
-                Err(error) if error.is_full() && chunk != needed => break,
+                Err(error) if error.is_full() && chunk != needed => {}
                 verified => verified?,
             }
         }

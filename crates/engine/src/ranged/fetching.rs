@@ -21,6 +21,9 @@ pub(crate) const COALESCE_BYTES: u64 = 8 << 20;
 /// … and of no more than this part of a small disk.
 const PART_OF_DISK: u64 = 16;
 
+/// What a connection has read of what nobody took yet, at most.
+const TRANSPORT_BYTES: u64 = 1 << 20;
+
 /// Puts the bytes of a verified chunk on the disk.
 type Keep = Arc<dyn Fn(&[u8]) -> Result<FetchedChunk, EngineError> + Send + Sync>;
 
@@ -192,8 +195,11 @@ impl Ranged {
         // Nobody is asked for what cannot be kept.
         let room = shared.clone();
         shared.store(move |_| room.find_room(end - start)).await??;
-        // What is fetched, and the largest of its chunks while it is verified.
-        let takes_bytes = (end - start) + uncompressed_bytes.max().unwrap_or(0);
+        // What is fetched (of the bucket one chunk at a time), and the largest of its chunks while it
+        // is verified.
+        let largest = group.iter().map(|(_, range)| range.len()).max().unwrap_or(0);
+        let fetched = if self.is_in_bucket() { largest + TRANSPORT_BYTES } else { end - start };
+        let takes_bytes = fetched + uncompressed_bytes.max().unwrap_or(0);
         let _memory = shared.memory.ingest().reserve(takes_bytes).await;
         let mut incoming = self.read_along(source, viewer, ByteRange { start, end }).await?;
         let file = shared.store(rdl_store::DiskStore::scratch).await??;

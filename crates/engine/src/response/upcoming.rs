@@ -12,7 +12,7 @@ use crate::source::{Generation, Phase, Source, State};
 
 /// How far ahead of the merge chunks are read, in bytes as they are stored: what comes in while one
 /// answer is on its way.
-const AHEAD_BYTES: u64 = 32 << 20;
+const AHEAD_BYTES: u64 = 64 << 20;
 /// How far at most where chunks are small.
 const MOST_CHUNKS: usize = 1024;
 

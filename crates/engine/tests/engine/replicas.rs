@@ -171,11 +171,11 @@ async fn a_part_that_vanished_or_is_damaged_is_loaded_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_vanishes_under_a_reader_is_loaded_again_and_the_reader_goes_on() {
-    let setting = Setting::of(source(80_000), |source| Answer::Whole(source.mcap())).await;
+    let setting = Setting::of(source(100_000), |source| Answer::Whole(source.mcap())).await;
     setting.assert_whole(&ask(&setting.replica().await).await);
     let names = setting.settled().await;
     // More than is read ahead, and twice as much as the source.
-    let reader = setting.replica_with(setting.store.another(), Some(128 << 20)).await;
+    let reader = setting.replica_with(setting.store.another(), Some(200 << 20)).await;
     let mut stream = recording(&reader.engine).await.stream(Query::default()).await.unwrap();
     let mut answer = stream.next().await.unwrap().unwrap().to_vec();
     for name in &names {

@@ -13,11 +13,14 @@ REQUIREMENTS := tests/python/requirements.txt
 NODE_MODULES := tests/node/node_modules
 SDK_BACKEND := tests/foxglove-sdk-backend/Cargo.toml
 
+VERSITYGW := target/tools/versitygw
+VERSITYGW_VERSION := v1.8.0
+
 BENCH_VENV := bench/.venv
 BENCH_PYTHON := $(BENCH_VENV)/bin/python
 BENCH_REQUIREMENTS := bench/compare/requirements.txt
 
-.PHONY: help demo test lint unit outside bench bench-smoke bench-tools cargo nginx node docs soak clean
+.PHONY: help demo test lint unit outside bench bench-smoke bench-tools versitygw cargo nginx node docs soak clean
 
 help:
 	@echo "make demo   build the loader and play a generated drive"
@@ -49,13 +52,13 @@ outside: cargo $(PYTHON)
 	cargo build --manifest-path $(SDK_BACKEND) --locked --target-dir target/sdk-backend --features zstd
 	cp target/sdk-backend/debug/foxglove-sdk-backend target/sdk-backend/zstd
 
-bench: cargo nginx bench-tools $(BENCH_PYTHON)
-	cargo build --release --locked --bin remote-data-loader --bin generate --bin digest --bin floor
+bench: cargo nginx bench-tools versitygw $(BENCH_PYTHON)
+	cargo build --release --locked --bin remote-data-loader --bin generate --bin digest --bin floor --bin delay
 	$(BENCH_PYTHON) bench/compare --write
 
 # Only compares answers with what was generated: it needs no other programs' packages, nor speed.
 bench-smoke: cargo nginx bench-tools
-	cargo build --locked --bin remote-data-loader --bin generate --bin digest --bin floor
+	cargo build --locked --bin remote-data-loader --bin generate --bin digest --bin floor --bin delay
 	python3 bench/compare --smoke --binaries target/debug
 
 bench-tools:
@@ -63,6 +66,16 @@ bench-tools:
 		echo "installing curl and zstd (apt)"; \
 		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
 		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends curl zstd; }
+
+versitygw: $(VERSITYGW)
+
+# Debian's Go may be too old to build it.
+$(VERSITYGW):
+	@echo "installing versitygw, an S3 server, into $(@D) (Go modules)"
+	@PATH="$$PATH:/usr/local/go/bin"; command -v go >/dev/null || { \
+		echo "Go is needed for versitygw: see https://go.dev/dl" >&2; exit 1; }
+	PATH="$$PATH:/usr/local/go/bin" GOBIN=$(abspath $(@D)) \
+		go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)
 
 $(BENCH_PYTHON): $(BENCH_REQUIREMENTS)
 	@echo "installing the programs that the loader is compared with into $(BENCH_VENV) (pip)"

@@ -53,13 +53,13 @@ outside: cargo $(PYTHON)
 	cargo build --manifest-path $(SDK_BACKEND) --locked --target-dir target/sdk-backend --features zstd
 	cp target/sdk-backend/debug/foxglove-sdk-backend target/sdk-backend/zstd
 
-bench: cargo nginx bench-tools $(BENCH_PYTHON)
-	cargo build --release --locked --bin remote-data-loader --bin generate --bin digest --bin floor
+bench: cargo nginx bench-tools $(VERSITYGW) $(BENCH_PYTHON)
+	cargo build --release --locked --bin remote-data-loader --bin generate --bin digest --bin floor --bin delay
 	$(BENCH_PYTHON) bench/compare --write
 
 # Only compares answers with what was generated: it needs no other programs' packages, nor speed.
-bench-smoke: cargo nginx bench-tools
-	cargo build --locked --bin remote-data-loader --bin generate --bin digest --bin floor
+bench-smoke: cargo nginx bench-tools $(VERSITYGW)
+	cargo build --locked --bin remote-data-loader --bin generate --bin digest --bin floor --bin delay
 	python3 bench/compare --smoke --binaries target/debug
 
 bench-tools:

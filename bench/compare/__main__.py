@@ -15,10 +15,12 @@ import subprocess
 import sys
 import tempfile
 
+import far
 import machine
 import rows
 
 RESULTS = machine.ROOT / "bench" / "RESULTS.md"
+PARTS = {**rows.ALL, "far": far.far}
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 
@@ -27,7 +29,7 @@ def arguments():
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="100 MB, one run of each")
     size.add_argument("--smoke", action="store_true", help="10 MB and no peers, to see that all of it works")
-    parser.add_argument("--only", choices=rows.ALL, action="append", help="one part of it")
+    parser.add_argument("--only", choices=PARTS, action="append", help="one part of it")
     parser.add_argument("--binaries", type=pathlib.Path, help="where they are: target/release")
     parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md")
     return parser.parse_args()
@@ -42,8 +44,8 @@ def main():
     with tempfile.TemporaryDirectory(dir=machine.DATA) as state:
         bench = rows.Bench(payload_mb, runs, pathlib.Path(state), asked.smoke)
         found = []
-        for name in asked.only or rows.ALL:
-            for row in rows.ALL[name](bench):
+        for name in asked.only or PARTS:
+            for row in PARTS[name](bench):
                 # So little data says nothing about speed.
                 print(row.what if asked.smoke else line(row), flush=True)
                 found.append(row)
@@ -86,6 +88,7 @@ def write(found, payload_mb, runs):
     versions.append("nginx " + said(nginx, "-v").rpartition("/")[2])
     versions.append(" ".join(said("curl", "--version").split()[:2]))
     versions.append("zstd " + said("zstd", "--version").partition(" v")[2].partition(",")[0])
+    versions.append(f"versitygw {machine.versitygw_version()}")
     cores = len(pathlib.Path("/proc/cpuinfo").read_text().split("processor\t:")) - 1
     command = "make bench" if payload_mb == 1000 else f"python3 {' '.join(sys.argv)}"
     table = "\n".join([

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -21,6 +22,11 @@ PATIENCE = 60.0
 # Where the loader, `generate` and `digest` are.
 binaries = ROOT / "target" / "release"
 OP_CHUNK = 0x06
+
+
+def versitygw_version():
+    """That of the S3 server which the Makefile builds."""
+    return re.search(r"VERSITYGW_VERSION := v(\S+)", (ROOT / "Makefile").read_text())[1]
 
 
 def free_port():

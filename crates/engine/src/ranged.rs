@@ -26,13 +26,14 @@ use parking_lot::Mutex;
 use rdl_fetch::RangeReader;
 use rdl_mcap_io::{AttachmentRecord, Limits};
 use rdl_model::ByteRange;
-use rdl_store::{BucketErrorKind, RemoteParts};
+use rdl_store::{BucketError, BucketErrorKind, PartRead, RemoteParts};
 
 use crate::EngineError;
 use crate::shared::Shared;
 use crate::source::Source;
 use crate::viewers::Viewer;
 
+pub(crate) use self::fetching::COALESCE_BYTES;
 pub(crate) use self::indexing::index;
 pub(crate) use self::keeping::{FetchedChunk, FetchedGroups};
 use self::mending::Again;
@@ -54,6 +55,16 @@ enum Reader {
     Bucket(RemoteParts),
 }
 
+/// What is being read of one object.
+enum Incoming<'a> {
+    /// All of it is here.
+    Here {
+        start: u64,
+        bytes: Bytes,
+    },
+    Bucket(PartRead<'a>),
+}
+
 type Fetch = SharedFuture<BoxFuture<'static, Result<(), EngineError>>>;
 
 impl Ranged {
@@ -70,6 +81,14 @@ impl Ranged {
     /// Whether it lies in the bucket.
     pub(crate) fn is_in_bucket(&self) -> bool {
         matches!(self.reader, Reader::Bucket(_))
+    }
+
+    /// Whether both lie in one object, so that one request reads them.
+    fn is_one_object(&self, a: ByteRange, b: ByteRange) -> bool {
+        match &self.reader {
+            Reader::File(_) => true,
+            Reader::Bucket(parts) => parts.part_of(a) == parts.part_of(b),
+        }
     }
 
     /// Reads bytes; those of a file with a viewer's access.
@@ -94,7 +113,49 @@ impl Ranged {
         source: &Source,
         range: ByteRange,
     ) -> Result<Bytes, EngineError> {
-        match parts.read(range).await {
+        self.read_of_bucket(source, parts.read(range).await)
+    }
+
+    /// Reads the bytes of one object, as they come where they come from the bucket; those of a file
+    /// with a viewer's access.
+    async fn read_along(
+        &self,
+        source: &Source,
+        viewer: Option<&Viewer>,
+        range: ByteRange,
+    ) -> Result<Incoming<'_>, EngineError> {
+        match &self.reader {
+            Reader::File(_) => {
+                let bytes = self.read(source, viewer, range).await?;
+                Ok(Incoming::Here { start: range.start, bytes })
+            }
+            Reader::Bucket(parts) => Ok(Incoming::Bucket(parts.read_along(range))),
+        }
+    }
+
+    /// Of what [`Ranged::read_along`] reads, the bytes at `range`, which lies behind what was taken
+    /// before.
+    async fn take(
+        &self,
+        source: &Source,
+        incoming: &mut Incoming<'_>,
+        range: ByteRange,
+    ) -> Result<Bytes, EngineError> {
+        match incoming {
+            Incoming::Here { start, bytes } => {
+                let offset = |at: u64| usize::try_from(at - *start).unwrap_or(usize::MAX);
+                Ok(bytes.slice(offset(range.start)..offset(range.end)))
+            }
+            Incoming::Bucket(read) => self.read_of_bucket(source, read.take(range).await),
+        }
+    }
+
+    fn read_of_bucket(
+        &self,
+        source: &Source,
+        read: Result<Bytes, BucketError>,
+    ) -> Result<Bytes, EngineError> {
+        match read {
             Ok(bytes) => Ok(bytes),
             Err(error)
                 if matches!(error.kind(), BucketErrorKind::NotFound | BucketErrorKind::Damaged) =>

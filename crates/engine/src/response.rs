@@ -17,6 +17,7 @@ mod closing;
 mod lookback;
 mod participant;
 mod pieces;
+mod upcoming;
 mod work;
 
 use std::collections::BTreeSet;
@@ -37,6 +38,7 @@ use tokio::time::Instant;
 use self::closing::Missing;
 use self::participant::{Participant, Synced};
 use self::pieces::{Outlet, Unread, WINDOW_SLICES};
+use self::upcoming::UpcomingChunks;
 use self::work::{Need, Work};
 use crate::EngineError;
 use crate::cpu::Urgency;
@@ -48,6 +50,8 @@ use crate::viewers::ViewerId;
 
 /// A source that starts within this much log time of where the response waits is needed too.
 const SOON_NANOS: u64 = 1_000_000_000;
+/// How many of the sources that come next are looked for in the bucket while others are read.
+const SOURCES_AHEAD: usize = 4;
 /// How often a response that finds no room on the disk looks again.
 const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(50);
 /// How long a viewer waits for a chunk to fill up while a source gives nothing new.
@@ -177,6 +181,7 @@ impl Response {
                 }
                 Need::Turn => {}
                 Need::Chunks { source, chunks } => {
+                    self.read(source, &chunks)?;
                     self.read_ahead()?;
                     self.verify(source, &chunks).await?;
                 }
@@ -294,6 +299,17 @@ impl Response {
         Ok(())
     }
 
+    /// Starts to read the first of these chunks, where it lies in the bucket, and what one request
+    /// reads with it.
+    fn read(&mut self, source: u32, chunks: &[u32]) -> Result<(), EngineError> {
+        let shared = &self.recording.shared;
+        if shared.sharing.is_some() {
+            let first = UpcomingChunks { chunks: chunks.to_vec(), near: 1 };
+            participant_of(&mut self.participants, source)?.read_ahead(shared, &first);
+        }
+        Ok(())
+    }
+
     /// The bucket may be far away: what comes next is on its way while the viewer takes what is
     /// there. On a disk that is too small it would only push out what is needed sooner.
     fn read_ahead(&mut self) -> Result<(), EngineError> {
@@ -301,8 +317,20 @@ impl Response {
         if shared.sharing.is_none() || shared.pressure.is_on() {
             return Ok(());
         }
-        let work = self.work.as_ref().ok_or(EngineError::TaskDied)?;
-        for (source, chunks) in work.upcoming() {
+        let work = self.work.as_mut().ok_or(EngineError::TaskDied)?;
+        let mut upcoming = work.upcoming();
+        if !upcoming.is_enough() {
+            for source in work.next_unopened(SOURCES_AHEAD) {
+                let participant = participant_of(&mut self.participants, source)?;
+                participant.open(&self.recording);
+                if participant.is_complete() {
+                    // What fails here is met again, and dealt with, when the merge reaches it.
+                    let _ = participant.sync(&self.recording, work);
+                }
+            }
+            upcoming = work.upcoming();
+        }
+        for (source, chunks) in upcoming.into_sources() {
             participant_of(&mut self.participants, source)?.read_ahead(shared, &chunks);
         }
         Ok(())

@@ -303,6 +303,12 @@ impl MergeHeap {
         self.ahead.waiting().take(count).collect()
     }
 
+    /// The same, all of them, with their size as they are stored, in bytes.
+    pub fn upcoming_sizes(&self) -> impl Iterator<Item = (ChunkRef, u64)> {
+        let waiting = self.ahead.waiting_descriptors();
+        waiting.map(|(at, descriptor)| (at, descriptor.stored_bytes()))
+    }
+
     /// The next unopened sources, at most `count`, in the order in which they will be reached.
     pub fn upcoming_sources(&self, count: usize) -> Vec<u32> {
         let unopened = |source: &u32| {

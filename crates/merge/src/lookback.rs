@@ -24,6 +24,7 @@ mod latched;
 mod load;
 #[cfg(test)]
 mod tests;
+mod upcoming;
 mod video;
 
 use keep::Kept;
@@ -132,7 +133,7 @@ impl Lookback {
                     self.candidates.pop();
                 }
                 (_, Some(latest)) if self.kept.iter().any(|kept| kept.lacks(latest)) => {
-                    self.look_at_next();
+                    self.look_at_next(&mut |_, _| {});
                 }
                 _ => return LookbackStep::Done,
             }
@@ -202,7 +203,8 @@ impl Lookback {
         place
     }
 
-    fn look_at_next(&mut self) {
+    /// Tells which candidates that gives.
+    fn look_at_next(&mut self, found: &mut dyn FnMut(Key, usize)) {
         let Some(Unseen { latest, descriptor, claimed }) = self.chunks.pop() else {
             return;
         };
@@ -215,7 +217,10 @@ impl Lookback {
         }
         if claimed && descriptor.channels.is_empty() {
             // A claim without channels says nothing about them.
-            self.candidates.extend(ids.values().map(|place| (latest, *place)));
+            for place in ids.values() {
+                self.candidates.push((latest, *place));
+                found(latest, *place);
+            }
         }
         for used in &descriptor.channels {
             let (Some(place), Some(time)) = (ids.get(&used.id), self.latest(used.times)) else {
@@ -224,6 +229,7 @@ impl Lookback {
             let key = Key::last(time, at);
             if self.kept.get(*place).is_some_and(|kept| kept.lacks(key)) {
                 self.candidates.push((key, *place));
+                found(key, *place);
             }
         }
     }

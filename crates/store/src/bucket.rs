@@ -25,6 +25,7 @@ mod part_reader;
 mod parts;
 mod provider;
 mod pulse;
+mod reading;
 mod running;
 
 use std::fmt;
@@ -45,6 +46,7 @@ pub use self::part_reader::PartReader;
 pub use self::parts::{ClosedPart, RemoteParts, UploadError};
 pub use self::provider::{BucketConfig, BucketProvider};
 pub use self::pulse::{Pulse, Sign};
+pub use self::reading::PartRead;
 pub use self::running::{Checksums, Running, RunningEnd, RunningPart, RunningState};
 
 /// A document larger than this is not read, in bytes.
@@ -150,10 +152,10 @@ impl Bucket {
         most_bytes: u64,
     ) -> Result<Option<(Bytes, object_store::ObjectMeta)>, BucketError> {
         let failed = |error: object_store::Error| BucketError::of("read", path, &error);
-        let found = match self.store().get(path).await.map_err(failed) {
+        let found = match self.store().get(path).await {
             Ok(found) => found,
-            Err(error) if error.kind() == BucketErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(failed(error)),
         };
         let meta = found.meta.clone();
         if meta.size > most_bytes {

@@ -33,7 +33,8 @@ struct Faults {
     latency_ms: AtomicU64,
     /// Before an operation is carried out it takes up to this long, and before its answer arrives.
     longest_way_ms: AtomicU64,
-    reads: AtomicU64,
+    /// The names of the objects that were read.
+    read: Mutex<Vec<String>>,
     /// Of a thousand operations so many fail.
     failing: AtomicU64,
     random: Mutex<Random>,
@@ -49,7 +50,7 @@ impl Default for Faults {
             ignores_conditions: AtomicBool::default(),
             latency_ms: AtomicU64::default(),
             longest_way_ms: AtomicU64::default(),
-            reads: AtomicU64::default(),
+            read: Mutex::default(),
             failing: AtomicU64::default(),
             random: Mutex::new(Random::new(0)),
             frozen: watch::Sender::new(false),
@@ -113,8 +114,14 @@ impl FlakyStore {
     }
 
     /// How many objects were read, whole or in part.
-    pub fn reads(&self) -> u64 {
-        self.faults.reads.load(Ordering::SeqCst)
+    pub fn reads(&self) -> usize {
+        self.faults.read.lock().len()
+    }
+
+    /// Which objects were read, whole or in part, after the first `before` reads; one that was read
+    /// several times is named as often.
+    pub fn read_since(&self, before: usize) -> Vec<String> {
+        self.faults.read.lock().iter().skip(before).cloned().collect()
     }
 
     /// The names of all objects, in order.
@@ -259,7 +266,7 @@ impl ObjectStore for FlakyStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.faults.reads.fetch_add(1, Ordering::SeqCst);
+        self.faults.read.lock().push(location.to_string());
         self.carry_out(|| self.inner.get_opts(location, options.clone())).await
     }
 

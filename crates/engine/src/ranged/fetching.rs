@@ -16,18 +16,19 @@ use crate::viewers::Viewer;
 
 /// Chunks with less than this between them are fetched with one request …
 const COALESCE_GAP_BYTES: u64 = 256 << 10;
-/// … of at most this size, unless one chunk alone is larger …
-const COALESCE_BYTES: u64 = 8 << 20;
+/// … of one object, of at most this size, unless one chunk alone is larger …
+pub(crate) const COALESCE_BYTES: u64 = 8 << 20;
 /// … and of no more than this part of a small disk.
 const PART_OF_DISK: u64 = 16;
+
+/// What a connection has read of what nobody took yet, at most.
+const TRANSPORT_BYTES: u64 = 1 << 20;
 
 /// Puts the bytes of a verified chunk on the disk.
 type Keep = Arc<dyn Fn(&[u8]) -> Result<FetchedChunk, EngineError> + Send + Sync>;
 
-/// How many requests a response starts ahead of what it needs, and how many chunks of a source are
-/// on their way at most.
-const MOST_AHEAD: usize = 4;
-const MOST_CHUNKS_AHEAD: usize = 32;
+/// How many chunks of a source are on their way at most before more are read ahead.
+const MOST_CHUNKS_AHEAD: usize = 1024;
 
 impl Ranged {
     /// Fetches and verifies `chunks[0]`, and those of the others that lie near it. Returns when
@@ -42,12 +43,21 @@ impl Ranged {
         chunks: &[u32],
     ) -> Result<(), EngineError> {
         let Some(&needed) = chunks.first() else { return Ok(()) };
+        let mut watch = generation.watch();
         loop {
             let Some((fetch, ours)) = self.join_fetch(shared, source, generation, viewer, chunks)
             else {
                 return Ok(());
             };
-            match fetch.await {
+            let is_here =
+                async { while is_to_fetch(generation, needed) && watch.changed().await.is_ok() {} };
+            // The others that come with it may take a while longer. Those of a file are waited for: a
+            // summary that lies is better found before anything is sent.
+            let fetched = tokio::select! {
+                fetched = fetch => fetched,
+                () = is_here, if self.is_in_bucket() => return Ok(()),
+            };
+            match fetched {
                 Ok(()) => {}
                 // Perhaps it was one of the others that lie near it.
                 Err(EngineError::DamagedCopy { .. }) => {
@@ -87,17 +97,18 @@ impl Ranged {
         }
     }
 
-    /// Starts to fetch those of `chunks` that are not here, as far as the window reaches. What fails
-    /// is met again by whoever needs it.
+    /// Starts to fetch those of the first `count` of `chunks` that are not here; the others may come
+    /// with them. What fails is met again by whoever needs it.
     pub(crate) fn read_ahead(
         self: &Arc<Self>,
         shared: &Arc<Shared>,
         source: &Arc<Source>,
         generation: &Arc<Generation>,
         chunks: &[u32],
+        count: usize,
     ) {
-        let mut left = chunks;
-        for _ in 0..MOST_AHEAD {
+        let mut at = 0;
+        loop {
             {
                 let fetches = self.fetches.lock();
                 if fetches.len() >= MOST_CHUNKS_AHEAD {
@@ -105,10 +116,12 @@ impl Ranged {
                 }
                 let is_away =
                     |chunk: &u32| !fetches.contains_key(chunk) && is_to_fetch(generation, *chunk);
-                let Some(first) = left.iter().position(is_away) else { return };
-                left = &left[first..];
+                let left = chunks.get(at..count.min(chunks.len())).unwrap_or_default();
+                let Some(next) = left.iter().position(is_away) else { return };
+                at += next;
             }
-            self.join_fetch(shared, source, generation, None, left);
+            self.join_fetch(shared, source, generation, None, &chunks[at..]);
+            at += 1;
         }
     }
 
@@ -134,7 +147,8 @@ impl Ranged {
             claimed(&chunks[0])?;
             let others = chunks.iter().filter(|chunk| !fetches.contains_key(chunk));
             let most = COALESCE_BYTES.min(shared.store.usage().room_bytes / PART_OF_DISK);
-            coalesce(&others.filter_map(claimed).collect::<Vec<_>>(), most)
+            let others = others.filter_map(claimed).collect::<Vec<_>>();
+            coalesce(&others, most, |a, b| self.is_one_object(a, b))
         };
         let needed = chunks[0];
         let members: Vec<u32> = group.iter().map(|(chunk, _)| *chunk).collect();
@@ -160,6 +174,7 @@ impl Ranged {
         Some((fetch, true))
     }
 
+    /// Fetches chunks that one request reads, in their order. Each is there as soon as it is verified.
     /// Fails as full when there is no room for the needed chunk; for the others it is enough that
     /// they are asked for again.
     async fn fetch_group(
@@ -180,18 +195,18 @@ impl Ranged {
         // Nobody is asked for what cannot be kept.
         let room = shared.clone();
         shared.store(move |_| room.find_room(end - start)).await??;
-        // What is fetched, and the largest of its chunks while it is verified.
-        let takes_bytes = (end - start) + uncompressed_bytes.max().unwrap_or(0);
+        // What is fetched (of the bucket one chunk at a time), and the largest of its chunks while it
+        // is verified.
+        let largest = group.iter().map(|(_, range)| range.len()).max().unwrap_or(0);
+        let fetched = if self.is_in_bucket() { largest + TRANSPORT_BYTES } else { end - start };
+        let takes_bytes = fetched + uncompressed_bytes.max().unwrap_or(0);
         let _memory = shared.memory.ingest().reserve(takes_bytes).await;
-        let bytes = self.read(source, viewer, ByteRange { start, end }).await?;
+        let mut incoming = self.read_along(source, viewer, ByteRange { start, end }).await?;
         let file = shared.store(rdl_store::DiskStore::scratch).await??;
         let kept = shared.fetched.add(file, generation);
-        let mut needed_first = group.to_vec();
-        needed_first.sort_by_key(|(chunk, _)| *chunk != needed);
         let source_here = source;
-        for (chunk, range) in needed_first {
-            let offset = |at: u64| usize::try_from(at - start).unwrap_or(usize::MAX);
-            let record = bytes.slice(offset(range.start)..offset(range.end));
+        for (chunk, range) in group.iter().copied() {
+            let record = self.take(source, &mut incoming, range).await?;
             let (ranged, source) = (self.clone(), source_here.clone());
             let (shared_here, generation) = (shared.clone(), generation.clone());
             let kept = kept.clone();
@@ -210,7 +225,7 @@ impl Ranged {
                 verified = shared.cpu.run(Urgency::Now, verify(again)).await?;
             }
             match verified {
-                Err(error) if error.is_full() && chunk != needed => break,
+                Err(error) if error.is_full() && chunk != needed => {}
                 verified => verified?,
             }
         }
@@ -322,7 +337,11 @@ fn is_to_fetch(generation: &Generation, chunk: u32) -> bool {
 
 /// The first chunk and those that one request of at most `most_bytes` may fetch with it, by
 /// position in the file.
-fn coalesce(chunks: &[(u32, ByteRange)], most_bytes: u64) -> Vec<(u32, ByteRange)> {
+fn coalesce(
+    chunks: &[(u32, ByteRange)],
+    most_bytes: u64,
+    is_one_object: impl Fn(ByteRange, ByteRange) -> bool,
+) -> Vec<(u32, ByteRange)> {
     let Some(&needed) = chunks.first() else { return Vec::new() };
     let mut sorted = chunks.to_vec();
     sorted.sort_by_key(|(_, range)| range.start);
@@ -331,6 +350,7 @@ fn coalesce(chunks: &[(u32, ByteRange)], most_bytes: u64) -> Vec<(u32, ByteRange
     let joins = |front: ByteRange, back: ByteRange, first: ByteRange, last: ByteRange| {
         back.start.saturating_sub(front.end) <= COALESCE_GAP_BYTES
             && last.end.saturating_sub(first.start) <= most_bytes
+            && is_one_object(front, back)
     };
     while last + 1 < sorted.len()
         && joins(sorted[last].1, sorted[last + 1].1, sorted[first].1, sorted[last + 1].1)
@@ -349,6 +369,10 @@ fn coalesce(chunks: &[(u32, ByteRange)], most_bytes: u64) -> Vec<(u32, ByteRange
 mod tests {
     use super::*;
 
+    fn one(_: ByteRange, _: ByteRange) -> bool {
+        true
+    }
+
     fn at(chunk: u32, start: u64, len: u64) -> (u32, ByteRange) {
         (chunk, ByteRange::at(start, len))
     }
@@ -356,16 +380,18 @@ mod tests {
     #[test]
     fn near_chunks_share_a_request() {
         let near = [at(1, 1000, 500), at(2, 1500, 500), at(0, 0, 900)];
-        assert_eq!(coalesce(&near, COALESCE_BYTES), [near[2], near[0], near[1]]);
+        assert_eq!(coalesce(&near, COALESCE_BYTES, one), [near[2], near[0], near[1]]);
         let far = [at(1, 0, 500), at(2, 600 << 10, 500)];
-        assert_eq!(coalesce(&far, COALESCE_BYTES), [far[0]]);
+        assert_eq!(coalesce(&far, COALESCE_BYTES, one), [far[0]]);
+        let begins_at_1000 = |a: ByteRange, b: ByteRange| (a.start < 1000) == (b.start < 1000);
+        assert_eq!(coalesce(&near, COALESCE_BYTES, begins_at_1000), [near[0], near[1]]);
     }
 
     #[test]
     fn a_request_stays_within_its_size() {
         let large = [at(0, 0, 5 << 20), at(1, 5 << 20, 5 << 20), at(2, 10 << 20, 1)];
-        assert_eq!(coalesce(&large, COALESCE_BYTES), [large[0]]);
-        assert_eq!(coalesce(&[at(0, 0, 20 << 20)], COALESCE_BYTES).len(), 1);
-        assert_eq!(coalesce(&[], COALESCE_BYTES), []);
+        assert_eq!(coalesce(&large, COALESCE_BYTES, one), [large[0]]);
+        assert_eq!(coalesce(&[at(0, 0, 20 << 20)], COALESCE_BYTES, one).len(), 1);
+        assert_eq!(coalesce(&[], COALESCE_BYTES, one), []);
     }
 }

@@ -1,15 +1,20 @@
 //! Finding what is sent before the range: the async side of [`rdl_merge::Lookback`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rdl_mcap_io::{MessageView, OpenChunk};
 use rdl_merge::{DeclaredSource, Lookback, LookbackMessage, LookbackStep, next_to_load};
 use rdl_model::{ChunkRef, Nanos, TimeRange};
+use tokio::task::JoinSet;
 
 use super::participant::Participant;
-use super::{Response, participant_of};
+use super::upcoming::UpcomingChunks;
+use super::{Response, SOON_NANOS, participant_of};
 use crate::EngineError;
+
+/// How many chunks, and how many sources, are read side by side at most.
+const MOST_AT_ONCE: usize = 64;
 
 /// Searches for the newest message of each channel, as the query's replay policy asks, and sends
 /// what it finds.
@@ -19,10 +24,12 @@ pub(super) async fn search(response: &mut Response) -> Result<(), EngineError> {
     let topics: Vec<BTreeSet<String>> =
         response.participants.iter().map(Participant::declared_topics).collect();
     let mut found = Found::new(response.reservation.bytes() / 4);
+    let _beginning = begin(response).await;
     look_at_sources(response, &mut lookback, times).await?;
     loop {
         match lookback.next() {
             LookbackStep::Read(at) => {
+                read_ahead(response, &mut lookback, at)?;
                 let opened = open(response, at).await?;
                 // A static source's chunk may define channels that its summary does not name.
                 reveal(response, at.source, &mut lookback)?;
@@ -58,6 +65,51 @@ pub(super) async fn search(response: &mut Response) -> Result<(), EngineError> {
         }
     }
     write(response, lookback.finish(), found).await
+}
+
+/// What the merge will begin with is looked for in the bucket, and read, while the search goes on;
+/// as long as the result lives.
+async fn begin(response: &mut Response) -> JoinSet<()> {
+    let mut beginning = JoinSet::new();
+    let shared = &response.recording.shared;
+    let Some(times) = response.query.merged_times() else { return beginning };
+    if shared.sharing.is_none() || shared.pressure.is_on() {
+        return beginning;
+    }
+    let soon = Nanos(times.start.0.saturating_add(SOON_NANOS)).min(times.end);
+    let soon = TimeRange { start: times.start, end: soon };
+    let first =
+        response.participants.iter_mut().filter(|participant| participant.has_some_of(soon));
+    for participant in first.take(MOST_AT_ONCE) {
+        let mut reading = Box::pin(participant.read_first(&response.recording, times));
+        // What is known is on its way before anything else.
+        if futures::poll!(&mut reading).is_pending() {
+            beginning.spawn(reading);
+        }
+    }
+    beginning
+}
+
+/// If the chunk has to be read from the bucket, the others that will be needed are read with it.
+fn read_ahead(
+    response: &mut Response,
+    lookback: &mut Lookback,
+    at: ChunkRef,
+) -> Result<(), EngineError> {
+    let shared = response.recording.shared.clone();
+    let participant = participant_of(&mut response.participants, at.source)?;
+    if shared.sharing.is_none() || shared.pressure.is_on() || !participant.is_to_fetch(at.chunk) {
+        return Ok(());
+    }
+    let mut chunks: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for at in lookback.upcoming(MOST_AT_ONCE) {
+        chunks.entry(at.source).or_default().push(at.chunk);
+    }
+    for (source, chunks) in chunks {
+        let participant = participant_of(&mut response.participants, source)?;
+        participant.read_ahead(&shared, &UpcomingChunks::all(chunks));
+    }
+    Ok(())
 }
 
 /// Writes the messages that were found, and sends them on.

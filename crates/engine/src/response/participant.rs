@@ -1,20 +1,23 @@
 //! One source as one response sees it: pinned to a generation, and followed while that grows.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod pinned;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rdl_mcap_io::{AttachmentRecord, ChannelRecord};
+use rdl_mcap_io::AttachmentRecord;
 use rdl_merge::{Lookback, Query, SourceState};
 use rdl_model::{ChunkRef, Nanos, TimeRange};
 use rdl_wire::Source as Declared;
-use tokio::sync::watch;
 
-use super::work::{Work, WorkSource};
+use self::pinned::Pinned;
+use super::upcoming::{UpcomingChunks, read_first};
+use super::work::Work;
 use crate::cpu::Urgency;
-use crate::readers::{Progress, Reading};
+use crate::readers::Progress;
 use crate::recording::Inner;
 use crate::shared::Shared;
-use crate::source::{AttachmentPlace, Generation, Phase, Place, Source, State};
+use crate::source::{AttachmentPlace, Generation, Phase, Place, Source};
 use crate::viewers::{Interest, ViewerId};
 use crate::{EngineError, SourceKind};
 
@@ -35,21 +38,6 @@ pub(super) struct Participant {
     pinned: Option<Pinned>,
     /// It failed, and the response goes on without it.
     left: bool,
-}
-
-/// The generation that a response reads.
-struct Pinned {
-    generation: Arc<Generation>,
-    reading: Reading,
-    introduced: bool,
-    watch: watch::Receiver<u64>,
-    channels: Arc<BTreeMap<u16, Arc<ChannelRecord>>>,
-    /// How many chunks the merge knows.
-    chunks: u32,
-    /// How many chunks the lookback knows.
-    revealed: u32,
-    claimed: BTreeSet<u32>,
-    state: Option<SourceState>,
 }
 
 /// Whether looking at a source again told anything new.
@@ -146,6 +134,28 @@ impl Participant {
 
     pub(super) fn generation(&self) -> Option<&Arc<Generation>> {
         self.pinned.as_ref().map(|pinned| &pinned.generation)
+    }
+
+    /// Starts to read where a merge of these times begins, if the bucket has it, now or as soon as
+    /// that is known.
+    pub(super) fn read_first(
+        &mut self,
+        recording: &Inner,
+        times: TimeRange,
+    ) -> impl Future<Output = ()> + use<> {
+        self.open(recording);
+        read_first(recording.shared.clone(), self.source.clone(), times)
+    }
+
+    /// Whether messages of these times are expected of it, as far as is known.
+    pub(super) fn has_some_of(&self, times: TimeRange) -> bool {
+        let current = self.source.current();
+        let state = current.state();
+        let known = match state.phase {
+            Phase::Complete => state.times(),
+            _ => Some(self.declared),
+        };
+        known.is_some_and(|known| known.overlaps(times))
     }
 
     /// Takes its place in the merge, unless no message of it is expected there; whether it did.
@@ -358,11 +368,9 @@ impl Participant {
     }
 
     /// Starts to fetch what the response will need soon, where that lies in the bucket.
-    pub(super) fn read_ahead(&self, shared: &Arc<Shared>, chunks: &[u32]) {
-        let Some(pinned) = &self.pinned else { return };
-        let ranged = pinned.generation.state().ranged.clone();
-        if let Some(ranged) = ranged.filter(|ranged| ranged.is_in_bucket()) {
-            ranged.read_ahead(shared, &self.source, &pinned.generation, chunks);
+    pub(super) fn read_ahead(&self, shared: &Arc<Shared>, upcoming: &UpcomingChunks) {
+        if let Some(pinned) = &self.pinned {
+            upcoming.read(shared, &self.source, &pinned.generation);
         }
     }
 
@@ -447,55 +455,5 @@ impl Participant {
             self.open(recording);
         }
         Ok(())
-    }
-}
-
-impl Pinned {
-    fn new(source: &Source, progress: &Arc<Progress>) -> Pinned {
-        let (generation, reading) = source.pin(progress);
-        Pinned {
-            reading,
-            watch: generation.watch(),
-            introduced: false,
-            channels: Arc::default(),
-            chunks: 0,
-            revealed: 0,
-            claimed: BTreeSet::new(),
-            state: None,
-            generation,
-        }
-    }
-
-    /// Whether nothing of it was handed on.
-    fn is_unused(&self) -> bool {
-        self.chunks == 0 && self.revealed == 0
-    }
-
-    /// Tells the work of the source, and of new channels.
-    fn introduce(&mut self, at: u32, source: &Source, state: &State, work: &mut Work) {
-        let first = !std::mem::replace(&mut self.introduced, true);
-        if !first && state.channels.len() == self.channels.len() {
-            return;
-        }
-        self.channels = Arc::new(state.channels.clone());
-        let (generation, channels) = (self.generation.clone(), self.channels.clone());
-        work.set_source(at, WorkSource { name: source.name.clone(), generation, channels });
-    }
-
-    /// Hands new chunks to the merge; whether there were any.
-    fn take(&mut self, at: u32, state: &State, work: &mut Work) -> bool {
-        let known = self.chunks as usize;
-        for (chunk, entry) in (self.chunks..).zip(&state.chunks[known..]) {
-            match entry.place {
-                Place::Empty | Place::Damaged => continue,
-                Place::Claimed(_) => {
-                    self.claimed.insert(chunk);
-                }
-                Place::Stored(_) | Place::Fetched(_) | Place::LetGo(_) => {}
-            }
-            work.add_chunk(ChunkRef { source: at, chunk }, entry);
-        }
-        self.chunks = u32::try_from(state.chunks.len()).unwrap_or(u32::MAX);
-        state.chunks.len() > known
     }
 }

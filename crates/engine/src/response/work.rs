@@ -15,6 +15,7 @@ use rdl_model::ChunkRef;
 
 use self::reading::Reading;
 use super::pieces::Piece;
+use super::upcoming::Upcoming;
 use crate::EngineError;
 use crate::open_chunks::Spilled;
 use crate::shared::Shared;
@@ -229,12 +230,15 @@ impl Work {
     }
 
     /// The chunks that come next, by source.
-    pub(super) fn upcoming(&self) -> BTreeMap<u32, Vec<u32>> {
-        let mut chunks: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for at in self.heap.upcoming(READ_AHEAD_CHUNKS) {
-            chunks.entry(at.source).or_default().push(at.chunk);
+    pub(super) fn upcoming(&self) -> Upcoming {
+        let mut upcoming = Upcoming::default();
+        for (at, bytes) in self.heap.upcoming_sizes() {
+            if upcoming.is_enough() {
+                break;
+            }
+            upcoming.push(at, bytes);
         }
-        chunks
+        upcoming
     }
 
     /// Closes the chunk that is being written, so that it can leave.
@@ -404,7 +408,14 @@ impl Work {
                 _ => Compression::Lz4,
             };
             let profile = common_profile(&self.sources);
-            OutputWriter::new(OutputOptions { profile, compression, ..OutputOptions::default() })
+            let chunk_target_bytes = self.chunk_bytes;
+            let options = OutputOptions {
+                profile,
+                compression,
+                chunk_target_bytes,
+                ..OutputOptions::default()
+            };
+            OutputWriter::new(options)
         })
     }
 }

@@ -11,6 +11,8 @@ mod keeping;
 mod merging;
 mod output;
 mod races;
+mod reading;
 mod replicas;
+mod setting;
 mod shipped;
 mod statics;

@@ -1,152 +1,15 @@
 //! Several replicas over one bucket: who loads what, and what becomes of it when one of them, or
 //! the bucket, is not there any more.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use rdl_engine::{
-    BucketConfig, BucketProvider, Engine, EngineConfig, EngineError, FetchConfig, Query,
-    SourceStatus, StoreConfig,
-};
-use rdl_testkit::FlakyStore;
-use serde_json::json;
-use tokio::task::JoinHandle;
+use rdl_engine::{EngineConfig, Query, SourceStatus};
 
-use crate::backend::{declare, recording};
-use crate::drive::{Message, Shape, Source, merged};
-use crate::faulty::{Answer, Faulty};
+use crate::backend::recording;
+use crate::faulty::Answer;
 use crate::output;
-
-/// A thousand messages of this size in chunks of 64 KiB, ten seconds of them.
-fn source(bytes: u32) -> Source {
-    Source {
-        messages: (0..1000_u32)
-            .map(|at| Message {
-                topic: "/a".into(),
-                schema: Some(("S".into(), vec![7; 30])),
-                metadata: Default::default(),
-                log_time: 1_000_000_000 + u64::from(at) * 10_000_000,
-                publish_time: u64::from(at),
-                sequence: at,
-                data: noise(at, bytes),
-            })
-            .collect(),
-        shape: Shape {
-            chunk_bytes: Some(64 << 10),
-            compression: None,
-            first_id: 1,
-            is_static: false,
-        },
-    }
-}
-
-/// What no codec makes smaller.
-fn noise(seed: u32, bytes: u32) -> Vec<u8> {
-    rdl_testkit::Random::new(u64::from(seed)).bytes(bytes as usize)
-}
-
-/// Loads in two seconds.
-fn slowly(source: &Source) -> Answer {
-    Answer::Slowly(source.mcap(), 50 << 10, Duration::from_millis(100))
-}
-
-struct Setting {
-    sources: Vec<Source>,
-    backend: Faulty,
-    store: FlakyStore,
-    folders: tempfile::TempDir,
-}
-
-struct Replica {
-    engine: Arc<Engine>,
-    store: FlakyStore,
-}
-
-impl Setting {
-    async fn new(answer: impl Fn(&Source) -> Answer) -> Setting {
-        Setting::of(source(1000), answer).await
-    }
-
-    async fn of(source: Source, answer: impl Fn(&Source) -> Answer) -> Setting {
-        let sources = vec![source];
-        let answers = [("/s/0", vec![answer(&sources[0])])];
-        let declared: Vec<_> = sources.iter().enumerate().map(declare).collect();
-        let backend = Faulty::start(json!({ "sources": declared }), &answers).await;
-        let folders = tempfile::tempdir().unwrap();
-        Setting { sources, backend, store: FlakyStore::new(), folders }
-    }
-
-    async fn replica(&self) -> Replica {
-        self.replica_over(self.store.another()).await
-    }
-
-    async fn replica_over(&self, store: FlakyStore) -> Replica {
-        self.replica_with(store, None).await
-    }
-
-    async fn replica_with(&self, store: FlakyStore, max_bytes: Option<u64>) -> Replica {
-        self.replica_of(store, |config| config.store.max_bytes = max_bytes).await
-    }
-
-    async fn replica_of(
-        &self,
-        store: FlakyStore,
-        change: impl FnOnce(&mut EngineConfig),
-    ) -> Replica {
-        let endpoint = format!("http://{}/manifest", self.backend.address).parse().unwrap();
-        let mut fetch = FetchConfig::new(endpoint);
-        fetch.allow_http_sources = true;
-        fetch.use_system_proxy = false;
-        let mut config = EngineConfig::new(fetch);
-        let folder = tempfile::tempdir_in(self.folders.path()).unwrap().keep();
-        config.store = StoreConfig { folder: Some(folder), bucket: None, max_bytes: None };
-        config.bucket = Some(BucketConfig {
-            provider: BucketProvider::Other(Arc::new(store.clone())),
-            name: "b".into(),
-            prefix: "some/where".into(),
-        });
-        config.sharing.stale_age = Duration::from_secs(1);
-        config.sharing.touch_interval = Duration::from_millis(250);
-        config.sharing.write_min_interval = Duration::from_millis(100);
-        config.source_silence = Duration::from_secs(10);
-        change(&mut config);
-        Replica { engine: Engine::start(config).await.unwrap(), store }
-    }
-
-    fn assert_whole(&self, answer: &[u8]) {
-        assert_eq!(output::messages(answer), merged(&self.sources));
-    }
-
-    fn downloads(&self) -> usize {
-        self.backend.requests("/s/0")
-    }
-
-    /// Waits until the bucket holds one complete attempt, and nothing else but it.
-    async fn settled(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        for _ in 0..100 {
-            names = self.store.names().await;
-            let of = |end: &str| names.iter().filter(|name| name.ends_with(end)).count();
-            if of("complete.json") == 1 && of("running.json") == 1 && of(".claim") == 0 {
-                return names;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("the bucket does not settle: {names:#?}");
-    }
-}
-
-/// Asks for everything, and goes on with something else meanwhile.
-async fn asking(replica: &Replica) -> JoinHandle<Result<Vec<u8>, EngineError>> {
-    let recording = recording(&replica.engine).await;
-    tokio::spawn(async move { output::collect(&recording, Query::default()).await })
-}
-
-async fn ask(replica: &Replica) -> Vec<u8> {
-    let recording = recording(&replica.engine).await;
-    output::collect(&recording, Query::default()).await.unwrap()
-}
+use crate::setting::{Setting, ask, asking, slowly, source};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_replica_loaded_another_reads_from_the_bucket() {
@@ -395,11 +258,11 @@ async fn a_part_that_vanished_or_is_damaged_is_loaded_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_vanishes_under_a_reader_is_loaded_again_and_the_reader_goes_on() {
-    let setting = Setting::of(source(80_000), |source| Answer::Whole(source.mcap())).await;
+    let setting = Setting::of(source(100_000), |source| Answer::Whole(source.mcap())).await;
     setting.assert_whole(&ask(&setting.replica().await).await);
     let names = setting.settled().await;
     // More than is read ahead, and twice as much as the source.
-    let reader = setting.replica_with(setting.store.another(), Some(128 << 20)).await;
+    let reader = setting.replica_with(setting.store.another(), Some(200 << 20)).await;
     let mut stream = recording(&reader.engine).await.stream(Query::default()).await.unwrap();
     let mut answer = stream.next().await.unwrap().unwrap().to_vec();
     for name in &names {

@@ -59,6 +59,11 @@ impl Ahead {
         self.waiting.keys().map(|key| key.at())
     }
 
+    /// The same, with what is known of them.
+    pub(super) fn waiting_descriptors(&self) -> impl Iterator<Item = (ChunkRef, &ChunkDescriptor)> {
+        self.waiting.iter().map(|(key, waiting)| (key.at(), &*waiting.descriptor))
+    }
+
     /// The sources that hold others back, in order.
     pub(super) fn limits(&self) -> impl Iterator<Item = u32> {
         self.limits.iter().map(|key| key.source)

@@ -63,6 +63,11 @@ impl Kept {
         self.enough.is_none_or(|enough| enough < key)
     }
 
+    /// Whether it keeps every message, up to a bound.
+    pub(super) fn keeps_all(&self) -> bool {
+        self.policy == Policy::Latched
+    }
+
     pub(super) fn newest(&self) -> Option<Key> {
         self.messages.last_key_value().map(|(key, _)| *key)
     }

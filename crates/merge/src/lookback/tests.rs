@@ -35,6 +35,21 @@ fn search(lookback: &mut Lookback, recording: &Recording) -> BTreeSet<ChunkRef> 
     read
 }
 
+/// The same, telling before each chunk which ones will be read.
+fn search_telling(lookback: &mut Lookback, recording: &Recording) -> BTreeSet<ChunkRef> {
+    let (mut read, mut told) = (BTreeSet::new(), BTreeSet::new());
+    while let LookbackStep::Read(at) = lookback.next() {
+        let upcoming = lookback.upcoming(usize::MAX);
+        assert_eq!(upcoming.first(), Some(&at));
+        told.extend(upcoming);
+        read.insert(at);
+        let source = &recording.sources[at.source as usize];
+        lookback.offer(at, &source.open(at.chunk as usize));
+    }
+    assert_eq!(told, read);
+    read
+}
+
 fn found(lookback: Lookback) -> Vec<(ChunkRef, usize)> {
     lookback.finish().into_iter().map(|message| (message.at, message.entry)).collect()
 }
@@ -113,7 +128,13 @@ proptest! {
         }
         let read = search(&mut lookback, &recording);
         let (messages, needed) = expected(&recording);
-        prop_assert_eq!(read, needed);
+        prop_assert_eq!(&read, &needed);
+        prop_assert_eq!(found(lookback), messages.clone());
+        let mut lookback = Lookback::new(Arc::clone(&recording.query));
+        for source in 0..sources {
+            add_source(&mut lookback, &recording, source);
+        }
+        prop_assert_eq!(search_telling(&mut lookback, &recording), needed);
         prop_assert_eq!(found(lookback), messages);
     }
 

@@ -1,25 +1,17 @@
 //! Parts in the bucket: written one by one, and read by ranges.
 
-use std::ops::Range;
-use std::time::Duration;
-
 use bytes::Bytes;
 use object_store::{ObjectStoreExt as _, PutPayload};
 use rdl_mcap_io::Position;
 use rdl_model::ByteRange;
 
+use super::reading::PartRead;
 use super::{AttemptName, Bucket, BucketError, BucketErrorKind, Checksums};
 use crate::attempt::PartInfo;
 use crate::{SourceFiles, StoreError};
 
 /// A part larger than this is sent in pieces of this size, in bytes.
 const UPLOAD_PIECE_BYTES: u64 = 8 << 20;
-
-/// For how long what cannot be read now is asked for again: trouble with the bucket slows a
-/// response down, and does not break it.
-const PATIENCE: Duration = Duration::from_secs(45);
-const FIRST_BACKOFF: Duration = Duration::from_millis(200);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 
 /// The parts of one complete attempt, addressed as if they lay one behind the other.
 #[derive(Clone, Debug)]
@@ -57,42 +49,36 @@ impl RemoteParts {
         (range.end <= *self.starts.get(at + 1)?).then_some(range)
     }
 
+    /// Which part such a range lies in, by what comes before its first byte.
+    pub fn part_of(&self, range: ByteRange) -> usize {
+        self.starts.partition_point(|start| *start <= range.start)
+    }
+
     /// Reads bytes that may span parts. What cannot be had now is asked for again for a while.
     pub async fn read(&self, range: ByteRange) -> Result<Bytes, BucketError> {
-        let mut pieces = Vec::new();
-        for at in 0..self.names.len() {
-            let (start, end) = (self.starts[at], self.starts[at + 1]);
-            let from = range.start.max(start);
-            let to = range.end.min(end);
-            if from < to {
-                pieces.push(self.read_part(&self.names[at], from - start..to - start).await?);
-            }
+        if range.is_empty() {
+            return Ok(Bytes::new());
         }
+        let first = self.part_of(range).saturating_sub(1);
+        let parts = self.starts.iter().zip(&self.starts[1..]).skip(first);
+        let pieces = parts.take_while(|(start, _)| **start < range.end).map(|(start, end)| {
+            let (start, end) = (range.start.max(*start), range.end.min(*end));
+            self.read_part(ByteRange { start, end })
+        });
+        let mut pieces = futures::future::try_join_all(pieces).await?;
         Ok(if pieces.len() == 1 { pieces.remove(0) } else { pieces.concat().into() })
     }
 
-    async fn read_part(&self, name: &str, range: Range<u64>) -> Result<Bytes, BucketError> {
-        let path = self.bucket.attempt_path(&self.attempt, name);
-        let wanted = range.end - range.start;
-        let give_up = tokio::time::Instant::now() + PATIENCE;
-        let mut backoff = FIRST_BACKOFF;
-        loop {
-            let read = self.bucket.store().get_range(&path, range.clone()).await;
-            let error = match read {
-                Ok(bytes) if bytes.len() as u64 == wanted => return Ok(bytes),
-                Ok(bytes) => {
-                    let what = format!("{} bytes came of {wanted}", bytes.len());
-                    return Err(BucketError::unusable(&path, &what));
-                }
-                Err(error) => BucketError::of("read", &path, &error),
-            };
-            if !error.may_pass() || tokio::time::Instant::now() >= give_up {
-                return Err(error);
-            }
-            tracing::debug!(%error, "reading the bucket again");
-            tokio::time::sleep(backoff).await;
-            backoff = (backoff * 2).min(LONGEST_BACKOFF);
-        }
+    async fn read_part(&self, range: ByteRange) -> Result<Bytes, BucketError> {
+        self.read_along(range).take(range).await
+    }
+
+    /// Reads bytes of one part as they come. Nothing is asked for yet.
+    pub fn read_along(&self, range: ByteRange) -> PartRead<'_> {
+        let part = self.part_of(range).saturating_sub(1);
+        let name = self.names.get(part).map(String::as_str).unwrap_or_default();
+        let start = self.starts.get(part).copied().unwrap_or(range.start);
+        PartRead::new(&self.bucket, self.bucket.attempt_path(&self.attempt, name), start, range)
     }
 
     /// Takes what is not whole any more out of sight, so that the source is loaded again.

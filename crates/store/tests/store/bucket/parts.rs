@@ -58,6 +58,19 @@ async fn every_range_across_parts_reads_as_on_the_disk() {
             assert!(source.parts.read(place).await.unwrap() == chunk.bytes, "{}", store.name());
         }
         assert!(source.parts.read(ByteRange::at(5, 0)).await.unwrap().is_empty());
+        // The same as they come, one behind the other, with gaps between them.
+        let mut start = 0;
+        for part in &local.parts {
+            let end = start + part.bytes;
+            let mut read = source.parts.read_along(ByteRange { start, end });
+            while start < end {
+                let range = ByteRange { start: start.midpoint(end), end };
+                let range = ByteRange::at(range.start, range.len().min(1_000_000));
+                let expected = whole.slice(range.start as usize..range.end as usize);
+                assert!(read.take(range).await.unwrap() == expected, "{}: {range:?}", store.name());
+                start = range.end;
+            }
+        }
     }
 }
 

@@ -31,6 +31,7 @@ mod running;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::path::Path;
@@ -51,6 +52,20 @@ pub use self::running::{Checksums, Running, RunningEnd, RunningPart, RunningStat
 
 /// A document larger than this is not read, in bytes.
 const MAX_DOCUMENT_BYTES: u64 = 256 << 20;
+
+/// Whoever waits longer than this for the next bytes of an answer asks again.
+const BYTES_WITHIN: Duration = Duration::from_secs(10);
+
+/// Reads something, unless nothing comes for too long.
+async fn soon<T>(
+    path: &Path,
+    read: impl Future<Output = object_store::Result<T>>,
+) -> Result<T, BucketError> {
+    match tokio::time::timeout(BYTES_WITHIN, read).await {
+        Ok(read) => read.map_err(|error| BucketError::of("read", path, &error)),
+        Err(_) => Err(BucketError::timed_out("read", BYTES_WITHIN)),
+    }
+}
 
 /// The bucket that several replicas share. Cheap to clone.
 #[derive(Clone)]
@@ -152,10 +167,10 @@ impl Bucket {
         most_bytes: u64,
     ) -> Result<Option<(Bytes, object_store::ObjectMeta)>, BucketError> {
         let failed = |error: object_store::Error| BucketError::of("read", path, &error);
-        let found = match self.store().get(path).await {
+        let found = match soon(path, self.store().get(path)).await {
             Ok(found) => found,
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(failed(error)),
+            Err(error) if error.kind() == BucketErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
         };
         let meta = found.meta.clone();
         if meta.size > most_bytes {

@@ -1,11 +1,11 @@
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt as _;
+use futures::TryStreamExt as _;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange};
 
 use super::running::CHECKED_PIECE_BYTES;
-use super::{AttemptName, Bucket, BucketError, RunningPart};
+use super::{AttemptName, Bucket, BucketError, RunningPart, soon};
 
 /// The data section of a part of a running attempt, its header included, in pieces of 128 KiB as
 /// they come; each is checked against what `running.json` says of it. Memory holds one piece.
@@ -74,9 +74,8 @@ impl PartReader {
                 self.incoming = Some(self.open().await?);
             }
             let Some(incoming) = &mut self.incoming else { continue };
-            match incoming.next().await {
-                Some(Ok(bytes)) => self.arrived.extend_from_slice(&bytes),
-                Some(Err(error)) => return Err(BucketError::of("read", &self.path, &error)),
+            match soon(&self.path, incoming.try_next()).await? {
+                Some(bytes) => self.arrived.extend_from_slice(&bytes),
                 None => return Err(BucketError::unusable(&self.path, "it ends too early")),
             }
         }
@@ -94,8 +93,7 @@ impl PartReader {
         let end = self.part.data_bytes.next_multiple_of(CHECKED_PIECE_BYTES).min(self.part.bytes);
         let options =
             GetOptions { range: Some(GetRange::Bounded(self.at..end)), ..GetOptions::default() };
-        let found = self.bucket.store().get_opts(&self.path, options).await;
-        let found = found.map_err(|error| BucketError::of("read", &self.path, &error))?;
+        let found = soon(&self.path, self.bucket.store().get_opts(&self.path, options)).await?;
         if found.meta.size != self.part.bytes {
             let what = format!("it is {} bytes long and not {}", found.meta.size, self.part.bytes);
             return Err(BucketError::unusable(&self.path, &what));

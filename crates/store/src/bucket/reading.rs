@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt as _;
+use futures::TryStreamExt as _;
 use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange};
 use rdl_model::ByteRange;
 use tokio::time::Instant;
 
-use super::{Bucket, BucketError};
+use super::{Bucket, BucketError, soon};
 
 /// For how long what cannot be read now is asked for again: trouble with the bucket slows a
 /// response down, and does not break it.
@@ -72,7 +72,7 @@ impl<'a> PartRead<'a> {
                     let what = format!("{} bytes are missing at its end", self.end - self.at);
                     return Err(BucketError::unusable(&self.path, &what));
                 }
-                Err(error) => BucketError::of("read", &self.path, &error),
+                Err(error) => error,
             };
             self.incoming = None;
             if !error.may_pass() || Instant::now() >= give_up {
@@ -84,21 +84,22 @@ impl<'a> PartRead<'a> {
         }
     }
 
-    async fn try_next(&mut self) -> object_store::Result<Option<Bytes>> {
+    async fn try_next(&mut self) -> Result<Option<Bytes>, BucketError> {
         let incoming = match &mut self.incoming {
             Some(incoming) => incoming,
             None => {
                 let range =
                     GetRange::Bounded(self.at - self.part_start..self.end - self.part_start);
                 let options = GetOptions { range: Some(range), ..GetOptions::default() };
-                let found = self.bucket.store().get_opts(&self.path, options).await?;
+                let get = self.bucket.store().get_opts(&self.path, options);
+                let found = soon(&self.path, get).await?;
                 self.incoming.insert(found.into_stream())
             }
         };
         loop {
-            match incoming.next().await {
-                Some(Ok(piece)) if piece.is_empty() => {}
-                piece => return piece.transpose(),
+            match soon(&self.path, incoming.try_next()).await? {
+                Some(piece) if piece.is_empty() => {}
+                piece => return Ok(piece),
             }
         }
     }

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdl_model::{Nanos, SourceKey};
+use rdl_store::RemoteSource;
 use tokio::time::Instant;
 
 use self::body::Asked;
@@ -94,10 +95,7 @@ impl Load {
         loop {
             let role = match self.join().await {
                 Joined::Load(role) => role,
-                Joined::Complete(found) => {
-                    let limits = self.shared.config.limits();
-                    return self.generation.fill_from_bucket(found, limits, true);
-                }
+                Joined::Complete(found) => return self.fill_from_bucket(found),
             };
             match self.one_body(role).await {
                 Ok(BodyEnded::Complete) => return,
@@ -153,8 +151,15 @@ impl Load {
         }
         let Some(sharing) = &self.shared.sharing else { return Ok(false) };
         let Some(found) = sharing.find_complete(&key).await else { return Ok(false) };
-        self.generation.fill_from_bucket(found, self.shared.config.limits(), true);
+        self.fill_from_bucket(found);
         Ok(true)
+    }
+
+    fn fill_from_bucket(&self, found: RemoteSource) {
+        if let Some(sharing) = &self.shared.sharing {
+            let limits = self.shared.config.limits();
+            self.generation.fill_from_bucket(found, sharing, limits, true);
+        }
     }
 
     /// The bucket, if the result is to go there.

@@ -29,7 +29,7 @@ use rdl_model::ByteRange;
 use rdl_store::{BucketError, BucketErrorKind, PartRead, RemoteParts};
 
 use crate::EngineError;
-use crate::shared::Shared;
+use crate::sharing::Sharing;
 use crate::source::Source;
 use crate::viewers::Viewer;
 
@@ -52,7 +52,7 @@ enum Reader {
     /// In a static file.
     File(RangeReader),
     /// In the bucket.
-    Bucket(RemoteParts),
+    Bucket(RemoteParts, Sharing),
 }
 
 /// What is being read of one object.
@@ -69,9 +69,9 @@ type Fetch = SharedFuture<BoxFuture<'static, Result<(), EngineError>>>;
 
 impl Ranged {
     /// The parts of a complete source in the bucket.
-    pub(crate) fn bucket(parts: RemoteParts, limits: Limits) -> Ranged {
+    pub(crate) fn bucket(parts: RemoteParts, sharing: Sharing, limits: Limits) -> Ranged {
         Ranged {
-            reader: Reader::Bucket(parts),
+            reader: Reader::Bucket(parts, sharing),
             limits,
             fetches: Mutex::default(),
             mending: tokio::sync::Mutex::default(),
@@ -80,14 +80,14 @@ impl Ranged {
 
     /// Whether it lies in the bucket.
     pub(crate) fn is_in_bucket(&self) -> bool {
-        matches!(self.reader, Reader::Bucket(_))
+        matches!(self.reader, Reader::Bucket(..))
     }
 
     /// Whether both lie in one object, so that one request reads them.
     fn is_one_object(&self, a: ByteRange, b: ByteRange) -> bool {
         match &self.reader {
             Reader::File(_) => true,
-            Reader::Bucket(parts) => parts.part_of(a) == parts.part_of(b),
+            Reader::Bucket(parts, _) => parts.part_of(a) == parts.part_of(b),
         }
     }
 
@@ -103,7 +103,7 @@ impl Ranged {
                 let viewer = viewer.ok_or(EngineError::TaskDied)?;
                 self.read_file(reader, source, viewer, range).await
             }
-            Reader::Bucket(parts) => self.read_bucket(parts, source, range).await,
+            Reader::Bucket(parts, _) => self.read_bucket(parts, source, range).await,
         }
     }
 
@@ -129,7 +129,7 @@ impl Ranged {
                 let bytes = self.read(source, viewer, range).await?;
                 Ok(Incoming::Here { start: range.start, bytes })
             }
-            Reader::Bucket(parts) => Ok(Incoming::Bucket(parts.read_along(range))),
+            Reader::Bucket(parts, _) => Ok(Incoming::Bucket(parts.read_along(range))),
         }
     }
 
@@ -166,16 +166,12 @@ impl Ranged {
             Err(error) => {
                 // The data backend may be there where the bucket is not.
                 self.supersede(source);
+                if let Reader::Bucket(parts, sharing) = &self.reader {
+                    sharing.avoid_for_now(parts.attempt());
+                }
                 tracing::warn!(source = %source.name, %error, "a source cannot be read from the bucket");
                 Err(EngineError::Changed { source_name: source.name.clone() })
             }
-        }
-    }
-
-    /// This replica does not read what the bucket has again.
-    fn avoid(&self, shared: &Shared) {
-        if let (Reader::Bucket(parts), Some(sharing)) = (&self.reader, &shared.sharing) {
-            sharing.avoid(parts.attempt());
         }
     }
 

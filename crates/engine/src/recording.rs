@@ -139,7 +139,7 @@ impl Recording {
         let find = async |source: Arc<Source>| {
             let generation = source.current();
             if let Some(found) = sharing.find_complete(&source.key).await {
-                generation.fill_from_bucket(found, limits.clone(), false);
+                generation.fill_from_bucket(found, sharing, limits.clone(), false);
             }
         };
         futures::stream::iter(self.pending()).for_each_concurrent(LOOKS_INTO_BUCKET, find).await;

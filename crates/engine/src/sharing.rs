@@ -48,11 +48,15 @@ const SORTED_AT_A_TIME: usize = 4;
 /// How many attempts are avoided; more than these are met again sometimes.
 const MOST_AVOIDED: usize = 10_000;
 
+/// For how long what the bucket does not give is not asked for again.
+const AVOIDED_FOR: Duration = Duration::from_secs(5 * 60);
+
 /// Why an attempt is avoided.
 #[derive(Clone, Copy)]
 enum Avoided {
     Dead,
     Damaged,
+    Until(Instant),
 }
 
 /// The bucket, and how it is shared. Cheap to clone.
@@ -126,6 +130,11 @@ impl Sharing {
         self.avoid_as(attempt, Avoided::Damaged);
     }
 
+    /// This replica does not read the attempt for a while: the bucket does not give it.
+    pub(crate) fn avoid_for_now(&self, attempt: &AttemptName) {
+        self.avoid_as(attempt, Avoided::Until(Instant::now() + AVOIDED_FOR));
+    }
+
     fn avoid_as(&self, attempt: &AttemptName, why: Avoided) {
         let mut avoided = self.avoided.lock();
         if avoided.len() >= MOST_AVOIDED {
@@ -191,8 +200,11 @@ impl Sharing {
                 if !found.is_tidy {
                     self.tidy(found.parts.attempt());
                 }
-                let avoided = self.avoided(found.parts.attempt());
-                let is_readable = !matches!(avoided, Some(Avoided::Damaged));
+                let is_readable = match self.avoided(found.parts.attempt()) {
+                    None | Some(Avoided::Dead) => true,
+                    Some(Avoided::Damaged) => false,
+                    Some(Avoided::Until(end)) => Instant::now() >= end,
+                };
                 is_readable.then_some(Look::Complete(found))
             }
             // What is left of it is in nobody's way.

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use crate::open_chunks::ChunkId;
 use crate::ranged::{FetchedChunk, Ranged};
 use crate::readers::{Progress, Readers, Reading};
+use crate::sharing::Sharing;
 use crate::viewers::Viewers;
 use crate::{EngineError, SourceKind};
 
@@ -377,7 +378,13 @@ impl Generation {
 
     /// Fills the generation with a source that is complete in the bucket, unless it is complete
     /// already, or somebody else began to load it: `loading` tells whether the caller has.
-    pub(crate) fn fill_from_bucket(&self, found: RemoteSource, limits: Limits, loading: bool) {
+    pub(crate) fn fill_from_bucket(
+        &self,
+        found: RemoteSource,
+        sharing: &Sharing,
+        limits: Limits,
+        loading: bool,
+    ) {
         self.change(|state| {
             let may = match state.phase {
                 Phase::Pending => !loading,
@@ -385,7 +392,7 @@ impl Generation {
                 _ => false,
             };
             if may {
-                state.fill_from_bucket(found, limits);
+                state.fill_from_bucket(found, sharing.clone(), limits);
             }
         });
     }
@@ -479,7 +486,7 @@ impl State {
     }
 
     /// Chunks of the bucket are as if they had been fetched, verified and let go of before.
-    fn fill_from_bucket(&mut self, found: RemoteSource, limits: Limits) {
+    fn fill_from_bucket(&mut self, found: RemoteSource, sharing: Sharing, limits: Limits) {
         let RemoteSource { index, parts, .. } = found;
         let away = |position| parts.place(position).unwrap_or(ByteRange::at(0, 0));
         self.profile = index.profile;
@@ -497,7 +504,7 @@ impl State {
             .map(|found| Attachment { place: AttachmentPlace::File(away(found.position)) })
             .collect();
         self.problems = index.problems;
-        self.ranged = Some(Arc::new(Ranged::bucket(parts, limits)));
+        self.ranged = Some(Arc::new(Ranged::bucket(parts, sharing, limits)));
         self.phase = Phase::Complete;
     }
 

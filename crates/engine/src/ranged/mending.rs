@@ -59,8 +59,8 @@ impl Ranged {
         let mut again = self.mending.lock().await;
         let Some(lost) = find_lost(generation, chunk) else { return Ok(()) };
         source.retire(generation);
-        if let Reader::Bucket(parts) = &self.reader {
-            self.avoid(shared);
+        if let Reader::Bucket(parts, sharing) = &self.reader {
+            sharing.avoid(parts.attempt());
             if let Err(error) = parts.forget().await {
                 tracing::warn!(source = %source.name, %error, "a source that is not whole cannot be removed from the bucket");
             }

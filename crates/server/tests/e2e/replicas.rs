@@ -49,6 +49,45 @@ async fn twenty_four_viewers_of_three_replicas_share_each_download() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_slow_is_named_once_for_each_time() {
+    const SOURCES: usize = 2;
+    let (backend, recording) = recording(SOURCES).await;
+    slowly(&backend, SOURCES, 8 << 10);
+    let truth = recording.merged();
+    let server = s3_server().await;
+    let line = TcpProxy::start(&server.url()).await.unwrap();
+    let url = line.url();
+    let mut environment = s3(&url);
+    environment.retain(|(name, _)| !PACE.iter().any(|(pace, _)| pace == name));
+    environment.extend([
+        ("REQUEST_CACHE_SLOW_PART_LIST_UPDATE_THRESHOLD_MS", "201"),
+        ("REQUEST_CACHE_SLOW_PART_UPLOAD_THRESHOLD_MS", "202"),
+        ("REQUEST_CACHE_SLOW_BYTES_THRESHOLD_MS", "203"),
+    ]);
+    let leader = Running::start(&backend.manifest_endpoint(), &environment).await;
+    let follower = Running::start(&backend.manifest_endpoint(), &environment).await;
+    let said = |loader: &Running, what: &str| loader.process.printed().matches(what).count();
+    line.set_latency_ms(125);
+    let follow = async {
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        ask(&follower, &truth).await
+    };
+    let (first, second) = tokio::join!(ask(&leader, &truth), follow);
+    first.unwrap();
+    second.unwrap();
+    assert_eq!(counts(&backend, SOURCES), [1; SOURCES]);
+    let printed = format!("{}\n{}", leader.process.printed(), follower.process.printed());
+    assert!(said(&leader, "threshold_ms=201") > 0, "{printed}");
+    assert!(said(&follower, "threshold_ms=203") > 0, "{printed}");
+    // Once for each part of each source, although each takes several times as long.
+    assert!(said(&leader, "threshold_ms=202") > 0, "{printed}");
+    for number in 1..100 {
+        let part = format!("writing part-{number:06}.mcap");
+        assert!(said(&leader, &part) <= SOURCES, "{printed}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn viewers_go_on_when_the_replica_that_loads_is_killed() {
     const SOURCES: usize = 4;
     let (backend, recording) = recording(SOURCES).await;

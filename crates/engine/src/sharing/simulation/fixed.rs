@@ -8,6 +8,7 @@ use rdl_model::{SourceKey, SourceKeyHasher};
 use rdl_testkit::FlakyStore;
 use tokio::time::Instant;
 
+use super::super::{Claim, Joined, Role};
 use super::on_a_paused_clock;
 use super::replica::Replica;
 use super::weather::Weather;
@@ -120,5 +121,21 @@ fn a_claim_without_a_heartbeat_is_taken_over_after_the_stale_age() {
         // The stale age and what the download takes.
         assert!((20 * SECOND..50 * SECOND).contains(&took), "it took {took:?}");
         assert_eq!(case.downloads(), 2);
+    });
+}
+
+#[test]
+fn what_the_bucket_does_not_give_is_loaded_for_a_while() {
+    on_a_paused_clock(async {
+        let case = Case::new();
+        let (loader, reader) = (case.replica(1), case.replica(2));
+        case.assert_loads(&loader).await;
+        tokio::time::sleep(60 * SECOND).await;
+        let join = async || reader.sharing.join(&case.key).await;
+        let Joined::Complete(found) = join().await else { panic!("it is complete") };
+        reader.sharing.avoid_for_now(found.parts.attempt());
+        assert!(matches!(join().await, Joined::Load(Role::Leads(Claim::Later))));
+        tokio::time::sleep(300 * SECOND).await;
+        assert!(matches!(join().await, Joined::Complete(_)));
     });
 }

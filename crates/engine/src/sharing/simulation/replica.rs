@@ -35,7 +35,7 @@ pub(super) struct Replica {
     pub(super) store: FlakyStore,
     pub(super) tasks: TaskTracker,
     pub(super) stopping: CancellationToken,
-    sharing: Sharing,
+    pub(super) sharing: Sharing,
     disk: DiskStore,
     key: SourceKey,
     backend: Arc<Backend>,

@@ -211,14 +211,24 @@ impl Ranged {
         }
     }
 
-    /// Reads the attachment record at `range`; `None` where it is not one or is damaged.
+    /// Reads the attachment record at `range`; `None` where it is not one or is damaged. One that the
+    /// bucket has lost ends the response, and the source is loaded again for the next.
     pub(crate) async fn attachment(
         &self,
         source: &Source,
         viewer: Option<&Viewer>,
         range: ByteRange,
     ) -> Result<Option<AttachmentRecord>, EngineError> {
-        let bytes = self.read(source, viewer, range).await?;
-        Ok(AttachmentRecord::from_record_bytes(&bytes).ok())
+        let read = self.read(source, viewer, range).await;
+        let is_lost = match &read {
+            Ok(bytes) => self.is_in_bucket() && AttachmentRecord::from_record_bytes(bytes).is_err(),
+            Err(error) => matches!(error, EngineError::DamagedCopy { .. }),
+        };
+        if is_lost {
+            self.forget_copy(source).await;
+            self.supersede(source);
+            return Err(EngineError::Changed { source_name: source.name.clone() });
+        }
+        Ok(AttachmentRecord::from_record_bytes(&read?).ok())
     }
 }

@@ -59,12 +59,7 @@ impl Ranged {
         let mut again = self.mending.lock().await;
         let Some(lost) = find_lost(generation, chunk) else { return Ok(()) };
         source.retire(generation);
-        if let Reader::Bucket(parts, sharing) = &self.reader {
-            sharing.avoid(parts.attempt());
-            if let Err(error) = parts.forget().await {
-                tracing::warn!(source = %source.name, %error, "a source that is not whole cannot be removed from the bucket");
-            }
-        }
+        self.forget_copy(source).await;
         let changed = || {
             let changed = EngineError::Changed { source_name: source.name.clone() };
             source.supersede(generation, changed.clone());
@@ -91,6 +86,15 @@ impl Ranged {
             }
         });
         Ok(())
+    }
+
+    /// What the bucket has is not whole: neither this replica reads it any more, nor whoever looks.
+    pub(super) async fn forget_copy(&self, source: &Source) {
+        let Reader::Bucket(parts, sharing) = &self.reader else { return };
+        sharing.avoid(parts.attempt());
+        if let Err(error) = parts.forget().await {
+            tracing::warn!(source = %source.name, %error, "a source that is not whole cannot be removed from the bucket");
+        }
     }
 
     /// The messages of the lost chunk, from the source as it is loaded now; `None` where it turns

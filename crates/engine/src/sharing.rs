@@ -186,6 +186,8 @@ impl Sharing {
     pub(crate) async fn succeed(&self, dead: &AttemptName) -> Role {
         self.avoid_dead(dead);
         match self.join(&dead.key).await {
+            // That one is complete, and its `running.json` does not say so.
+            Joined::Complete(found) if found.parts.attempt() == dead => Role::Leads(Claim::Later),
             Joined::Complete(found) => Role::Follows(found.parts.attempt().clone()),
             Joined::Load(role) => role,
         }

@@ -133,6 +133,16 @@ impl FlakyStore {
         names
     }
 
+    /// Writes an object, whatever is there, at once and without a fault.
+    ///
+    /// # Panics
+    ///
+    /// If it is no name of an object.
+    pub async fn put_over(&self, name: &str, bytes: &'static [u8]) {
+        let put = self.inner.put(&Path::from(name), PutPayload::from_static(bytes)).await;
+        put.expect("an object in memory");
+    }
+
     /// Removes an object, or flips the bits of a byte in the middle of it.
     ///
     /// # Panics

@@ -139,3 +139,35 @@ fn what_the_bucket_does_not_give_is_loaded_for_a_while() {
         assert!(matches!(join().await, Joined::Complete(_)));
     });
 }
+
+#[test]
+fn a_complete_attempt_that_does_not_say_so_is_not_followed_for_ever() {
+    on_a_paused_clock(async {
+        let case = Case::new();
+        let (leader, follower) = (case.replica(1), case.replica(2));
+        // It follows what the leader has, and is slow to see how that ends.
+        let following = async {
+            while case.names(".claim").await.is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            case.assert_loads(&follower).await;
+        };
+        let forgetting = async {
+            case.assert_loads(&leader).await;
+            let complete = async || !case.names("complete.json").await.is_empty();
+            while !complete().await {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            // As a write that hung and came late does.
+            let running = case.names("running.json").await.remove(0);
+            case.store
+                .put_over(
+                    &running,
+                    br#"{"counter":1,"state":"loading","parts":[],"asItCame":true}"#,
+                )
+                .await;
+        };
+        tokio::join!(following, forgetting);
+        assert_eq!(case.downloads(), 2);
+    });
+}

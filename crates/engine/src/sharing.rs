@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::follow::{FollowEnded, Followed, FollowedPiece};
-pub(crate) use self::publish::{Claim, Publisher};
+pub(crate) use self::publish::{Claim, CompleteText, Publisher};
 pub(crate) use self::watch::BucketWatch;
 use crate::SharingConfig;
 

@@ -168,6 +168,13 @@ impl SourceFiles {
         place.kept.then(|| place.folder.clone())
     }
 
+    /// The text of the `complete.json` that they are kept with. Blocks.
+    pub fn complete_text(&self) -> Result<Bytes, StoreError> {
+        let place = self.place.read();
+        let path = place.folder.join(COMPLETE);
+        fs::read(&path).map(Bytes::from).map_err(StoreError::io("read", &path))
+    }
+
     /// Gives up the parts before `part`, which the caller removes.
     pub(crate) fn discard_before(&self, part: u32) {
         self.first_part.fetch_max(part, Ordering::AcqRel);

@@ -6,7 +6,7 @@ use rdl_mcap_io::Index;
 use rdl_model::SourceKey;
 use rdl_store::{Attempt, RunningEnd, StoreError};
 
-use crate::sharing::{Claim, Publisher, Sharing};
+use crate::sharing::{Claim, CompleteText, Publisher, Sharing};
 
 /// Tells whoever publishes a load what there is of it, each thing once.
 #[derive(Default)]
@@ -54,8 +54,7 @@ impl Published {
         }
     }
 
-    /// Every part is closed, and this is the whole index. Where the load `is_kept`, its files may
-    /// go before they are written to the bucket: as those of any source that nobody reads.
+    /// Every part is closed, and this is the whole index; whether the source is kept on the disk.
     pub(super) fn complete(
         mut self,
         attempt: &Attempt,
@@ -64,11 +63,16 @@ impl Published {
     ) -> Result<(), StoreError> {
         self.tell(attempt);
         let Some(publisher) = self.publisher else { return Ok(()) };
-        // After an error the publisher goes, and the attempt is released.
-        let text = attempt.complete_text(&index)?;
+        let text = match is_kept {
+            true => CompleteText::Kept,
+            // After an error the publisher goes, and the attempt is released.
+            false => {
+                let text = attempt.complete_text(&index)?;
+                CompleteText::Held { text, _files: attempt.files() }
+            }
+        };
         let Index { profile, metadata, problems, .. } = index;
-        let holds = (!is_kept).then(|| attempt.files());
-        publisher.complete(RunningEnd { profile, metadata, problems }, text, holds);
+        publisher.complete(RunningEnd { profile, metadata, problems }, text);
         Ok(())
     }
 

@@ -67,16 +67,21 @@ struct Progress {
     followed_at: Option<Instant>,
 }
 
+/// Where the text of `complete.json` is until it is needed.
+pub(crate) enum CompleteText {
+    /// With the files, which may go before all of it is written: as those of any source that nobody
+    /// reads.
+    Kept,
+    /// Here, and the files with it until all parts are written: the source is kept nowhere else.
+    Held { text: Bytes, _files: Arc<SourceFiles> },
+}
+
 enum Step {
     /// Not as it came, from here on.
     Mended,
     Part(ClosedPart),
-    /// The last one. Whatever it holds stays until all parts are written.
-    Complete {
-        text: Bytes,
-        end: RunningEnd,
-        _holds: Option<Arc<SourceFiles>>,
-    },
+    /// The last one.
+    Complete(RunningEnd, CompleteText),
 }
 
 impl Publisher {
@@ -132,16 +137,10 @@ impl Publisher {
         let _ = self.steps.send(Step::Mended);
     }
 
-    /// Every part was told of; this is what there is besides, and the text of `complete.json`. The
-    /// files may go before all of it is written, unless they are held here.
-    pub(crate) fn complete(
-        mut self,
-        end: RunningEnd,
-        text: Bytes,
-        holds: Option<Arc<SourceFiles>>,
-    ) {
+    /// Every part was told of; this is what there is besides.
+    pub(crate) fn complete(mut self, end: RunningEnd, text: CompleteText) {
         self.is_complete = true;
-        let _ = self.steps.send(Step::Complete { text, end, _holds: holds });
+        let _ = self.steps.send(Step::Complete(end, text));
     }
 
     /// The first part, from 1, that has to stay on the disk for it; `None` when it is over, or the

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::super::{Sharing, in_time, noticing_slowness};
-use super::{Claim, Progress, Step};
+use super::{Claim, CompleteText, Progress, Step};
 
 /// For how long in a row the bucket may be away before an attempt is given up.
 const LONGEST_OUTAGE: Duration = Duration::from_secs(15 * 60);
@@ -242,9 +242,7 @@ impl Publishing {
             match steps.recv().await {
                 Some(Step::Mended) => self.running.lock().as_it_came = false,
                 Some(Step::Part(part)) => self.part(attempt, &part).await?,
-                Some(Step::Complete { text, end, .. }) => {
-                    return self.complete(attempt, text, end).await;
-                }
+                Some(Step::Complete(end, text)) => return self.complete(attempt, end, text).await,
                 None => return Err(GivenUp::Unwanted),
             }
         }
@@ -290,9 +288,10 @@ impl Publishing {
     async fn complete(
         &self,
         attempt: &AttemptName,
-        text: Bytes,
         end: RunningEnd,
+        text: CompleteText,
     ) -> Result<(), GivenUp> {
+        let text = self.text(text).await?;
         let parts: Vec<(String, u64)> = {
             let mut running = self.running.lock();
             running.end = Some(end);
@@ -306,6 +305,18 @@ impl Publishing {
         };
         let completed = persistently(complete, passing).await?;
         if completed { Ok(()) } else { Err(GivenUp::Lost) }
+    }
+
+    async fn text(&self, text: CompleteText) -> Result<Bytes, GivenUp> {
+        let files = match text {
+            CompleteText::Held { text, .. } => return Ok(text),
+            CompleteText::Kept => self.files.upgrade(),
+        };
+        let gone = StoreError::Discarded { part: 1 };
+        let read = move || files.map_or(Err(gone), |files| files.complete_text());
+        let read = tokio::task::spawn_blocking(read).await;
+        let read = read.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        read.map_err(|error| GivenUp::Unreadable(error.into()))
     }
 
     /// Writes `running.json` as it is now.

@@ -15,7 +15,9 @@ use rdl_testkit::{FlakyStore, Random};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::super::{Claim, FollowEnded, Followed, FollowedPiece, Joined, Publisher, Role, Sharing};
+use super::super::{
+    Claim, CompleteText, FollowEnded, Followed, FollowedPiece, Joined, Publisher, Role, Sharing,
+};
 use super::world::{Backend, Piece};
 use crate::SharingConfig;
 
@@ -281,9 +283,10 @@ impl Work {
         self.tell_parts();
         if let Some(publisher) = self.publisher.take() {
             let text = self.attempt.complete_text(&self.index).unwrap();
+            let text = CompleteText::Held { text, _files: self.attempt.files() };
             let end =
                 RunningEnd { profile: String::new(), metadata: Vec::new(), problems: Vec::new() };
-            publisher.complete(end, text, None);
+            publisher.complete(end, text);
         }
         self.seen
     }

@@ -20,7 +20,7 @@ import machine
 import rows
 
 RESULTS = machine.ROOT / "bench" / "RESULTS.md"
-PARTS = {**rows.ALL, "far": far.far}
+PARTS = {**rows.ALL, "far": far.far, "shared": far.shared}
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 

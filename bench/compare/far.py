@@ -1,5 +1,6 @@
 """A bucket far away: an S3 server behind a proxy that takes its time."""
 
+import contextlib
 import json
 import statistics
 import subprocess
@@ -90,6 +91,26 @@ def far(bench):
             finally:
                 for delay in delays.values():
                     delay.stop()
+
+
+def shared(bench):
+    """Two replicas over one bucket, twelve viewers each, while they load and follow."""
+    for scenario, what in (("a", "(a) four sources"), ("b", "(b) sixteen sources")):
+        name = bench.recording(scenario)
+        with contextlib.ExitStack() as stack:
+            nginx = stack.enter_context(bench.nginx())
+            server = stack.enter_context(Versitygw(bench.state / f"s3-shared-{scenario}"))
+            loaders = [
+                stack.enter_context(bench.loader(nginx, name, **at(server.url))) for _ in range(2)
+            ]
+            ask_all([loader.stream() for loader in loaders for _ in range(12)])
+            peak = max(loader.peak_mib() for loader in loaders)
+            asked = nginx.requests(".mcap")
+            bench.check(loaders[0], name)
+            bench.check(loaders[1], name)
+        viewers = f"{what}, two replicas over one bucket, 12 viewers each, while they load"
+        yield Row(f"{viewers}: peak memory of either", "MiB", [peak], most=250)
+        yield Row(f"{viewers}: requests for a source", "", [max(asked.values())], most=1)
 
 
 def throughput(bench, nginx, name, what, places):

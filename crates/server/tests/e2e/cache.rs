@@ -197,6 +197,8 @@ async fn what_is_being_loaded_stays_until_its_process_is_dead() {
     let mut loader = loader(&backend.manifest_endpoint(), bucket).await;
     let events = format!("{}/v1/events?{QUERY}&prefetch=true", loader.process.url());
     let asking = tokio::spawn(async move { rdl_testkit::get(&events, &[]).await });
+    // The others are there by then.
+    listed(bucket, "complete", files.len() - 1).await;
     let list = listed(bucket, "incomplete", 1).await;
     let loading = list.as_array().unwrap().iter().find(|entry| entry["state"] == "incomplete");
     assert_eq!(loading.unwrap()["completedAt"], Value::Null);

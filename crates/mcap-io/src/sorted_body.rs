@@ -1,13 +1,7 @@
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use bytes::Bytes;
 use rdl_model::Problem;
 
-use crate::{
-    ChannelRecord, Intake, IntakeError, IntakeEvent, IntakeOptions, MetadataRecord, PartWriter,
-    end_of_body,
-};
+use crate::{Index, Intake, IntakeError, IntakeEvent, IntakeOptions, PartWriter, end_of_body};
 
 /// Turns a body into the one that its parts would make: without what cannot be used, and with its
 /// messages in order as far as the sort buffer mends it.
@@ -16,24 +10,15 @@ use crate::{
 /// order. Memory: that of an [`Intake`].
 pub struct SortedBody {
     intake: Intake,
-    channels: BTreeMap<u16, Arc<ChannelRecord>>,
+    /// What it has besides chunks and attachments, which are given out at once.
+    index: Index,
     writer: Option<PartWriter>,
-    profile: String,
-    metadata: Vec<MetadataRecord>,
-    problems: Vec<Problem>,
 }
 
 impl SortedBody {
     /// At the first byte of a body.
     pub fn new(options: IntakeOptions) -> SortedBody {
-        SortedBody {
-            intake: Intake::new(options),
-            channels: BTreeMap::new(),
-            writer: None,
-            profile: String::new(),
-            metadata: Vec::new(),
-            problems: Vec::new(),
-        }
+        SortedBody { intake: Intake::new(options), index: Index::default(), writer: None }
     }
 
     /// Takes the next bytes of the body, and gives what can leave.
@@ -66,41 +51,39 @@ impl SortedBody {
         finished.map_err(mendable)?;
         self.writer();
         let mut output = self.take_output();
-        output.push(end_of_body(&self.metadata));
+        output.push(end_of_body(&self.index.metadata));
         Ok(output)
     }
 
     /// What was wrong with the body.
     pub fn into_problems(self) -> Vec<Problem> {
-        self.problems
+        self.index.problems
     }
 
     fn take_events(&mut self) -> Result<(), IntakeError> {
         while let Some(event) = self.intake.next_event() {
             match event {
-                IntakeEvent::Profile(profile) => self.profile = profile,
+                IntakeEvent::Profile(profile) => self.index.profile = profile,
                 IntakeEvent::Channel(channel) => {
-                    self.channels.insert(channel.id, channel);
+                    self.index.channels.insert(channel.id, channel);
                 }
                 IntakeEvent::Chunk { chunk, .. } => {
-                    let ids = chunk.descriptor.channel_ids();
-                    let channels: Vec<_> =
-                        ids.iter().filter_map(|id| self.channels.get(id).cloned()).collect();
+                    let channels = self.index.channels_of(&chunk.descriptor);
                     let written = self.writer().chunk(&chunk, &channels);
                     written.map_err(|_| IntakeError::NotRepeatable)?;
                 }
                 IntakeEvent::Attachment(attachment) => {
                     self.writer().attachment(&attachment);
                 }
-                IntakeEvent::Metadata(metadata) => self.metadata.push(metadata),
-                IntakeEvent::Problem(problem) => problem.add_to(&mut self.problems),
+                IntakeEvent::Metadata(metadata) => self.index.metadata.push(metadata),
+                IntakeEvent::Problem(problem) => problem.add_to(&mut self.index.problems),
             }
         }
         Ok(())
     }
 
     fn writer(&mut self) -> &mut PartWriter {
-        self.writer.get_or_insert_with(|| PartWriter::unfinished(&self.profile))
+        self.writer.get_or_insert_with(|| PartWriter::unfinished(&self.index.profile))
     }
 
     fn take_output(&mut self) -> Vec<Bytes> {

@@ -29,13 +29,17 @@ mod reading;
 mod running;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use object_store::{
+    GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions,
+    PutPayload,
+};
 use rdl_model::SourceKey;
 
 pub use self::attempts::{Look, RemoteSource};
@@ -177,6 +181,12 @@ impl Bucket {
             return Err(BucketError::unusable(path, &format!("it is {} bytes long", meta.size)));
         }
         Ok(Some((found.bytes().await.map_err(failed)?, meta)))
+    }
+
+    /// Asks for a range of an object, whose bytes come as they are taken.
+    async fn stream(&self, path: &Path, range: Range<u64>) -> Result<GetResult, BucketError> {
+        let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+        soon(path, self.store().get_opts(path, options)).await
     }
 
     /// Removes an object; that it is gone already is no error.

@@ -133,7 +133,7 @@ fn all_of_it_at_once_loses_and_doubles_nothing() {
 #[test]
 fn bodies_that_differ_are_never_mixed() {
     simulate(|seed| Weather {
-        is_repeatable: false,
+        differs: true,
         deaths: 1 + seed % 3,
         freezes: seed % 2,
         purges: seed % 2,

@@ -9,7 +9,7 @@ use rdl_engine::{EngineConfig, Query, SourceStatus};
 use crate::backend::recording;
 use crate::faulty::Answer;
 use crate::output;
-use crate::setting::{Setting, ask, asking, slowly, source};
+use crate::setting::{Setting, ask, asking, asking_both, slowly, source};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_replica_loaded_another_reads_from_the_bucket() {
@@ -61,10 +61,7 @@ async fn a_follower_is_not_far_behind() {
 async fn a_follower_takes_over_from_a_replica_that_is_cut_off() {
     let setting = Setting::new(slowly).await;
     let (leader, follower) = (setting.replica().await, setting.replica().await);
-    let leading = asking(&leader).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let following = asking(&follower).await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    let [leading, following] = asking_both(&leader, &follower).await;
     leader.store.set_away(true);
     setting.assert_whole(&following.await.unwrap().unwrap());
     // Whoever is cut off from the bucket goes on by itself.
@@ -85,10 +82,7 @@ async fn a_follower_goes_on_where_the_source_is_not_in_order() {
     source.messages.sort_by_cached_key(|message| message.log_time + random.below(500_000_000));
     let setting = Setting::of(source, slowly).await;
     let (leader, follower) = (setting.replica().await, setting.replica().await);
-    let leading = asking(&leader).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let following = asking(&follower).await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    let [leading, following] = asking_both(&leader, &follower).await;
     leader.store.set_away(true);
     let third = setting.replica().await;
     // Its answer has begun, and goes on.
@@ -114,10 +108,7 @@ async fn whoever_followed_to_the_end_completes_what_the_leader_could_not() {
 async fn what_is_released_is_taken_over_at_once() {
     let setting = Setting::new(slowly).await;
     let (leader, follower) = (setting.replica().await, setting.replica().await);
-    let leading = asking(&leader).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let following = asking(&follower).await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    let [leading, following] = asking_both(&leader, &follower).await;
     leader.engine.shutdown().await;
     assert!(leading.await.unwrap().is_err(), "its own answers are cut off");
     setting.assert_whole(&following.await.unwrap().unwrap());

@@ -148,10 +148,22 @@ impl Setting {
     }
 }
 
+pub(crate) type Asking = JoinHandle<Result<Vec<u8>, EngineError>>;
+
 /// Asks for everything, and goes on with something else meanwhile.
-pub(crate) async fn asking(replica: &Replica) -> JoinHandle<Result<Vec<u8>, EngineError>> {
+pub(crate) async fn asking(replica: &Replica) -> Asking {
     let recording = recording(&replica.engine).await;
     tokio::spawn(async move { output::collect(&recording, Query::default()).await })
+}
+
+/// Asks one replica for everything, so that it leads, and another one, so that it follows; both
+/// are in the middle of it then.
+pub(crate) async fn asking_both(leader: &Replica, follower: &Replica) -> [Asking; 2] {
+    let leading = asking(leader).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let following = asking(follower).await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    [leading, following]
 }
 
 pub(crate) async fn ask(replica: &Replica) -> Vec<u8> {

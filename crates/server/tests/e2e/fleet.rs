@@ -40,11 +40,13 @@ pub(crate) async fn recording(sources: usize) -> (FakeBackend, Recording) {
     (backend, recording)
 }
 
-/// Each source takes some seconds: so many bytes come every 100 ms.
-pub(crate) fn slowly(backend: &FakeBackend, sources: usize, bytes: u64) {
+/// The same, and what is in it; each source takes some seconds: so many bytes come every 100 ms.
+pub(crate) async fn slow_recording(sources: usize, bytes: u64) -> (FakeBackend, Vec<Message>) {
+    let (backend, recording) = recording(sources).await;
     for source in 0..sources {
         backend.always(&path(source), Fault::Slow(bytes, Duration::from_millis(100)));
     }
+    (backend, recording.merged())
 }
 
 /// How to reach a bucket on this S3.

@@ -9,7 +9,7 @@ use rdl_testkit::servers::{AzureServer, GcsServer, HttpProxy, S3Server, TcpProxy
 use crate::drive::path;
 use crate::fleet::{
     BUCKET, PACE, PATIENCE, QUERY, ask, counts, listed, pause, recording, s3, s3_server, settled,
-    slowly,
+    slow_recording,
 };
 use crate::running::{BINARY, Running};
 
@@ -51,9 +51,7 @@ async fn twenty_four_viewers_of_three_replicas_share_each_download() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_slow_is_named_once_for_each_time() {
     const SOURCES: usize = 2;
-    let (backend, recording) = recording(SOURCES).await;
-    slowly(&backend, SOURCES, 8 << 10);
-    let truth = recording.merged();
+    let (backend, truth) = slow_recording(SOURCES, 8 << 10).await;
     let server = s3_server().await;
     let line = TcpProxy::start(&server.url()).await.unwrap();
     let url = line.url();
@@ -90,9 +88,7 @@ async fn what_is_slow_is_named_once_for_each_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn viewers_go_on_when_the_replica_that_loads_is_killed() {
     const SOURCES: usize = 4;
-    let (backend, recording) = recording(SOURCES).await;
-    slowly(&backend, SOURCES, 8 << 10);
-    let truth = recording.merged();
+    let (backend, truth) = slow_recording(SOURCES, 8 << 10).await;
     let server = s3_server().await;
     let url = server.url();
     let environment = s3(&url);
@@ -124,9 +120,7 @@ async fn viewers_go_on_when_the_replica_that_loads_is_killed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_slept_past_its_time_does_no_harm() {
     const SOURCES: usize = 4;
-    let (backend, recording) = recording(SOURCES).await;
-    slowly(&backend, SOURCES, 8 << 10);
-    let truth = recording.merged();
+    let (backend, truth) = slow_recording(SOURCES, 8 << 10).await;
     let server = s3_server().await;
     let url = server.url();
     let environment = s3(&url);
@@ -146,9 +140,7 @@ async fn a_replica_that_slept_past_its_time_does_no_harm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_is_away_for_a_while_breaks_no_answer() {
     const SOURCES: usize = 4;
-    let (backend, recording) = recording(SOURCES).await;
-    slowly(&backend, SOURCES, 8 << 10);
-    let truth = recording.merged();
+    let (backend, truth) = slow_recording(SOURCES, 8 << 10).await;
     let server = s3_server().await;
     let proxy = TcpProxy::start(&server.url()).await.unwrap();
     let (through, direct) = (proxy.url(), server.url());
@@ -213,9 +205,7 @@ async fn azure_and_google_cloud_keep_what_was_loaded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_overwrites_in_silence_is_named_and_does_no_harm() {
     const SOURCES: usize = 4;
-    let (backend, recording) = recording(SOURCES).await;
-    slowly(&backend, SOURCES, 32 << 10);
-    let truth = recording.merged();
+    let (backend, truth) = slow_recording(SOURCES, 32 << 10).await;
     let server = S3Server::start().await.unwrap();
     server.create_bucket(BUCKET).await.unwrap();
     let proxy = HttpProxy::start(&server.url()).await.unwrap();

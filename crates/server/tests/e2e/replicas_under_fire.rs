@@ -9,24 +9,17 @@ use rdl_testkit::servers::{HttpProxy, TcpProxy};
 use rdl_testkit::{FakeBackend, Message, Random, arrived, check_all, get};
 use tokio::sync::watch;
 
-use crate::fleet::{
-    PATIENCE, QUERY, ask, counts, pause, recording, s3, s3_server, slowly, unsettled,
-};
+use crate::fleet::{PATIENCE, QUERY, ask, counts, pause, s3, s3_server, slow_recording, unsettled};
 use crate::running::Running;
 
 const SOURCES: usize = 20;
 const REPLICAS: usize = 3;
 const VIEWERS: usize = 24;
+/// A whole answer takes some twenty seconds.
+const PACE_BYTES: u64 = 3 << 10;
 
 /// A replica that died is not missed for so long; a busy machine makes nobody late by so much.
 const STALE_AGE: (&str, &str) = ("REQUEST_CACHE_MAX_INCOMPLETE_PART_LIST_AGE_MS", "3000");
-
-/// The backend of a recording that takes some twenty seconds, and what is in it.
-async fn slow_recording() -> (FakeBackend, Vec<Message>) {
-    let (backend, recording) = recording(SOURCES).await;
-    slowly(&backend, SOURCES, 3 << 10);
-    (backend, recording.merged())
-}
 
 fn environment(url: &str) -> Vec<(&str, &str)> {
     let mut environment = s3(url);
@@ -151,7 +144,7 @@ async fn is_left_in_order(backend: &FakeBackend, environment: &[(&str, &str)], t
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_break_off_only_answers_of_the_replica_that_is_killed() {
     const KILLS: usize = 4;
-    let (backend, truth) = slow_recording().await;
+    let (backend, truth) = slow_recording(SOURCES, PACE_BYTES).await;
     let server = s3_server().await;
     let url = server.url();
     let environment = environment(&url);
@@ -177,7 +170,7 @@ async fn kills_break_off_only_answers_of_the_replica_that_is_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_pauses_past_its_time_breaks_off_no_answer() {
-    let (backend, truth) = slow_recording().await;
+    let (backend, truth) = slow_recording(SOURCES, PACE_BYTES).await;
     let server = s3_server().await;
     let url = server.url();
     let environment = environment(&url);
@@ -193,7 +186,7 @@ async fn a_replica_that_pauses_past_its_time_breaks_off_no_answer() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn trouble_with_the_store_breaks_off_no_answer() {
-    let (backend, truth) = slow_recording().await;
+    let (backend, truth) = slow_recording(SOURCES, PACE_BYTES).await;
     let mut server = s3_server().await;
     let weather = HttpProxy::start(&server.url()).await.unwrap();
     let line = TcpProxy::start(&weather.url()).await.unwrap();

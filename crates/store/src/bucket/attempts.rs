@@ -122,8 +122,10 @@ impl Bucket {
             let path = self.attempt_path(&attempt, COMPLETE);
             let parsed = match self.get(&path, MAX_DOCUMENT_BYTES).await {
                 Ok(None) => continue,
-                Ok(Some((text, _))) if complete::is_foreign(&text) => return Ok(Look::Foreign),
-                Ok(Some((text, _))) => parse(text).await,
+                Ok(Some((text, _))) => match parse(text.clone()).await {
+                    Err(_) if complete::is_foreign(&text) => return Ok(Look::Foreign),
+                    parsed => parsed,
+                },
                 Err(error) if error.kind() == BucketErrorKind::Damaged => Err(error.to_string()),
                 Err(error) => return Err(error),
             };

@@ -2,7 +2,6 @@ use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt as _;
 use futures::stream::BoxStream;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange};
 
 use super::running::CHECKED_PIECE_BYTES;
 use super::{AttemptName, Bucket, BucketError, RunningPart, soon};
@@ -91,9 +90,7 @@ impl PartReader {
         &mut self,
     ) -> Result<BoxStream<'static, object_store::Result<Bytes>>, BucketError> {
         let end = self.part.data_bytes.next_multiple_of(CHECKED_PIECE_BYTES).min(self.part.bytes);
-        let options =
-            GetOptions { range: Some(GetRange::Bounded(self.at..end)), ..GetOptions::default() };
-        let found = soon(&self.path, self.bucket.store().get_opts(&self.path, options)).await?;
+        let found = self.bucket.stream(&self.path, self.at..end).await?;
         if found.meta.size != self.part.bytes {
             let what = format!("it is {} bytes long and not {}", found.meta.size, self.part.bytes);
             return Err(BucketError::unusable(&self.path, &what));

@@ -6,7 +6,6 @@ use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt as _;
 use futures::stream::BoxStream;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange};
 use rdl_model::ByteRange;
 use tokio::time::Instant;
 
@@ -88,11 +87,8 @@ impl<'a> PartRead<'a> {
         let incoming = match &mut self.incoming {
             Some(incoming) => incoming,
             None => {
-                let range =
-                    GetRange::Bounded(self.at - self.part_start..self.end - self.part_start);
-                let options = GetOptions { range: Some(range), ..GetOptions::default() };
-                let get = self.bucket.store().get_opts(&self.path, options);
-                let found = soon(&self.path, get).await?;
+                let range = self.at - self.part_start..self.end - self.part_start;
+                let found = self.bucket.stream(&self.path, range).await?;
                 self.incoming.insert(found.into_stream())
             }
         };

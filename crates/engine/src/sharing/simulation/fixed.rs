@@ -51,11 +51,16 @@ impl Case {
         names.into_iter().filter(|name| name.ends_with(end)).collect()
     }
 
-    /// The leader has claimed the source, and says nothing from then on.
-    async fn freeze_at_the_claim(&self, leader: &Replica) {
-        while self.names(".claim").await.is_empty() {
+    /// Waits until there is an object whose name ends so.
+    async fn appears(&self, end: &str) {
+        while self.names(end).await.is_empty() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    /// The leader has claimed the source, and says nothing from then on.
+    async fn freeze_at_the_claim(&self, leader: &Replica) {
+        self.appears(".claim").await;
         leader.store.set_frozen(true);
     }
 }
@@ -147,17 +152,12 @@ fn a_complete_attempt_that_does_not_say_so_is_not_followed_for_ever() {
         let (leader, follower) = (case.replica(1), case.replica(2));
         // It follows what the leader has, and is slow to see how that ends.
         let following = async {
-            while case.names(".claim").await.is_empty() {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            case.appears(".claim").await;
             case.assert_loads(&follower).await;
         };
         let forgetting = async {
             case.assert_loads(&leader).await;
-            let complete = async || !case.names("complete.json").await.is_empty();
-            while !complete().await {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            case.appears("complete.json").await;
             // As a write that hung and came late does.
             let running = case.names("running.json").await.remove(0);
             case.store

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdl_testkit::Random;
 
 /// How bad a run is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Weather {
     /// How often a replica is killed or stopped, and another comes in its place.
     pub(super) deaths: u64,
@@ -25,25 +25,8 @@ pub(super) struct Weather {
     pub(super) ignores_conditions: bool,
     /// Whether downloads break.
     pub(super) breaks: bool,
-    /// Whether every download has the same messages.
-    pub(super) is_repeatable: bool,
-}
-
-impl Default for Weather {
-    fn default() -> Self {
-        Weather {
-            deaths: 0,
-            freezes: 0,
-            away: 0,
-            purges: 0,
-            vanishing: 0,
-            failing_of_thousand: 0,
-            is_slow: false,
-            ignores_conditions: false,
-            breaks: false,
-            is_repeatable: true,
-        }
-    }
+    /// Whether no two downloads have the same messages.
+    pub(super) differs: bool,
 }
 
 /// One thing that goes wrong.

@@ -55,7 +55,7 @@ impl Backend {
             messages: 1 + random.below(300) as u32,
             slowest_piece: Duration::from_millis(1 + random.below(3_000)),
             random: Mutex::new(random),
-            is_repeatable: weather.is_repeatable,
+            is_repeatable: !weather.differs,
             breaks: weather.breaks,
             downloads: AtomicU64::new(0),
         }
@@ -183,7 +183,7 @@ impl World {
             Random::new(self.random.next_u64()),
             open.clone(),
             self.backend.messages,
-            self.weather.is_repeatable,
+            !self.weather.differs,
         );
         Slot { replica, viewer: AbortOnDropHandle::new(tokio::spawn(viewer)), open }
     }
@@ -273,14 +273,14 @@ impl World {
         let known = complete(&self).await;
         let downloads = self.backend.downloads.load(Ordering::Relaxed);
         let questions = (REPLICAS * QUESTIONS) as u64;
-        let is_smooth = !self.weather.breaks && self.weather.is_repeatable;
+        let is_smooth = !self.weather.breaks && !self.weather.differs;
         let is_smooth = is_smooth && !self.weather.is_slow && !self.weather.ignores_conditions;
         if self.weather.failing_of_thousand == 0 && is_smooth {
             // Everything that goes wrong costs every replica a download at most.
             let most = 1 + events * REPLICAS as u64;
             assert!(downloads <= most, "{downloads} downloads");
         }
-        self.weather = Weather { is_repeatable: self.weather.is_repeatable, ..Weather::default() };
+        self.weather = Weather { differs: self.weather.differs, ..Weather::default() };
         self.ask_late().await;
         let asked_again = self.backend.downloads.load(Ordering::Relaxed) - downloads;
         if known > 0 && events == 0 {
@@ -304,7 +304,7 @@ impl World {
             let loaded = late.load().await;
             late.tasks.close();
             late.tasks.wait().await;
-            let is_repeatable = self.weather.is_repeatable;
+            let is_repeatable = !self.weather.differs;
             match loaded {
                 Ok(seen) => return check(&seen, self.backend.messages, is_repeatable),
                 Err(failed) => assert!(!is_repeatable, "{failed:?}"),

@@ -19,9 +19,9 @@
 mod attempts;
 mod check;
 mod error;
+mod followed_part;
 mod listing;
 mod names;
-mod part_reader;
 mod parts;
 mod provider;
 mod pulse;
@@ -44,10 +44,10 @@ use rdl_model::SourceKey;
 
 pub use self::attempts::{Look, RemoteSource};
 pub use self::error::{BucketError, BucketErrorKind};
+pub use self::followed_part::FollowedPart;
 pub use self::listing::BucketEntry;
 use self::names::Numbers;
 pub use self::names::{AttemptName, ReplicaId};
-pub use self::part_reader::PartReader;
 pub use self::parts::{ClosedPart, RemoteParts, UploadError};
 pub use self::provider::{BucketConfig, BucketProvider};
 pub use self::pulse::{Pulse, Sign};

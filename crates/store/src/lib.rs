@@ -39,8 +39,8 @@ mod used;
 pub use attempt::Attempt;
 pub use bucket::{
     AttemptName, Bucket, BucketConfig, BucketEntry, BucketError, BucketErrorKind, BucketProvider,
-    Checksums, ClosedPart, Look, PartRead, PartReader, Pulse, RemoteParts, RemoteSource, ReplicaId,
-    Running, RunningEnd, RunningPart, RunningState, Sign, UploadError,
+    Checksums, ClosedPart, FollowedPart, Look, PartRead, Pulse, RemoteParts, RemoteSource,
+    ReplicaId, Running, RunningEnd, RunningPart, RunningState, Sign, UploadError,
 };
 pub use disk_store::{DiskStore, FoundSource, StoreConfig};
 pub use error::StoreError;

@@ -154,7 +154,7 @@ impl Following {
 
     async fn send_parts(&mut self, parts: &[RunningPart], out: &Out) -> Result<(), FollowEnded> {
         while let Some(part) = parts.get(self.sent_parts) {
-            let mut reader = self.sharing.bucket.part_reader(&self.attempt, part);
+            let mut reader = self.sharing.bucket.followed_part(&self.attempt, part);
             let mut is_at_start = true;
             let mut failures = 0;
             loop {

@@ -130,7 +130,7 @@ async fn read(
     attempt: &AttemptName,
     part: &RunningPart,
 ) -> Result<Vec<u8>, BucketError> {
-    let mut reader = bucket.part_reader(attempt, part);
+    let mut reader = bucket.followed_part(attempt, part);
     let mut data = Vec::new();
     while let Some(piece) = reader.next().await? {
         assert!(piece.len() <= 128 << 10);

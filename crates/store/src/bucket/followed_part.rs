@@ -8,7 +8,7 @@ use super::{AttemptName, Bucket, BucketError, RunningPart, soon};
 
 /// The data section of a part of a running attempt, its header included, in pieces of 128 KiB as
 /// they come; each is checked against what `running.json` says of it. Memory holds one piece.
-pub struct PartReader {
+pub struct FollowedPart {
     bucket: Bucket,
     path: Path,
     part: RunningPart,
@@ -21,8 +21,8 @@ pub struct PartReader {
 
 impl Bucket {
     /// Reads a part from its beginning. Nothing is asked for yet.
-    pub fn part_reader(&self, attempt: &AttemptName, part: &RunningPart) -> PartReader {
-        PartReader {
+    pub fn followed_part(&self, attempt: &AttemptName, part: &RunningPart) -> FollowedPart {
+        FollowedPart {
             bucket: self.clone(),
             path: self.attempt_path(attempt, &part.name),
             part: part.clone(),
@@ -33,7 +33,7 @@ impl Bucket {
     }
 }
 
-impl PartReader {
+impl FollowedPart {
     /// The next piece; `None` at the end. After an error it may be asked for again. A dropped
     /// future loses nothing.
     pub async fn next(&mut self) -> Result<Option<Bytes>, BucketError> {

@@ -185,7 +185,7 @@ fn drain(writer: &mut OutputWriter) -> usize {
     let pieces = writer.take_output().into_iter();
     let len = |piece: OutputPiece| match piece {
         OutputPiece::Bytes(bytes) => black_box(bytes).len(),
-        OutputPiece::Chunk(_) => 0,
+        OutputPiece::Elsewhere(_) => 0,
     };
     pieces.map(len).sum()
 }

@@ -192,7 +192,7 @@ impl Source {
         for piece in self.writer.take_output() {
             match piece {
                 OutputPiece::Bytes(bytes) => self.file.write_all(&bytes)?,
-                OutputPiece::Chunk(_) => bail!("no chunk was passed on"),
+                OutputPiece::Elsewhere(_) => bail!("no chunk was passed on"),
             }
         }
         Ok(())

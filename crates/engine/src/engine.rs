@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cpu::Cpu;
+use crate::files::Files;
 use crate::load::{self, LoadMode};
 use crate::memory::Memory;
 use crate::open_chunks::OpenChunks;
@@ -77,6 +78,7 @@ impl Engine {
             registry: Registry::default(),
             fetched: FetchedGroups::default(),
             open_chunks: OpenChunks::new(memory.open_chunks_bytes()),
+            files: Files::new(&memory),
             pressure: Pressure::new(),
             queue: LoadQueue::new(config.max_concurrent_loads),
             memory,
@@ -145,7 +147,12 @@ impl Engine {
         if tokio::time::timeout(SHUTDOWN_PATIENCE, all).await.is_err() {
             tracing::warn!("some work did not stop in time and is cut off");
         }
+        self.shared.files.clear();
         self.shared.registry.clear();
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     fn source(&self, declared: &DeclaredSource) -> Arc<Source> {
@@ -164,7 +171,10 @@ async fn keep_tidy(shared: Arc<Shared>) {
     let mut ticks = tokio::time::interval(TIDIED_EVERY);
     loop {
         tokio::select! {
-            _ = ticks.tick() => shared.registry.tidy(bound_bytes),
+            _ = ticks.tick() => {
+                shared.files.let_go(false);
+                shared.registry.tidy(bound_bytes);
+            }
             () = shared.stopping.cancelled() => return,
         }
     }

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use rdl_fetch::FetchError;
 use rdl_mcap_io::{IntakeError, OutputError};
+use rdl_merge::LayoutError;
 use rdl_model::ErrorKind;
 use rdl_store::{BucketError, StoreError};
 
@@ -85,6 +86,28 @@ pub enum EngineError {
     /// The response cannot be written.
     #[error("{0}")]
     Output(Arc<OutputError>),
+    /// The virtual file is not there yet.
+    #[error(
+        "the file is not ready: {ready} of {sources} sources are, {loaded_bytes} bytes are loaded; \
+         loading goes on, ask again"
+    )]
+    FileNotReady {
+        /// How many sources are known whole.
+        ready: usize,
+        /// How many there are.
+        sources: usize,
+        /// How much of the streamed ones is loaded.
+        loaded_bytes: u64,
+    },
+    /// The bytes of a virtual file cannot be had any more.
+    #[error("these bytes are gone: {why}; open the recording anew")]
+    FileGone {
+        /// Why.
+        why: Arc<str>,
+    },
+    /// There can be no virtual file.
+    #[error("{0}")]
+    Layout(Arc<LayoutError>),
     /// The viewer took nothing for too long, while others waited for the room that it held.
     #[error(
         "the viewer took nothing for too long, and a source that is larger than the disk store \
@@ -140,6 +163,9 @@ impl EngineError {
             | Self::CutOff
             | Self::NoRoom { .. }
             | Self::ShuttingDown => ErrorKind::Unavailable,
+            Self::FileNotReady { .. } => ErrorKind::Unavailable,
+            Self::FileGone { .. } => ErrorKind::Gone,
+            Self::Layout(error) => error.kind(),
             Self::Output(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Threads(_) | Self::Misconfigured(_) | Self::TaskDied => ErrorKind::Internal,
@@ -164,6 +190,7 @@ impl EngineError {
         match self {
             // Somebody who watches a recording leaves only after a while.
             Self::MemorySpent => Some(Duration::from_secs(5)),
+            Self::FileNotReady { .. } => Some(Duration::from_secs(2)),
             _ => (self.kind() == ErrorKind::Unavailable).then_some(Duration::from_secs(1)),
         }
     }
@@ -172,6 +199,12 @@ impl EngineError {
 impl From<StoreError> for EngineError {
     fn from(error: StoreError) -> Self {
         Self::Store(Arc::new(error))
+    }
+}
+
+impl From<LayoutError> for EngineError {
+    fn from(error: LayoutError) -> Self {
+        Self::Layout(Arc::new(error))
     }
 }
 

@@ -57,6 +57,14 @@ impl Memory {
         usize::try_from(self.open_chunks_bytes / 4).unwrap_or(usize::MAX)
     }
 
+    /// What a response needs that reads one slice of a file at a time. Waits a moment where all is
+    /// taken, then says so.
+    pub(crate) async fn reserve_slice(&self, bytes: u64) -> Result<Reservation, EngineError> {
+        let waiting = self.responses.reserve(bytes);
+        let reserved = tokio::time::timeout(ADMISSION_PATIENCE, waiting).await;
+        reserved.map_err(|_| EngineError::MemorySpent)
+    }
+
     /// Everything that a response will need. Waits a moment where all of it is taken, then says so.
     pub(crate) async fn reserve_response(&self) -> Result<Reservation, EngineError> {
         let share = self.responses.free_bytes() / SHARE_OF_FREE;

@@ -33,8 +33,8 @@ use crate::sharing::Sharing;
 use crate::source::Source;
 use crate::viewers::Viewer;
 
-pub(crate) use self::fetching::COALESCE_BYTES;
-pub(crate) use self::indexing::index;
+pub(crate) use self::fetching::{COALESCE_BYTES, summary_lies};
+pub(crate) use self::indexing::{index, key_of_file};
 pub(crate) use self::keeping::{FetchedChunk, FetchedGroups};
 use self::mending::Again;
 
@@ -92,7 +92,7 @@ impl Ranged {
     }
 
     /// Reads bytes; those of a file with a viewer's access.
-    async fn read(
+    pub(crate) async fn read(
         &self,
         source: &Source,
         viewer: Option<&Viewer>,

@@ -1,7 +1,7 @@
 //! A resolved manifest and its sources, as one caller may see them.
 
 mod describe;
-mod watching;
+pub(crate) mod watching;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +61,14 @@ impl Inner {
         let (access, grant) = (access.clone(), self.grant.clone());
         self.shared.want(source, viewer, access, grant, self.declared_start(at))
     }
+
+    /// Lets something be fetched of a source on this caller's behalf, and starts nothing; `None`
+    /// where the recording does not have it.
+    pub(crate) fn interest_in(&self, source: &Arc<Source>, viewer: ViewerId) -> Option<Interest> {
+        let is_it = |recorded: &&RecordedSource| recorded.source.key == source.key;
+        let recorded = self.sources.iter().find(is_it)?;
+        Some(source.viewers.join(viewer, recorded.access.clone(), self.grant.clone()))
+    }
 }
 
 impl Recording {
@@ -71,6 +79,10 @@ impl Recording {
         sources: Vec<RecordedSource>,
     ) -> Recording {
         Recording(Arc::new(Inner { shared, manifest, grant, sources }))
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0
     }
 
     /// What is known of the recording. Starts no load, but indexes the static sources side by

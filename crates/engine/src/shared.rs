@@ -6,6 +6,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::cpu::Cpu;
+use crate::files::Files;
 use crate::memory::Memory;
 use crate::open_chunks::OpenChunks;
 use crate::pressure::Pressure;
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     /// What was fetched of static sources.
     pub(crate) fetched: FetchedGroups,
     pub(crate) open_chunks: OpenChunks,
+    /// The virtual files.
+    pub(crate) files: Files,
     pub(crate) pressure: Pressure,
     /// Which loads may run.
     pub(crate) queue: Arc<LoadQueue>,
@@ -78,6 +81,7 @@ impl Shared {
     /// Lets go of what nobody reads, so that the disk store finds room for this much. Blocks.
     pub(crate) fn make_room(&self, bytes: u64) {
         self.pressure.press();
+        self.files.let_go(true);
         self.registry.forget_unread();
         self.fetched.let_go(bytes);
     }

@@ -20,6 +20,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use rdl_model::SourceKey;
 use rdl_store::{AttemptName, Bucket, BucketError, Look, RemoteSource};
@@ -153,6 +154,20 @@ impl Sharing {
                 None
             }
         }
+    }
+
+    /// What a version of a virtual file consists of.
+    pub(crate) async fn file_contents(&self, version: &str) -> Result<Option<Bytes>, BucketError> {
+        in_time("look for a file", self.bucket.file_contents(version)).await
+    }
+
+    /// Writes down what a version of a virtual file consists of.
+    pub(crate) async fn put_file_contents(
+        &self,
+        version: &str,
+        text: Bytes,
+    ) -> Result<(), BucketError> {
+        in_time("describe a file", self.bucket.put_file_contents(version, text)).await
     }
 
     /// Finds out who loads the source; if nobody does, this replica from now on.

@@ -160,6 +160,11 @@ impl FetchError {
         }
     }
 
+    /// Whether there is nothing there any more.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if matches!(status.as_u16(), 404 | 410))
+    }
+
     /// Whether a file is not the one that was opened.
     pub fn is_changed(&self) -> bool {
         matches!(self, Self::Changed { .. })

@@ -22,8 +22,8 @@ use crate::write::{
     put_u32, put_u64,
 };
 use crate::{
-    AttachmentRecord, ChannelRecord, ChunkDescriptor, MetadataRecord, OutputError, SchemaDef,
-    StoredChunk,
+    AttachmentHead, AttachmentRecord, ChannelRecord, ChunkDescriptor, MetadataRecord, OutputError,
+    SchemaDef, StoredChunk,
 };
 
 /// A piece of what was written.
@@ -31,8 +31,8 @@ use crate::{
 pub enum OutputPiece {
     /// These bytes.
     Bytes(Bytes),
-    /// The stored bytes of the chunk that was given this ticket.
-    Chunk(u64),
+    /// The stored bytes of what was given this ticket: a chunk, or an attachment.
+    Elsewhere(u64),
 }
 
 /// A file as far as it is written.
@@ -124,17 +124,28 @@ impl FileWriter {
         if !self.fits(channel) {
             return Err(OutputError::IdTaken { id: channel.id, topic: channel.def.topic.clone() });
         }
-        if let Some(schema) = &channel.def.schema
-            && !self.schemas.contains_key(&channel.schema_id)
-        {
-            self.schemas.insert(channel.schema_id, schema.clone());
-            self.append(|out| put_schema(out, channel.schema_id, schema));
+        if let Some(schema) = &channel.def.schema {
+            self.define_schema(channel.schema_id, schema);
         }
         if let Entry::Vacant(free) = self.channels.entry(channel.id) {
             free.insert(channel.clone());
             self.append(|out| put_channel(out, channel));
         }
         Ok(())
+    }
+
+    /// Writes a schema unless there is one of this id.
+    pub(crate) fn define_schema(&mut self, id: u16, schema: &Arc<SchemaDef>) {
+        if let Entry::Vacant(free) = self.schemas.entry(id) {
+            free.insert(schema.clone());
+            self.append(|out| put_schema(out, id, schema));
+        }
+    }
+
+    /// About how long the summary is that [`FileWriter::finish`] would write now, in bytes.
+    pub(crate) fn summary_bytes(&self) -> u64 {
+        let records = [&self.chunk_indexes, &self.attachment_indexes, &self.metadata_indexes];
+        records.into_iter().map(|records| records.bytes.len() as u64).sum()
     }
 
     /// Writes a chunk whose channels are defined, and says where it lies.
@@ -144,17 +155,22 @@ impl FileWriter {
         Ok(range)
     }
 
-    /// Leaves the place for a chunk whose channels are defined; its bytes are somewhere else.
+    /// Leaves the place for a chunk whose channels are defined, and says where that is; its bytes
+    /// are somewhere else.
     pub(crate) fn chunk_elsewhere(
         &mut self,
         descriptor: &ChunkDescriptor,
         ticket: u64,
-    ) -> Result<(), OutputError> {
+    ) -> Result<ByteRange, OutputError> {
         let range = self.account(descriptor, descriptor.stored_bytes())?;
+        self.leave_place(range, ticket);
+        Ok(range)
+    }
+
+    fn leave_place(&mut self, range: ByteRange, ticket: u64) {
         self.seal_buffer();
         self.position = range.end;
-        self.output.push(OutputPiece::Chunk(ticket));
-        Ok(())
+        self.output.push(OutputPiece::Elsewhere(ticket));
     }
 
     /// Puts a chunk that comes next into the summary, and says where it will lie.
@@ -203,17 +219,34 @@ impl FileWriter {
 
     pub(crate) fn attachment(&mut self, attachment: &AttachmentRecord) -> ByteRange {
         let record = attachment.to_record_bytes();
-        let range = ByteRange::at(self.position, record.len() as u64);
+        let range = self.account_attachment(&attachment.head(), record.len() as u64);
+        self.push(record);
+        range
+    }
+
+    /// Leaves the place for an attachment whose record is somewhere else, and says where that is.
+    pub(crate) fn attachment_elsewhere(
+        &mut self,
+        head: &AttachmentHead,
+        record_bytes: u64,
+        ticket: u64,
+    ) -> ByteRange {
+        let range = self.account_attachment(head, record_bytes);
+        self.leave_place(range, ticket);
+        range
+    }
+
+    fn account_attachment(&mut self, head: &AttachmentHead, record_bytes: u64) -> ByteRange {
+        let range = ByteRange::at(self.position, record_bytes);
         self.attachment_indexes.add(op::ATTACHMENT_INDEX, |out| {
             put_u64(out, range.start);
             put_u64(out, range.len());
-            put_u64(out, attachment.log_time.0);
-            put_u64(out, attachment.create_time.0);
-            put_u64(out, attachment.data.len() as u64);
-            put_text(out, &attachment.name);
-            put_text(out, &attachment.media_type);
+            put_u64(out, head.log_time.0);
+            put_u64(out, head.create_time.0);
+            put_u64(out, head.data_bytes);
+            put_text(out, &head.name);
+            put_text(out, &head.media_type);
         });
-        self.push(record);
         range
     }
 

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rdl_model::{ByteRange, Nanos, Problem, TimeRange};
+use rdl_model::{ByteRange, Problem, TimeRange};
 use serde::{Deserialize, Serialize};
 
-use crate::{ChannelRecord, ChunkDescriptor, MetadataRecord};
+use crate::{AttachmentHead, ChannelRecord, ChunkDescriptor, MetadataRecord};
 
 /// Where bytes lie in a stored source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,12 +27,9 @@ pub struct IndexedChunk {
 /// A stored attachment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexedAttachment {
-    /// Its name.
-    pub name: String,
-    /// Its media type.
-    pub media_type: String,
-    /// When it was logged.
-    pub log_time: Nanos,
+    /// What it is besides its content.
+    #[serde(flatten)]
+    pub head: AttachmentHead,
     /// The whole attachment record.
     pub position: Position,
 }

@@ -16,12 +16,14 @@ mod file;
 mod huge;
 mod index;
 mod intake;
+mod layout;
 mod limits;
 mod open;
 mod output;
 mod part;
 mod rechunk;
 mod records;
+mod renumber;
 mod run;
 #[cfg(test)]
 mod sample;
@@ -40,17 +42,19 @@ pub use chunk::{ChannelUse, ChunkDescriptor, Compression, MessageView, StoredChu
 pub use codec::ChunkError;
 pub use index::{Index, IndexedAttachment, IndexedChunk, Position};
 pub use intake::{Intake, IntakeError, IntakeEvent, IntakeOptions};
+pub use layout::LayoutWriter;
 pub use limits::Limits;
 pub use open::{MessageEntry, OpenChunk, open_chunk_bound_bytes};
 pub use output::{OutputError, OutputOptions, OutputPiece, OutputWriter};
 pub use part::{PartWriter, end_of_body, part_as_body, start_of_body};
-pub use records::{AttachmentRecord, MetadataRecord, RecordError};
+pub use records::{AttachmentHead, AttachmentRecord, MetadataRecord, RecordError};
+pub use renumber::{NewIds, chunk_without_messages, renumber_chunk, renumbered};
 pub use run::{LEAST_RECORD_BYTES, RunError, SortedRun};
 pub use scan::{RecordPart, ScanError, ScanEvent, ScannedChunk, ScannedMessage, Scanner};
 pub use sorted_body::SortedBody;
 pub use spool::{Spool, SpoolFactory};
 pub use summary::{
-    Summary, SummaryAttachment, SummaryChunk, SummaryError, SummaryMetadata, SummaryStatistics,
-    SummaryStep, Unfit, read_header, read_summary,
+    EMPTY_INDEX_BYTES, Summary, SummaryAttachment, SummaryChunk, SummaryError, SummaryMetadata,
+    SummaryStatistics, SummaryStep, Unfit, read_header, read_summary,
 };
 pub use verify::{VerifiedChunk, verify_chunk};

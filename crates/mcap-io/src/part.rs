@@ -64,7 +64,7 @@ impl PartWriter {
         pieces
             .filter_map(|piece| match piece {
                 OutputPiece::Bytes(bytes) => Some(bytes),
-                OutputPiece::Chunk(_) => None,
+                OutputPiece::Elsewhere(_) => None,
             })
             .collect()
     }

@@ -35,6 +35,21 @@ pub struct AttachmentRecord {
     pub data: Bytes,
 }
 
+/// An attachment less its content.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AttachmentHead {
+    /// Its name.
+    pub name: String,
+    /// Its media type, such as `text/plain`.
+    pub media_type: String,
+    /// When it was logged.
+    pub log_time: Nanos,
+    /// When it was created; 0 when that is unknown.
+    pub create_time: Nanos,
+    /// The size of its content, in bytes.
+    pub data_bytes: u64,
+}
+
 /// Why a metadata record or an attachment cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
@@ -80,6 +95,17 @@ impl MetadataRecord {
 }
 
 impl AttachmentRecord {
+    /// What it is besides its content.
+    pub fn head(&self) -> AttachmentHead {
+        AttachmentHead {
+            name: self.name.clone(),
+            media_type: self.media_type.clone(),
+            log_time: self.log_time,
+            create_time: self.create_time,
+            data_bytes: self.data.len() as u64,
+        }
+    }
+
     /// The whole record, opcode and length included, with its checksum.
     pub fn to_record_bytes(&self) -> Bytes {
         let mut out = Vec::with_capacity(self.data.len() + self.name.len() + 128);

@@ -28,9 +28,16 @@ const LARGEST_SUMMARY_BYTES: u64 = 64 << 20;
 /// The least size of a chunk record: all its fields, and no compression's name.
 const LEAST_CHUNK_BYTES: u64 = (RECORD_HEADER_BYTES + 8 + 8 + 8 + 4 + 4 + 8) as u64;
 
+/// A message index record without its entries: opcode, length, channel and the entries' size.
+pub const EMPTY_INDEX_BYTES: u64 = (RECORD_HEADER_BYTES + 2 + 4) as u64;
+/// Log time and offset.
+const INDEX_ENTRY_BYTES: u64 = 8 + 8;
+
 /// What a file says of itself at its end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
+    /// Its schemas, by id, those that no channel has too.
+    pub schemas: BTreeMap<u16, Arc<SchemaDef>>,
     /// Its channels, by id.
     pub channels: BTreeMap<u16, Arc<ChannelRecord>>,
     /// Its chunks, in their order in the file; none overlap.
@@ -64,6 +71,9 @@ pub struct SummaryChunk {
     pub uncompressed_bytes: u64,
     /// The channels that have a message index, ascending.
     pub channels: Vec<u16>,
+    /// How many messages each of them has, by the sizes of the message index records; `None` where
+    /// those do not lie one behind the other after the chunk.
+    pub message_counts: Option<Vec<u32>>,
 }
 
 /// What a summary claims of the whole file.
@@ -332,6 +342,7 @@ impl Reader {
                 "the message indexes of the chunk at byte {at} lie elsewhere"
             )));
         }
+        let message_counts = message_counts(indexes, &index_offsets);
         self.chunks.push(SummaryChunk {
             times,
             record,
@@ -340,6 +351,7 @@ impl Reader {
             compressed_bytes,
             uncompressed_bytes,
             channels: index_offsets.into_keys().collect(),
+            message_counts,
         });
         Ok(())
     }
@@ -376,6 +388,7 @@ impl Reader {
             return Err(contradiction(format!("channel {id} has messages and no definition")));
         }
         Ok(Summary {
+            schemas: self.schemas,
             channels,
             chunks: self.chunks,
             statistics: self.statistics,
@@ -401,6 +414,24 @@ impl Reader {
             None => Ok(()),
         }
     }
+}
+
+/// How many messages each channel has, ascending by channel, when the message index records fill
+/// `indexes`, one behind the other.
+fn message_counts(indexes: ByteRange, offsets: &BTreeMap<u16, u64>) -> Option<Vec<u32>> {
+    let mut starts: Vec<u64> = offsets.values().copied().collect();
+    starts.sort_unstable();
+    if starts.first() != Some(&indexes.start) {
+        return None;
+    }
+    let counts = offsets.values().map(|start| {
+        let next = starts.partition_point(|other| other <= start);
+        let end = starts.get(next).copied().unwrap_or(indexes.end);
+        let entries = (end - start).checked_sub(EMPTY_INDEX_BYTES)?;
+        (entries % INDEX_ENTRY_BYTES == 0).then_some(())?;
+        u32::try_from(entries / INDEX_ENTRY_BYTES).ok()
+    });
+    counts.collect()
 }
 
 pub(crate) fn parse_statistics(body: &[u8]) -> Result<SummaryStatistics, FieldError> {

@@ -126,7 +126,7 @@ impl Source {
         self.stored()[chunk].descriptor.clone()
     }
 
-    fn stored(&self) -> &[StoredChunk] {
+    pub(crate) fn stored(&self) -> &[StoredChunk] {
         self.stored.get_or_init(|| self.chunks.iter().map(|chunk| self.build(chunk)).collect())
     }
 

@@ -19,6 +19,7 @@
 mod attempts;
 mod check;
 mod error;
+mod files;
 mod followed_part;
 mod listing;
 mod names;

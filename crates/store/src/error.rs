@@ -63,6 +63,11 @@ impl StoreError {
         }
     }
 
+    /// Whether what was stored is not there any more.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Gone { .. } | Self::Discarded { .. })
+    }
+
     /// Whether there was no room; the same call may succeed later.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full { .. })

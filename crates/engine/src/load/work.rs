@@ -410,7 +410,10 @@ impl LoadWork {
             }));
             state.metadata.extend_from_slice(&index.metadata[before.metadata..]);
             state.attachments.extend(index.attachments[before.attachments..].iter().map(
-                |attachment| Attachment { place: AttachmentPlace::Stored(attachment.position) },
+                |attachment| Attachment {
+                    head: attachment.head.clone(),
+                    place: AttachmentPlace::Stored(attachment.position),
+                },
             ));
             if state.problems != index.problems {
                 state.problems.clone_from(&index.problems);
@@ -454,12 +457,8 @@ impl LoadWork {
             IntakeEvent::Metadata(metadata) => self.index.metadata.push(metadata.clone()),
             IntakeEvent::Attachment(attachment) => {
                 let position = self.attempt.append_attachment(attachment)?;
-                self.index.attachments.push(IndexedAttachment {
-                    name: attachment.name.clone(),
-                    media_type: attachment.media_type.clone(),
-                    log_time: attachment.log_time,
-                    position,
-                });
+                let head = attachment.head();
+                self.index.attachments.push(IndexedAttachment { head, position });
             }
             IntakeEvent::Problem(problem) => {
                 let source = Some(self.source_name.to_string());

@@ -306,7 +306,7 @@ impl Ranged {
 }
 
 /// The summary is not to be believed: from now on the file is loaded like a streamed source.
-fn summary_lies(
+pub(crate) fn summary_lies(
     source: &Source,
     generation: &Arc<Generation>,
     chunk: u32,

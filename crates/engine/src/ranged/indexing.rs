@@ -6,8 +6,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use rdl_fetch::{Opening, RangeReader};
 use rdl_mcap_io::{
-    ChannelUse, ChunkDescriptor, Compression, Limits, MetadataRecord, Summary, SummaryChunk,
-    SummaryStep, read_header, read_summary,
+    AttachmentHead, ChannelUse, ChunkDescriptor, Compression, Limits, MetadataRecord, Summary,
+    SummaryAttachment, SummaryChunk, SummaryStep, read_header, read_summary,
 };
 use rdl_model::{ByteRange, Problem, ProblemCode, SourceKey, SourceKeyHasher};
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ use crate::load::{self, LoadMode};
 use crate::memory::{Pool, Reservation};
 use crate::shared::Shared;
 use crate::source::{
-    Attachment, AttachmentPlace, Chunk, FileIdentity, Generation, Phase, Place, Source,
+    Attachment, AttachmentPlace, Chunk, Claims, FileIdentity, Generation, Phase, Place, Source,
 };
 use crate::viewers::Viewer;
 
@@ -153,11 +153,18 @@ impl Indexing {
             state.profile = profile;
             state.channels.clone_from(&summary.channels);
             state.chunks = summary.chunks.iter().map(claimed).collect();
+            state.claims = Some(Arc::new(Claims {
+                chunks: state.chunks.iter().map(as_it_will_be_kept).collect(),
+                schemas: summary.schemas.clone(),
+            }));
             state.metadata = metadata;
             state.attachments = summary
                 .attachments
                 .iter()
-                .map(|found| Attachment { place: AttachmentPlace::File(found.record) })
+                .map(|found| Attachment {
+                    head: head_of(found),
+                    place: AttachmentPlace::File(found.record),
+                })
                 .collect();
             state.problems = problems;
             state.validated = Some(Instant::now());
@@ -196,7 +203,7 @@ impl Indexing {
 }
 
 /// The key of a static source has its validator in it.
-fn key_of_file(source: &SourceKey, identity: &FileIdentity) -> SourceKey {
+pub(crate) fn key_of_file(source: &SourceKey, identity: &FileIdentity) -> SourceKey {
     let bytes = identity.bytes.map_or_else(String::new, |bytes| bytes.to_string());
     let validator = identity.validator.as_ref().map_or_else(String::new, ToString::to_string);
     SourceKeyHasher::new().field(source.0).field(bytes).field(validator).finish()
@@ -204,15 +211,17 @@ fn key_of_file(source: &SourceKey, identity: &FileIdentity) -> SourceKey {
 
 /// A chunk as the summary describes it; what it claims prunes and orders until it is verified.
 fn claimed(chunk: &SummaryChunk) -> Chunk {
-    let channels = chunk
+    let counts = chunk.message_counts.iter().flatten();
+    let channels: Vec<ChannelUse> = chunk
         .channels
         .iter()
-        .map(|id| ChannelUse { id: *id, count: 0, times: chunk.times })
+        .zip(counts)
+        .map(|(id, count)| ChannelUse { id: *id, count: *count, times: chunk.times })
         .collect();
     let descriptor = ChunkDescriptor {
         times: chunk.times,
         in_order: false,
-        message_count: 0,
+        message_count: channels.iter().map(|used| u64::from(used.count)).sum(),
         channels,
         channel_records: Vec::new(),
         schema_records: Vec::new(),
@@ -220,9 +229,33 @@ fn claimed(chunk: &SummaryChunk) -> Chunk {
         uncompressed_bytes: chunk.uncompressed_bytes,
         crc: 0,
         record_bytes: chunk.record.len(),
-        index_bytes: 0,
+        index_bytes: chunk.message_index_bytes,
     };
     Chunk { descriptor: Arc::new(descriptor), place: Place::Claimed(chunk.record) }
+}
+
+/// The claim, less channels that have no messages: they have no message index once the chunk is
+/// verified.
+fn as_it_will_be_kept(claimed: &Chunk) -> Arc<ChunkDescriptor> {
+    let has_messages = |used: &ChannelUse| used.count > 0;
+    if claimed.descriptor.channels.iter().all(has_messages) {
+        return claimed.descriptor.clone();
+    }
+    let mut descriptor = ChunkDescriptor::clone(&claimed.descriptor);
+    let without = descriptor.channels.iter().filter(|used| !has_messages(used)).count();
+    descriptor.index_bytes -= without as u64 * rdl_mcap_io::EMPTY_INDEX_BYTES;
+    descriptor.channels.retain(has_messages);
+    Arc::new(descriptor)
+}
+
+fn head_of(found: &SummaryAttachment) -> AttachmentHead {
+    AttachmentHead {
+        name: found.name.clone(),
+        media_type: found.media_type.clone(),
+        log_time: found.log_time,
+        create_time: found.create_time,
+        data_bytes: found.data_bytes,
+    }
 }
 
 /// A file of which the tail is known.

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use futures::future::select_all;
-use futures::stream::{FuturesUnordered, StreamExt as _};
+use futures::stream::{FuturesUnordered, StreamExt as _, TryStreamExt as _};
 use tokio::sync::watch;
 
 use super::Inner;
+use crate::EngineError;
 use crate::source::{Phase, State};
 use crate::viewers::ViewerId;
 
@@ -24,7 +25,7 @@ pub(super) async fn changed(recording: &Inner) {
 ///
 /// A static source that has to be loaded whole counts as settled when that is known: describing a
 /// recording starts no load of its own.
-pub(super) async fn settled(recording: &Inner, at: usize, viewer: ViewerId) {
+pub(crate) async fn settled(recording: &Inner, at: usize, viewer: ViewerId) {
     let settled = |state: &State| match state.phase {
         Phase::Complete | Phase::Failed { .. } => true,
         Phase::Loading { .. } => state.loaded_whole.is_some(),
@@ -33,14 +34,14 @@ pub(super) async fn settled(recording: &Inner, at: usize, viewer: ViewerId) {
     wanted_until(recording, at, viewer, settled).await;
 }
 
-/// Wants the source until this much of it is known, or it refuses us. Starts it again whenever
+/// Wants the source until this much of it is known, or it refuses us, and says how. Starts it again whenever
 /// what was begun turned out to be other data.
 async fn wanted_until(
     recording: &Inner,
     at: usize,
     viewer: ViewerId,
     reached: impl Fn(&State) -> bool,
-) {
+) -> Option<EngineError> {
     let mut interest = recording.want(at, viewer);
     let source = &recording.sources[at].source;
     loop {
@@ -48,15 +49,16 @@ async fn wanted_until(
         let mut watch = generation.watch();
         let phase = {
             let state = generation.state();
-            if reached(&state) || interest.viewer().refusal().is_some() {
-                return;
+            let refusal = interest.viewer().refusal();
+            if reached(&state) || refusal.is_some() {
+                return refusal;
             }
             state.phase.clone()
         };
         if matches!(phase, Phase::Pending | Phase::Superseded(_)) {
             interest = recording.want(at, viewer);
         } else if watch.changed().await.is_err() {
-            return;
+            return None;
         }
     }
 }
@@ -83,6 +85,31 @@ pub(super) fn prefetch(recording: Arc<Inner>) {
             () = stopping.cancelled() => {}
         }
     });
+}
+
+/// Loads and indexes these sources, as many at a time as may be loaded ahead, until all of them
+/// are whole or one cannot be.
+pub(crate) async fn all_complete(
+    recording: &Arc<Inner>,
+    members: &[usize],
+    viewer: ViewerId,
+) -> Result<(), EngineError> {
+    let most = recording.shared.config.max_concurrent_loads.max(1);
+    let all: Vec<_> = members.iter().map(|at| complete(recording, *at, viewer)).collect();
+    futures::stream::iter(all).buffer_unordered(most).try_collect().await
+}
+
+/// Wants the source until it is whole.
+async fn complete(recording: &Inner, at: usize, viewer: ViewerId) -> Result<(), EngineError> {
+    let settled = |state: &State| matches!(state.phase, Phase::Complete | Phase::Failed { .. });
+    let refusal = wanted_until(recording, at, viewer, settled).await;
+    let source = &recording.sources[at].source;
+    let phase = source.current().state().phase.clone();
+    match (phase, refusal) {
+        (Phase::Complete, _) => Ok(()),
+        (Phase::Failed { error, .. }, _) | (_, Some(error)) => Err(error),
+        _ => Err(EngineError::Changed { source_name: source.name.clone() }),
+    }
 }
 
 /// Wants the source until it is whole, has failed or refuses us.

@@ -283,7 +283,7 @@ impl Work {
         pieces
             .map(|piece| match piece {
                 OutputPiece::Bytes(bytes) => Ok(Piece::Bytes(bytes)),
-                OutputPiece::Chunk(ticket) => {
+                OutputPiece::Elsewhere(ticket) => {
                     let (at, data) = self.passing.remove(&ticket).ok_or(EngineError::TaskDied)?;
                     Ok(Piece::Chunk(at, data))
                 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
 use rdl_mcap_io::{
-    ChannelRecord, ChannelUse, ChunkDescriptor, Index, Limits, MetadataRecord, Position,
+    AttachmentHead, ChannelRecord, ChannelUse, ChunkDescriptor, Index, Limits, MetadataRecord,
+    Position, SchemaDef,
 };
 use rdl_model::{ByteRange, Nanos, Problem, ProblemCode, TimeRange};
 use rdl_store::{RemoteSource, SourceFiles, StoreError};
@@ -63,6 +64,8 @@ pub(crate) struct State {
     pub(crate) files: Option<Arc<SourceFiles>>,
     /// The file behind a static source, or the parts in the bucket.
     pub(crate) ranged: Option<Arc<Ranged>>,
+    /// What the summary of a static file claims of its chunks, which stays when they are verified.
+    pub(crate) claims: Option<Arc<Claims>>,
     /// Which version of a static file this is.
     pub(crate) identity: Option<FileIdentity>,
     /// When that was last checked.
@@ -111,9 +114,17 @@ pub(crate) enum Place {
     Damaged,
 }
 
+/// What the summary of a static file claims.
+pub(crate) struct Claims {
+    pub(crate) chunks: Vec<Arc<ChunkDescriptor>>,
+    /// Every schema, those that no channel has too.
+    pub(crate) schemas: BTreeMap<u16, Arc<SchemaDef>>,
+}
+
 /// An attachment of a generation.
 #[derive(Clone)]
 pub(crate) struct Attachment {
+    pub(crate) head: AttachmentHead,
     pub(crate) place: AttachmentPlace,
 }
 
@@ -124,6 +135,16 @@ pub(crate) enum AttachmentPlace {
     Stored(Position),
     /// In the static file itself.
     File(ByteRange),
+}
+
+impl AttachmentPlace {
+    /// How long the whole record is.
+    pub(crate) fn record_bytes(self) -> u64 {
+        match self {
+            Self::Stored(position) => position.range.len(),
+            Self::File(range) => range.len(),
+        }
+    }
 }
 
 impl Generation {
@@ -292,7 +313,10 @@ impl State {
         self.attachments = index
             .attachments
             .into_iter()
-            .map(|found| Attachment { place: AttachmentPlace::Stored(found.position) })
+            .map(|found| Attachment {
+                head: found.head,
+                place: AttachmentPlace::Stored(found.position),
+            })
             .collect();
         self.problems = index.problems;
         self.files = Some(files);
@@ -315,7 +339,10 @@ impl State {
         self.metadata = index.metadata;
         let attachments = index.attachments.into_iter();
         self.attachments = attachments
-            .map(|found| Attachment { place: AttachmentPlace::File(away(found.position)) })
+            .map(|found| Attachment {
+                head: found.head,
+                place: AttachmentPlace::File(away(found.position)),
+            })
             .collect();
         self.problems = index.problems;
         self.ranged = Some(Arc::new(Ranged::bucket(parts, sharing, limits)));
@@ -325,6 +352,14 @@ impl State {
     /// Whether this is that version of a static file, for certain.
     pub(crate) fn is_file(&self, identity: &FileIdentity) -> bool {
         identity.validator.is_some() && self.identity.as_ref() == Some(identity)
+    }
+
+    /// Whether a static file of which a later version can be told may be another one by now.
+    pub(crate) fn wants_another_look(&self, believed_for: Duration) -> bool {
+        let has_validator = |identity: &FileIdentity| identity.validator.is_some();
+        self.identity.as_ref().is_some_and(has_validator)
+            && matches!(self.phase, Phase::Complete)
+            && self.is_stale(believed_for)
     }
 
     /// Whether a static file has to be looked at again before its next use.
@@ -348,7 +383,11 @@ impl State {
         });
         let metadata = self.metadata.iter().flat_map(|record| &record.metadata);
         let metadata = metadata.map(|(key, value)| key.len() + value.len());
-        size_of::<Self>() + chunks.chain(channels).chain(metadata).sum::<usize>()
+        let claims = self.claims.iter().flat_map(|claims| &claims.chunks);
+        let claims = claims.map(|chunk| {
+            size_of::<ChunkDescriptor>() + chunk.channels.len() * size_of::<ChannelUse>()
+        });
+        size_of::<Self>() + chunks.chain(claims).chain(channels).chain(metadata).sum::<usize>()
     }
 
     /// The least and the greatest log time so far.

@@ -7,6 +7,7 @@ mod backend;
 mod drive;
 mod faults;
 mod faulty;
+mod files;
 mod keeping;
 mod merging;
 mod output;

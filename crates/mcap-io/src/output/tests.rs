@@ -33,7 +33,7 @@ fn bytes(pieces: Vec<OutputPiece>, passed: &[&StoredChunk]) -> Vec<u8> {
     for piece in pieces {
         file.extend_from_slice(match &piece {
             OutputPiece::Bytes(bytes) => bytes,
-            OutputPiece::Chunk(ticket) => &passed[*ticket as usize].bytes,
+            OutputPiece::Elsewhere(ticket) => &passed[*ticket as usize].bytes,
         });
     }
     file

@@ -73,6 +73,8 @@ fn a_file_of_the_mcap_crate_is_read_chunk_by_chunk() {
             assert_eq!(descriptor.times, claimed.times);
             let used: Vec<u16> = descriptor.channels.iter().map(|used| used.id).collect();
             assert_eq!(used, claimed.channels);
+            let counts: Vec<u32> = descriptor.channels.iter().map(|used| used.count).collect();
+            assert_eq!(Some(counts), claimed.message_counts);
             let open = OpenChunk::open(&verified.chunk.bytes, &Limits::default()).unwrap();
             for i in 0..open.len() {
                 let message = open.message(i);

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::Summary;
+use super::{EMPTY_INDEX_BYTES, INDEX_ENTRY_BYTES, Summary};
 
 /// A median chunk smaller than this makes too many requests.
 const LEAST_MEDIAN_BYTES: u64 = 64 << 10;
@@ -9,16 +9,17 @@ const LARGEST_CHUNK_BYTES: u64 = 16 << 20;
 /// What a header record may take where no other record is known to lie.
 const HEADER_ROOM_BYTES: u64 = 1 << 10;
 
-/// A message index record without its entries: opcode, length, channel and the entries' size.
-const INDEX_FRAME_BYTES: u64 = 1 + 8 + 2 + 4;
-/// Log time and offset.
-const INDEX_ENTRY_BYTES: u64 = 8 + 8;
-
 /// Why a file with a summary is better loaded like a streamed source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
     /// A chunk has no message index, so nobody knows which channels are in it.
     NoMessageIndex {
+        /// Where the chunk starts in the file.
+        offset: u64,
+    },
+    /// The message indexes of a chunk do not lie one behind the other after it, so nobody knows how
+    /// many messages of which channel are in it.
+    ScatteredIndexes {
         /// Where the chunk starts in the file.
         offset: u64,
     },
@@ -56,6 +57,9 @@ impl fmt::Display for Unfit {
             Self::NoMessageIndex { offset } => {
                 write!(f, "its chunk at byte {offset} has no message index")
             }
+            Self::ScatteredIndexes { offset } => {
+                write!(f, "the message indexes of its chunk at byte {offset} are scattered")
+            }
             Self::SmallChunks { median_bytes } => {
                 write!(f, "its chunks are small, {median_bytes} bytes in the median")
             }
@@ -78,6 +82,7 @@ impl Summary {
             .or_else(|| self.not_indexed())
             .or_else(|| self.loose_records())
             .or_else(|| self.wrong_chunk_sizes())
+            .or_else(|| self.scattered_indexes())
     }
 
     fn not_indexed(&self) -> Option<Unfit> {
@@ -97,7 +102,7 @@ impl Summary {
     /// How many entries the message indexes have, by their size alone.
     fn indexed_messages(&self) -> u64 {
         let entries = self.chunks.iter().map(|chunk| {
-            let frames = INDEX_FRAME_BYTES * chunk.channels.len() as u64;
+            let frames = EMPTY_INDEX_BYTES * chunk.channels.len() as u64;
             chunk.message_index_bytes.saturating_sub(frames) / INDEX_ENTRY_BYTES
         });
         entries.sum()
@@ -106,6 +111,11 @@ impl Summary {
     fn without_message_index(&self) -> Option<Unfit> {
         let chunk = self.chunks.iter().find(|chunk| chunk.channels.is_empty())?;
         Some(Unfit::NoMessageIndex { offset: chunk.record.start })
+    }
+
+    fn scattered_indexes(&self) -> Option<Unfit> {
+        let chunk = self.chunks.iter().find(|chunk| chunk.message_counts.is_none())?;
+        Some(Unfit::ScatteredIndexes { offset: chunk.record.start })
     }
 
     /// Schemas and channels may lie loose, each as often as in the summary; what else is there can

@@ -99,6 +99,12 @@ pub enum EngineError {
         /// How much of the streamed ones is loaded.
         loaded_bytes: u64,
     },
+    /// A cut is not made yet.
+    #[error("the cut is being made, {written_bytes} bytes so far; ask again")]
+    CutNotReady {
+        /// How much of it is written.
+        written_bytes: u64,
+    },
     /// The bytes of a virtual file cannot be had any more.
     #[error("these bytes are gone: {why}; open the recording anew")]
     FileGone {
@@ -163,7 +169,7 @@ impl EngineError {
             | Self::CutOff
             | Self::NoRoom { .. }
             | Self::ShuttingDown => ErrorKind::Unavailable,
-            Self::FileNotReady { .. } => ErrorKind::Unavailable,
+            Self::FileNotReady { .. } | Self::CutNotReady { .. } => ErrorKind::Unavailable,
             Self::FileGone { .. } => ErrorKind::Gone,
             Self::Layout(error) => error.kind(),
             Self::Output(error) => error.kind(),
@@ -190,7 +196,7 @@ impl EngineError {
         match self {
             // Somebody who watches a recording leaves only after a while.
             Self::MemorySpent => Some(Duration::from_secs(5)),
-            Self::FileNotReady { .. } => Some(Duration::from_secs(2)),
+            Self::FileNotReady { .. } | Self::CutNotReady { .. } => Some(Duration::from_secs(2)),
             _ => (self.kind() == ErrorKind::Unavailable).then_some(Duration::from_secs(1)),
         }
     }

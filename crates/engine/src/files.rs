@@ -5,6 +5,8 @@
 //! result is a [`VirtualFile`]: where everything lies, and the generations that have it. [`reading`]
 //! gives the bytes of a range, and reads just the chunks of which it has something.
 //!
+//! A part of a recording is a [`cut`]: the answer to a query, made once and kept.
+//!
 //! A *version* says which bytes a file has ([`version`]). Whoever asks for a file, with whatever
 //! authority, has a [`Session`](sessions): it remembers that the manifest endpoint granted the
 //! recording, for at most 30 s, and sticks to the version that it began with.
@@ -13,7 +15,9 @@
 //! more it is gone, for good as far as this reader is concerned. Nothing is served to whom the
 //! manifest endpoint did not grant every source of the file within the last 30 s.
 
+mod cut;
 mod identity;
+mod laid;
 mod numbering;
 mod opening;
 mod reading;
@@ -21,12 +25,16 @@ mod sessions;
 mod version;
 mod virtual_file;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rdl_fetch::{ManifestParams, Token};
+use rdl_merge::Query;
+use tokio::time::Instant;
 
+use self::cut::Makings;
 use self::numbering::Renumbered;
 pub use self::reading::FileBody;
 pub use self::sessions::OpenFile;
@@ -34,10 +42,22 @@ use self::sessions::Sessions;
 use self::version::Contents;
 pub use self::version::FileVersion;
 use self::virtual_file::VirtualFile;
+use crate::EngineError;
 use crate::memory::Memory;
+use crate::recording::{RecordedSource, Recording};
+use crate::source::Phase;
 
 /// How many versions are remembered of which no file is open.
 const MOST_CONTENTS: usize = 256;
+
+/// How many files wait to be asked for, and for how long.
+const MOST_RECENT: usize = 16;
+const RECENT_FOR: Duration = Duration::from_secs(60);
+
+/// How many cuts are kept.
+const MOST_CUTS: usize = 256;
+/// So long after its last use a cut stays even when room is needed.
+const IN_USE_FOR: Duration = Duration::from_secs(10);
 
 /// Which file, and on whose behalf.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,14 +66,52 @@ pub struct FileRequest {
     pub params: ManifestParams,
     /// The caller's token.
     pub token: Option<Token>,
+    /// A part of the recording: what answers this query. All of it when absent.
+    pub cut: Option<Query>,
     /// The version that it has to be; without one, whatever the recording is now.
     pub version: Option<FileVersion>,
+}
+
+/// What is known of the file of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileInfo {
+    /// Which bytes it has.
+    pub version: FileVersion,
+    /// How long it is, in bytes.
+    pub bytes: u64,
+    /// How many chunks overlap somewhere, if those are too many to be held open by a reader.
+    pub wide_overlap: Option<usize>,
+}
+
+impl Recording {
+    /// What is known of the recording's file as it would be made now; `None` while not all of its
+    /// sources are known whole, and when it takes longer than so. Starts no load.
+    pub async fn file(&self, patience: Duration) -> Option<Result<FileInfo, EngineError>> {
+        let is_complete = |recorded: &RecordedSource| {
+            matches!(recorded.source.current().state().phase, Phase::Complete)
+        };
+        if !self.inner().sources.iter().all(is_complete) {
+            return None;
+        }
+        let opening = opening::open(self.inner().clone(), None);
+        let opened = tokio::time::timeout(patience, opening).await.ok()?;
+        Some(opened.map(|file| FileInfo {
+            version: file.version(),
+            bytes: file.bytes(),
+            wide_overlap: file.wide_overlap(),
+        }))
+    }
 }
 
 /// The virtual files of a process.
 pub(crate) struct Files {
     sessions: Sessions,
     open: Mutex<HashMap<FileVersion, Weak<VirtualFile>>>,
+    /// Files that were made lately, for whoever comes next.
+    recent: Mutex<VecDeque<(Instant, Arc<VirtualFile>)>>,
+    /// The cuts that were made or found lately, the one that was used last at the end.
+    cuts: Mutex<VecDeque<(Instant, Arc<VirtualFile>)>>,
+    makings: Makings,
     /// What the versions consist of that were opened or made here.
     contents: Mutex<HashMap<FileVersion, Arc<Contents>>>,
     renumbered: Renumbered,
@@ -64,6 +122,9 @@ impl Files {
         Files {
             sessions: Sessions::default(),
             open: Mutex::default(),
+            recent: Mutex::default(),
+            cuts: Mutex::default(),
+            makings: Makings::default(),
             contents: Mutex::default(),
             renumbered: Renumbered::new(memory.ingest().clone()),
         }
@@ -74,27 +135,58 @@ impl Files {
     pub(crate) fn let_go(&self, needs_room: bool) {
         self.sessions.tidy(needs_room);
         self.renumbered.tidy();
+        let is_recent = |made: Instant| !needs_room && made.elapsed() < RECENT_FOR;
+        self.recent.lock().retain(|(made, _)| is_recent(*made));
+        if needs_room {
+            self.cuts.lock().retain(|(used, _)| used.elapsed() < IN_USE_FOR);
+        }
         self.open.lock().retain(|_, file| file.strong_count() > 0);
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&self) {
         self.sessions.clear();
+        self.recent.lock().clear();
+        self.cuts.lock().clear();
     }
 
     fn find(&self, version: &FileVersion) -> Option<Arc<VirtualFile>> {
-        self.open.lock().get(version)?.upgrade()
+        let found = self.open.lock().get(version)?.upgrade()?;
+        let mut cuts = self.cuts.lock();
+        if let Some(at) = cuts.iter().position(|(_, cut)| Arc::ptr_eq(cut, &found)) {
+            cuts.remove(at);
+            cuts.push_back((Instant::now(), found.clone()));
+        }
+        Some(found)
+    }
+
+    /// Keeps a cut until room is needed that nobody uses, or there are too many.
+    fn keep_cut(&self, file: VirtualFile) -> Arc<VirtualFile> {
+        let file = self.add(file);
+        let mut cuts = self.cuts.lock();
+        cuts.retain(|(_, cut)| !Arc::ptr_eq(cut, &file));
+        if cuts.len() >= MOST_CUTS {
+            cuts.pop_front();
+        }
+        cuts.push_back((Instant::now(), file.clone()));
+        file
     }
 
     /// The file of this version: the one that is open, or else this one from now on.
     fn add(&self, file: VirtualFile) -> Arc<VirtualFile> {
         let mut open = self.open.lock();
         let entry = open.entry(file.version()).or_default();
-        entry.upgrade().unwrap_or_else(|| {
+        let file = entry.upgrade().unwrap_or_else(|| {
             let file = Arc::new(file);
             *entry = Arc::downgrade(&file);
             file
-        })
+        });
+        let mut recent = self.recent.lock();
+        if recent.len() >= MOST_RECENT {
+            recent.pop_front();
+        }
+        recent.push_back((Instant::now(), file.clone()));
+        file
     }
 
     fn contents(&self, version: &FileVersion) -> Option<Arc<Contents>> {

@@ -32,7 +32,7 @@ mod viewers;
 pub use config::{EngineConfig, SharingConfig};
 pub use engine::Engine;
 pub use error::EngineError;
-pub use files::{FileBody, FileRequest, FileVersion, OpenFile};
+pub use files::{FileBody, FileInfo, FileRequest, FileVersion, OpenFile};
 pub use info::{RecordingInfo, SourceInfo, SourceKind, SourceStatus, TopicInfo};
 pub use rdl_fetch::{FetchConfig, HttpClient, ManifestClient, ManifestParams, Token, TokenPolicy};
 pub use rdl_mcap_io::Compression;

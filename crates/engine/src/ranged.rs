@@ -56,13 +56,13 @@ enum Reader {
 }
 
 /// What is being read of one object.
-enum Incoming<'a> {
+enum Incoming {
     /// All of it is here.
     Here {
         start: u64,
         bytes: Bytes,
     },
-    Bucket(PartRead<'a>),
+    Bucket(PartRead),
 }
 
 type Fetch = SharedFuture<BoxFuture<'static, Result<(), EngineError>>>;
@@ -123,7 +123,7 @@ impl Ranged {
         source: &Source,
         viewer: Option<&Viewer>,
         range: ByteRange,
-    ) -> Result<Incoming<'_>, EngineError> {
+    ) -> Result<Incoming, EngineError> {
         match &self.reader {
             Reader::File(_) => {
                 let bytes = self.read(source, viewer, range).await?;
@@ -138,7 +138,7 @@ impl Ranged {
     async fn take(
         &self,
         source: &Source,
-        incoming: &mut Incoming<'_>,
+        incoming: &mut Incoming,
         range: ByteRange,
     ) -> Result<Bytes, EngineError> {
         match incoming {

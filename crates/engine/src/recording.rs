@@ -81,6 +81,10 @@ impl Recording {
         Recording(Arc::new(Inner { shared, manifest, grant, sources }))
     }
 
+    pub(crate) fn of(inner: Arc<Inner>) -> Recording {
+        Recording(inner)
+    }
+
     pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.0
     }

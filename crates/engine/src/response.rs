@@ -62,6 +62,14 @@ pub struct ResponseStream {
     slices: mpsc::Receiver<Result<Bytes, EngineError>>,
     /// Set before the last slice was sent on: without it an end is none.
     ended: Arc<AtomicBool>,
+    is_late: Arc<AtomicBool>,
+}
+
+impl ResponseStream {
+    /// Whether the answer lacks messages that came too late to be put in order; told at its end.
+    pub(crate) fn lacks_late_messages(&self) -> bool {
+        self.is_late.load(Ordering::Relaxed)
+    }
 }
 
 impl Stream for ResponseStream {
@@ -86,7 +94,8 @@ pub(crate) async fn start(
     let (slices_in, slices) = mpsc::channel(WINDOW_SLICES);
     let (started_in, started) = oneshot::channel();
     let ended: Arc<AtomicBool> = Arc::default();
-    let stream = ResponseStream { slices, ended: ended.clone() };
+    let is_late: Arc<AtomicBool> = Arc::default();
+    let stream = ResponseStream { slices, ended: ended.clone(), is_late: is_late.clone() };
     let tasks = recording.shared.tasks.clone();
     tasks.spawn(async move {
         let stopping = recording.shared.stopping.clone();
@@ -102,6 +111,7 @@ pub(crate) async fn start(
             () = progress.is_cut_off() => Err(EngineError::CutOff),
             () = stopping.cancelled() => Err(EngineError::ShuttingDown),
         };
+        is_late.store(response.missing.iter().any(Missing::is_late), Ordering::Relaxed);
         if let Err(error) = result {
             // The viewer may take its time to notice.
             match response.into_outlet() {

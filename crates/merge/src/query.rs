@@ -19,7 +19,7 @@ pub enum ReplayPolicy {
 }
 
 /// What a response is to hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Query {
     /// The topics; every topic when absent.
     pub topics: Option<BTreeSet<String>>,

@@ -81,6 +81,11 @@ pub enum ProblemCode {
     SourceChanged,
     /// A static source cannot be read by ranges and is loaded like a streamed one.
     LoadedAsStreamed,
+    /// So many chunks overlap that reading the recording as a file in order of time takes much
+    /// memory.
+    WideOverlap,
+    /// The recording is too large, or has too many channels, to be one file.
+    FileTooLarge,
 }
 
 impl ProblemCode {
@@ -111,6 +116,8 @@ impl ProblemCode {
             Self::SourceNotRepeatable => "source-not-repeatable",
             Self::SourceChanged => "source-changed",
             Self::LoadedAsStreamed => "loaded-as-streamed",
+            Self::WideOverlap => "wide-overlap",
+            Self::FileTooLarge => "file-too-large",
         }
     }
 
@@ -140,7 +147,9 @@ impl ProblemCode {
             | Self::ChunkHeaderMismatch
             | Self::LateMessages
             | Self::SourceChanged
-            | Self::LoadedAsStreamed => Severity::Warning,
+            | Self::LoadedAsStreamed
+            | Self::WideOverlap
+            | Self::FileTooLarge => Severity::Warning,
         }
     }
 }

@@ -25,6 +25,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let settings = ServerSettings {
         address: args.address,
         disable_auth: true,
+        file_wait_ms: 30_000,
         cors_allowed_origins: Vec::new(),
     };
     let listener = serve::bind(&settings).await?;

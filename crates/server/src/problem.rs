@@ -23,8 +23,8 @@ const MAX_USER_MESSAGE_CHARS: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
     kind: ErrorKind,
-    /// Says more than the kind where there is more to say.
-    status: Option<StatusCode>,
+    /// Status and code, where they say more than the kind.
+    finer: Option<(StatusCode, &'static str)>,
     detail: String,
     user_message: Option<String>,
     retry_after: Option<Duration>,
@@ -61,7 +61,7 @@ impl Problem {
     pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Problem {
         Problem {
             kind,
-            status: None,
+            finer: None,
             detail: detail.into(),
             user_message: None,
             retry_after: None,
@@ -77,11 +77,28 @@ impl Problem {
     /// The path exists and the method does not.
     pub(crate) fn method_not_allowed() -> Problem {
         let detail = "this path does not know that method; /openapi.json lists what there is";
-        Problem { status: Some(StatusCode::METHOD_NOT_ALLOWED), ..Problem::bad_request(detail) }
+        Problem::bad_request(detail).finer(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed")
+    }
+
+    /// A condition of the request does not hold (RFC 9110 section 15.5.13).
+    pub(crate) fn precondition_failed() -> Problem {
+        let detail = "the file is another one than the request expects; open the recording anew";
+        Problem::bad_request(detail).finer(StatusCode::PRECONDITION_FAILED, "precondition-failed")
+    }
+
+    /// A file has nothing of the range that is asked for (RFC 9110 section 15.5.17).
+    pub(crate) fn range_not_satisfiable(bytes: u64) -> Problem {
+        let detail = format!("the file has {bytes} bytes, and none of that range");
+        Problem::bad_request(detail)
+            .finer(StatusCode::RANGE_NOT_SATISFIABLE, "range-not-satisfiable")
+    }
+
+    fn finer(self, status: StatusCode, code: &'static str) -> Problem {
+        Problem { finer: Some((status, code)), ..self }
     }
 
     fn status(&self) -> StatusCode {
-        self.status.unwrap_or(status_of(self.kind))
+        self.finer.map_or_else(|| status_of(self.kind), |(status, _)| status)
     }
 
     /// The problem as it goes over the wire.
@@ -97,10 +114,7 @@ impl Problem {
     }
 
     fn code(&self) -> &'static str {
-        if self.status == Some(StatusCode::METHOD_NOT_ALLOWED) {
-            return "method-not-allowed";
-        }
-        code_of(self.kind)
+        self.finer.map_or_else(|| code_of(self.kind), |(_, code)| code)
     }
 }
 

@@ -7,7 +7,11 @@ mod answers;
 mod authority;
 mod cors;
 mod events;
+mod file_link;
+mod file_name;
+mod files;
 mod health;
+mod links;
 mod openapi;
 mod params;
 mod recording;
@@ -15,10 +19,11 @@ mod request;
 mod stream;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use rdl_engine::Engine;
 use rdl_model::ErrorKind;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +43,8 @@ pub(crate) struct App {
     pub(crate) engine: Arc<Engine>,
     /// Whether requests without a token are answered.
     pub(crate) auth_disabled: bool,
+    /// How long a request for a file waits until all of it is loaded.
+    pub(crate) file_wait: Duration,
     /// Cancelled when the process is to end: endless answers end then.
     pub(crate) stopping: CancellationToken,
 }
@@ -45,7 +52,12 @@ pub(crate) struct App {
 impl App {
     /// An app over this engine.
     pub(crate) fn new(engine: Arc<Engine>, settings: &ServerSettings) -> App {
-        App { engine, auth_disabled: settings.disable_auth, stopping: CancellationToken::new() }
+        App {
+            engine,
+            auth_disabled: settings.disable_auth,
+            file_wait: Duration::from_millis(settings.file_wait_ms),
+            stopping: CancellationToken::new(),
+        }
     }
 }
 
@@ -56,6 +68,8 @@ pub(crate) fn router(app: App, settings: &ServerSettings) -> Router {
         .route("/v1/recording", get_only(get(recording::get)))
         .route("/v1/stream", get_only(get(stream::get).post(stream::post)))
         .route("/v1/events", get_only(get(events::get)))
+        .route("/v1/files/{token}/{name}", get_only(get(files::get)))
+        .route("/v1/links", get_only(post(links::post)))
         .route("/openapi.json", get_only(get(openapi::get)))
         .fallback(not_found)
         .layer(cors::layer(settings))

@@ -47,6 +47,12 @@ pub(super) fn of(generation: &Generation) -> SourceKey {
     }
 }
 
+/// The identity of a static file, however it is read; `None` of a file that nobody could look at.
+pub(super) fn of_static(generation: &Generation) -> SourceKey {
+    let identity = generation.state().identity.clone();
+    of_file(&identity.unwrap_or(FileIdentity { bytes: None, validator: None }), generation)
+}
+
 fn of_file(identity: &FileIdentity, generation: &Generation) -> SourceKey {
     let hasher = SourceKeyHasher::new();
     let bytes = identity.bytes.unwrap_or_default().to_le_bytes();
@@ -54,7 +60,7 @@ fn of_file(identity: &FileIdentity, generation: &Generation) -> SourceKey {
         Some(validator) => hasher.field("file").field(validator.to_string()).field(bytes).finish(),
         // Nobody can tell whether it is the same file: it lives as long as this look at it.
         None => {
-            let (_, look) = (generation, generation.chunk_id(0).0);
+            let (look, _) = generation.chunk_id(0);
             hasher.field("look").field(PROCESS.to_le_bytes()).field(look.to_le_bytes()).finish()
         }
     }

@@ -1,6 +1,6 @@
 //! From a recording to a file: every source known whole, one body of each, and a layout.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use rdl_model::ByteRange;
 use rdl_store::RemoteSource;
 use tokio::time::Instant;
 
+use super::laid::{FileSource, LaidFile};
 use super::reading::attachment_bytes;
 use super::version::{Body, Contents, FileVersion};
-use super::virtual_file::{FileSource, VirtualFile};
+use super::virtual_file::VirtualFile;
 use crate::EngineError;
 use crate::cpu::Urgency;
 use crate::ranged::key_of_file;
@@ -39,7 +40,7 @@ pub(super) async fn open(
             if let Some(file) = shared.files.find(&version)
                 && file.changed().is_none()
             {
-                missing(&recording, &file.sources.iter().map(|source| source.body.clone()))?;
+                missing(&recording, file.bodies())?;
                 return Ok(file);
             }
             contents(&shared, version).await
@@ -72,11 +73,11 @@ pub(super) async fn open(
     let file = {
         let (shared, contents) = (shared.clone(), contents.clone());
         let _memory = shared.memory.ingest().reserve(layout_takes_bytes(&sources)).await;
-        let build = move || VirtualFile::build(&shared, &contents, sources);
+        let build = move || LaidFile::build(&shared, &contents, sources);
         recording.shared.cpu.run(Urgency::Now, build).await??
     };
     remember(&shared, made, contents).await;
-    Ok(shared.files.add(file))
+    Ok(shared.files.add(VirtualFile::Laid(file)))
 }
 
 fn gone(why: &str) -> EngineError {
@@ -90,7 +91,7 @@ fn layout_takes_bytes(sources: &[FileSource]) -> u64 {
 }
 
 /// What the version consists of, if anybody knows.
-async fn contents(shared: &Shared, version: FileVersion) -> Option<Arc<Contents>> {
+pub(super) async fn contents(shared: &Shared, version: FileVersion) -> Option<Arc<Contents>> {
     if let Some(known) = shared.files.contents(&version) {
         return Some(known);
     }
@@ -116,22 +117,19 @@ async fn remember(shared: &Shared, version: FileVersion, contents: Contents) {
 }
 
 /// Fails when the manifest does not grant every one of these sources.
-pub(super) fn missing(
-    recording: &Inner,
-    bodies: &(impl Iterator<Item = Body> + Clone),
-) -> Result<(), EngineError> {
-    let granted: std::collections::HashSet<_> =
+pub(super) fn missing(recording: &Inner, bodies: &[Body]) -> Result<(), EngineError> {
+    let granted: HashSet<_> =
         recording.sources.iter().map(|recorded| recorded.source.key).collect();
-    match bodies.clone().find(|body| !granted.contains(&body.key)) {
-        Some(_) => Err(gone("the manifest does not grant every source of it any more")),
-        None => Ok(()),
+    match bodies.iter().all(|body| granted.contains(&body.key)) {
+        true => Ok(()),
+        false => Err(gone("the manifest does not grant every source of it any more")),
     }
 }
 
 /// The positions in the manifest of the sources of the file, in their order there.
 fn members(recording: &Inner, wanted: Option<&Contents>) -> Result<Vec<usize>, EngineError> {
     let Some(wanted) = wanted else { return Ok((0..recording.sources.len()).collect()) };
-    missing(recording, &wanted.sources.iter().cloned())?;
+    missing(recording, &wanted.sources)?;
     let places: HashMap<_, usize> =
         recording.sources.iter().zip(0..).map(|(found, at)| (found.source.key, at)).collect();
     let found = wanted.sources.iter().filter_map(|body| places.get(&body.key).copied());
@@ -192,6 +190,9 @@ async fn published(
             Some(_) => return None,
         }
     };
+    if let Some(found) = generation.published() {
+        return Some(found);
+    }
     let give_up = Instant::now() + PUBLISHED_WITHIN;
     let found: RemoteSource = loop {
         if let Some(found) = sharing.find_complete(&key).await {
@@ -205,6 +206,7 @@ async fn published(
     };
     let there = Arc::new(Generation::default());
     there.fill_from_bucket(found, sharing, shared.config.limits(), false);
+    generation.set_published(there.clone());
     Some(there)
 }
 

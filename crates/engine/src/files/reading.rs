@@ -15,9 +15,12 @@ use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
 use rdl_merge::PieceKind;
 use rdl_model::{ByteRange, ChunkRef};
+use rdl_store::PartRead;
 
 use self::chunk::Chunk;
+use super::laid::LaidFile;
 use super::sessions::OpenFile;
+use super::virtual_file::VirtualFile;
 use crate::EngineError;
 use crate::cpu::Urgency;
 use crate::memory::Reservation;
@@ -54,6 +57,8 @@ struct Reader {
     end: u64,
     /// The chunk that was read from last.
     open: Option<(ChunkRef, Chunk)>,
+    /// What comes of a cut that lies in the bucket.
+    incoming: Option<PartRead>,
     /// Whether the reader may still think better of it; then what it has got so far.
     hesitates: Option<u32>,
     _memory: Reservation,
@@ -74,6 +79,7 @@ pub(super) async fn read(
         at: range.start.min(end),
         end,
         open: None,
+        incoming: None,
         hesitates: is_whole.then_some(0),
         _memory: memory,
     };
@@ -109,21 +115,35 @@ impl Reader {
     }
 
     async fn slice(&mut self) -> Result<Bytes, EngineError> {
+        let file = self.file.file().clone();
+        match &*file {
+            VirtualFile::Laid(laid) => self.slice_of_recording(laid).await,
+            VirtualFile::Cut(cut) => {
+                if let Some(slices) = &mut self.hesitates {
+                    *slices += 1;
+                }
+                let range = ByteRange::at(self.at, SLICE_BYTES.min(self.end - self.at));
+                cut.read(self.file.shared(), &mut self.incoming, range, self.end).await
+            }
+        }
+    }
+
+    async fn slice_of_recording(&mut self, laid: &LaidFile) -> Result<Bytes, EngineError> {
         let rest = ByteRange { start: self.at, end: self.end };
-        let found = self.file.file().layout.pieces_of(rest).next();
+        let found = laid.layout.pieces_of(rest).next();
         let (kind, piece) = found.ok_or(EngineError::TaskDied)?;
         let start = self.at - piece.start;
         let len = SLICE_BYTES.min(piece.end.min(self.end) - self.at);
         let part = ByteRange::at(start, len);
         match kind {
             PieceKind::Own(at) => {
-                let file = self.file.file().clone();
+                let own = laid.own.clone();
                 let range = ByteRange::at(at + start, len);
-                let read = move || file.read_own(range);
+                let read = move || own.read(range);
                 Ok(self.file.shared().cpu.run(Urgency::Now, read).await??)
             }
             PieceKind::Attachment { source, attachment } => {
-                let source = &self.file.file().sources[source as usize];
+                let source = &laid.sources[source as usize];
                 let place = source.attachments[attachment as usize].place;
                 let interest = self.file.recording().interest_in(&source.source, self.viewer);
                 let viewer = interest.as_ref().map(|interest| &**interest.viewer());
@@ -137,11 +157,11 @@ impl Reader {
                 let is_open = self.open.as_ref().is_some_and(|(open, _)| *open == at);
                 if !is_open {
                     self.open = None;
-                    self.read_ahead(at);
+                    self.read_ahead(laid, at);
                     let is_kept = matches!(kind, PieceKind::Chunk(_));
-                    let upcoming = self.upcoming(at);
-                    let chunk =
-                        chunk::open(&self.file, self.viewer, at, is_kept, &upcoming).await?;
+                    let upcoming = self.upcoming(laid, at);
+                    let (file, viewer) = (&self.file, self.viewer);
+                    let chunk = chunk::open(file, laid, viewer, at, is_kept, &upcoming).await?;
                     self.open = Some((at, chunk));
                 }
                 let Some((_, chunk)) = &self.open else { return Err(EngineError::TaskDied) };
@@ -151,35 +171,24 @@ impl Reader {
     }
 
     /// This chunk, and those of its source that the range needs after it.
-    fn upcoming(&self, at: ChunkRef) -> Vec<u32> {
+    fn upcoming(&self, laid: &LaidFile, at: ChunkRef) -> Vec<u32> {
         if self.hesitates.is_some() {
             return vec![at.chunk];
         }
         let rest = ByteRange { start: self.at, end: self.end.min(self.at + COALESCE_BYTES) };
-        self.chunks_of(rest).remove(&at.source).unwrap_or_else(|| vec![at.chunk])
-    }
-
-    /// The chunks that a range needs, by source.
-    fn chunks_of(&self, range: ByteRange) -> BTreeMap<u32, Vec<u32>> {
-        let mut chunks: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for (kind, _) in self.file.file().layout.pieces_of(range) {
-            if let PieceKind::Chunk(at) | PieceKind::Renumbered(at) = kind {
-                chunks.entry(at.source).or_default().push(at.chunk);
-            }
-        }
-        chunks
+        chunks_of(laid, rest).remove(&at.source).unwrap_or_else(|| vec![at.chunk])
     }
 
     /// The bucket may be far away: what comes next is on its way while the reader takes what is
     /// there. What lies in a static file is fetched when it is needed.
-    fn read_ahead(&self, at: ChunkRef) {
-        let (shared, file) = (self.file.shared(), self.file.file());
+    fn read_ahead(&self, laid: &LaidFile, at: ChunkRef) {
+        let shared = self.file.shared();
         if self.hesitates.is_some() || shared.sharing.is_none() {
             return;
         }
         let rest = ByteRange { start: self.at, end: self.end.min(self.at + AHEAD_BYTES) };
-        for (source, mut chunks) in self.chunks_of(rest) {
-            let source = &file.sources[source as usize];
+        for (source, mut chunks) in chunks_of(laid, rest) {
+            let source = &laid.sources[source as usize];
             let ranged = source.generation.state().ranged.clone();
             let Some(ranged) = ranged.filter(|ranged| ranged.is_in_bucket()) else { continue };
             // The one that is needed now has its own request.
@@ -188,6 +197,17 @@ impl Reader {
             ranged.read_ahead(shared, &source.source, &source.generation, &chunks, count);
         }
     }
+}
+
+/// The chunks that a range needs, by source.
+fn chunks_of(laid: &LaidFile, range: ByteRange) -> BTreeMap<u32, Vec<u32>> {
+    let mut chunks: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for (kind, _) in laid.layout.pieces_of(range) {
+        if let PieceKind::Chunk(at) | PieceKind::Renumbered(at) = kind {
+            chunks.entry(at.source).or_default().push(at.chunk);
+        }
+    }
+    chunks
 }
 
 /// A part of an attachment record.

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use futures::future::{BoxFuture, Shared as SharedFuture};
+use futures::future::Shared as SharedFuture;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::FileRequest;
+use super::cut::{self, Progress};
+use super::laid::LaidFile;
 use super::opening;
 use super::version::FileVersion;
-use super::virtual_file::VirtualFile;
+use super::virtual_file::{OpeningFile, VirtualFile};
 use crate::engine::Engine;
 use crate::recording::{Inner, Recording, watching};
 use crate::shared::Shared;
@@ -63,7 +65,8 @@ struct Granted {
 /// A file that is being made; dropped, that stops.
 #[derive(Clone)]
 struct Opening {
-    opened: SharedFuture<BoxFuture<'static, Result<Arc<VirtualFile>, EngineError>>>,
+    opened: SharedFuture<OpeningFile>,
+    progress: Arc<Progress>,
     _stop: Arc<DropGuard>,
 }
 
@@ -236,6 +239,10 @@ impl Session {
                 }
                 Err(error)
             }
+            Err(_) if self.request.cut.is_some() => {
+                let written_bytes = opening.progress.bytes();
+                Err(EngineError::CutNotReady { written_bytes })
+            }
             Err(_) => Err(not_ready(&granted.recording)),
         }
     }
@@ -246,7 +253,10 @@ impl Session {
 
     /// Begins to make the file, on a task that goes on as long as the session lasts.
     fn begin(&self, recording: &Recording) -> Opening {
-        let (inner, version) = (recording.inner().clone(), self.request.version);
+        let inner = recording.inner().clone();
+        let FileRequest { version, cut: query, .. } = self.request.clone();
+        let progress: Arc<Progress> = Arc::default();
+        let written = progress.clone();
         let (tasks, stopping) = (inner.shared.tasks.clone(), inner.shared.stopping.clone());
         let unwanted = CancellationToken::new();
         let stop = Arc::new(unwanted.clone().drop_guard());
@@ -254,7 +264,13 @@ impl Session {
             let made = async {
                 let mut starts = 1;
                 loop {
-                    match opening::open(inner.clone(), version).await {
+                    let opened = match &query {
+                        None => opening::open(inner.clone(), version).await,
+                        Some(query) => {
+                            cut::open(inner.clone(), query, version, written.clone()).await
+                        }
+                    };
+                    match opened {
                         Err(EngineError::Changed { .. }) if starts < FRESH_STARTS => starts += 1,
                         opened => return opened,
                     }
@@ -267,7 +283,7 @@ impl Session {
             }
         });
         let opened = async move { task.await.unwrap_or(Err(EngineError::TaskDied)) };
-        Opening { opened: opened.boxed().shared(), _stop: stop }
+        Opening { opened: opened.boxed().shared(), progress, _stop: stop }
     }
 
     /// Asks the manifest endpoint, unless somebody else did within this time.
@@ -300,10 +316,8 @@ impl Session {
         let file = self.state.lock().file.clone();
         let gone = match &file {
             Some(file) => {
-                let bodies = file.sources.iter().map(|source| source.body.clone());
-                opening::missing(granted.recording.inner(), &bodies)
-                    .err()
-                    .or_else(|| file.changed())
+                let missing = opening::missing(granted.recording.inner(), file.bodies());
+                missing.err().or_else(|| file.changed())
             }
             None => None,
         };
@@ -316,8 +330,8 @@ impl Session {
             }
             None => {
                 drop(state);
-                if let Some(file) = file {
-                    look_again(&granted.recording, &file);
+                if let Some(laid) = file.as_ref().and_then(VirtualFile::laid) {
+                    look_again(&granted.recording, laid);
                 }
                 Ok(granted)
             }
@@ -343,7 +357,7 @@ impl Session {
 }
 
 /// Has the static sources of a file looked at again that were not for a while.
-fn look_again(recording: &Recording, file: &VirtualFile) {
+fn look_again(recording: &Recording, file: &LaidFile) {
     let inner = recording.inner().clone();
     let stale: Vec<usize> = {
         let believed_for = inner.shared.config.static_revalidate;

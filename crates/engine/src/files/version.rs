@@ -19,6 +19,29 @@ pub struct FileVersion(u128);
 pub(super) struct Contents {
     layout: u32,
     pub(super) sources: Vec<Body>,
+    /// For a cut: of what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cut: Option<CutContents>,
+}
+
+/// What a cut consists of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct CutContents {
+    /// A hash of the query.
+    #[serde(with = "hex")]
+    pub(super) query: SourceKey,
+    /// Its bytes, once it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) made: Option<Made>,
+}
+
+/// Two makings of one cut need not have the same bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Made {
+    pub(super) bytes: u64,
+    /// SHA-256 of the bytes.
+    #[serde(with = "hex")]
+    pub(super) digest: SourceKey,
 }
 
 /// One body of a source.
@@ -32,14 +55,40 @@ pub(super) struct Body {
 
 impl Contents {
     pub(super) fn new(sources: Vec<Body>) -> Contents {
-        Contents { layout: LAYOUT, sources }
+        Contents { layout: LAYOUT, sources, cut: None }
+    }
+
+    /// The answer to this query, made or not.
+    pub(super) fn of_cut(sources: Vec<Body>, query: SourceKey) -> Contents {
+        Contents { layout: LAYOUT, sources, cut: Some(CutContents { query, made: None }) }
+    }
+
+    /// The same cut with these bytes; `None` leaves it open which.
+    pub(super) fn with_bytes(&self, made: Option<Made>) -> Contents {
+        let mut contents = self.clone();
+        if let Some(cut) = &mut contents.cut {
+            cut.made = made;
+        }
+        contents
+    }
+
+    /// The bytes of a cut that is made.
+    pub(super) fn made(&self) -> Option<Made> {
+        self.cut.as_ref()?.made
     }
 
     pub(super) fn version(&self) -> FileVersion {
         let hasher = SourceKeyHasher::new().field(self.layout.to_le_bytes());
         let add =
             |hasher: SourceKeyHasher, body: &Body| hasher.field(body.key.0).field(body.identity.0);
-        let hash = self.sources.iter().fold(hasher, add).finish();
+        let mut hasher = self.sources.iter().fold(hasher, add);
+        if let Some(cut) = &self.cut {
+            hasher = hasher.field("cut").field(cut.query.0);
+            if let Some(Made { bytes, digest }) = cut.made {
+                hasher = hasher.field(bytes.to_le_bytes()).field(digest.0);
+            }
+        }
+        let hash = hasher.finish();
         let first = hash.0.first_chunk().expect("a hash has 32 bytes");
         FileVersion(u128::from_be_bytes(*first))
     }
@@ -50,8 +99,18 @@ impl Contents {
 
     /// `None` where it is not what was written under that version.
     pub(super) fn from_json(text: &[u8], version: FileVersion) -> Option<Contents> {
+        Self::parse(text).filter(|contents| contents.version() == version)
+    }
+
+    /// The same cut as `cut`, made; `None` where it is not what was written under that.
+    pub(super) fn from_json_of_cut(text: &[u8], cut: &Contents) -> Option<Contents> {
+        let is_same = |found: &Contents| found.made().is_some() && found.with_bytes(None) == *cut;
+        Self::parse(text).filter(is_same)
+    }
+
+    fn parse(text: &[u8]) -> Option<Contents> {
         let contents: Contents = serde_json::from_slice(text).ok()?;
-        (contents.layout == LAYOUT && contents.version() == version).then_some(contents)
+        (contents.layout == LAYOUT).then_some(contents)
     }
 }
 

@@ -1,143 +1,71 @@
-//! One version of a file: where everything lies in it, and who has it.
+//! One file in one version: a whole recording, or a cut.
 
 use std::sync::Arc;
 
-use rdl_mcap_io::{ChunkDescriptor, NewIds};
-use rdl_merge::{FileLayout, LaidSource};
-use rdl_model::{ByteRange, ChunkRef};
-use rdl_store::{ScratchFile, StoreError};
+use futures::future::BoxFuture;
 
-use super::identity;
-use super::version::{Body, Contents, FileVersion};
+use super::cut::CutFile;
+use super::laid::LaidFile;
+use super::version::{Body, FileVersion};
 use crate::EngineError;
-use crate::shared::Shared;
-use crate::source::{Attachment, Generation, Phase, Source};
 
-/// More chunks that overlap than this, and whoever reads the file in order of time holds too many
-/// open.
-const MOST_OVERLAPPING: usize = 32;
+/// A file that is being opened: whoever wants it waits for the same.
+pub(super) type OpeningFile = BoxFuture<'static, Result<Arc<VirtualFile>, EngineError>>;
 
-/// One version of a file.
-pub(crate) struct VirtualFile {
-    version: FileVersion,
-    pub(super) layout: FileLayout,
-    /// What no source has.
-    pub(super) own: ScratchFile,
-    pub(super) sources: Vec<FileSource>,
-}
-
-/// One source of a file, in one body.
-#[derive(Clone)]
-pub(super) struct FileSource {
-    pub(super) body: Body,
-    pub(super) source: Arc<Source>,
-    pub(super) generation: Arc<Generation>,
-    /// As they were laid out, whatever becomes of them in the generation.
-    pub(super) chunks: Vec<Arc<ChunkDescriptor>>,
-    /// Whether these are what the summary of a static file claims.
-    pub(super) are_claims: bool,
-    /// Those of its attachments that no source before it has.
-    pub(super) attachments: Vec<Attachment>,
-}
-
-impl FileSource {
-    /// What a generation that is complete has. CPU work.
-    pub(super) fn new(source: &Arc<Source>, generation: &Arc<Generation>) -> FileSource {
-        let identity = identity::of(generation);
-        let state = generation.state();
-        let chunks = match &state.claims {
-            Some(claims) => claims.chunks.clone(),
-            None => state.chunks.iter().map(|chunk| chunk.descriptor.clone()).collect(),
-        };
-        FileSource {
-            body: Body { key: source.key, identity },
-            source: source.clone(),
-            generation: generation.clone(),
-            chunks,
-            are_claims: state.claims.is_some(),
-            attachments: state.attachments.clone(),
-        }
-    }
-
-    fn laid(&self) -> LaidSource {
-        let state = self.generation.state();
-        let attachments = self.attachments.iter();
-        LaidSource {
-            profile: state.profile.clone(),
-            channels: state.channels.clone(),
-            schemas: state.claims.as_ref().map(|claims| claims.schemas.clone()).unwrap_or_default(),
-            chunks: self.chunks.clone(),
-            are_claims: self.are_claims,
-            metadata: state.metadata.clone(),
-            attachments: attachments
-                .map(|attachment| (attachment.head.clone(), attachment.place.record_bytes()))
-                .collect(),
-        }
-    }
-
-    /// Whether a static file was found to be another one since.
-    fn has_changed(&self) -> bool {
-        if matches!(self.generation.state().phase, Phase::Superseded(_)) {
-            return true;
-        }
-        let current = self.source.current();
-        if !self.are_claims || Arc::ptr_eq(&current, &self.generation) {
-            return false;
-        }
-        let ours = self.generation.state().identity.clone();
-        let ours = ours.filter(|ours| ours.validator.is_some());
-        let state = current.state();
-        // One that is just being looked at, or cannot be, tells nothing.
-        matches!(state.phase, Phase::Complete) && ours.is_some() && state.identity != ours
-    }
+/// One file in one version.
+pub(super) enum VirtualFile {
+    /// A whole recording, put together from where it lies.
+    Laid(LaidFile),
+    /// The answer to a query, kept.
+    Cut(CutFile),
 }
 
 impl VirtualFile {
-    /// Lays the sources out. Blocks, and is CPU work.
-    pub(super) fn build(
-        shared: &Shared,
-        contents: &Contents,
-        sources: Vec<FileSource>,
-    ) -> Result<VirtualFile, EngineError> {
-        let laid: Vec<LaidSource> = sources.iter().map(FileSource::laid).collect();
-        let mut layout = FileLayout::new(&laid)?;
-        drop(laid);
-        let own = shared.store.scratch()?;
-        for bytes in std::mem::take(&mut layout.own) {
-            shared.with_room(bytes.len() as u64, || own.append(&bytes))?;
+    pub(super) fn version(&self) -> FileVersion {
+        match self {
+            Self::Laid(file) => file.version(),
+            Self::Cut(file) => file.version(),
         }
-        layout.pieces.shrink_to_fit();
-        Ok(VirtualFile { version: contents.version(), layout, own, sources })
-    }
-
-    pub(crate) fn version(&self) -> FileVersion {
-        self.version
     }
 
     /// How long it is, in bytes.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.layout.bytes
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Self::Laid(file) => file.layout.bytes,
+            Self::Cut(file) => file.bytes(),
+        }
+    }
+
+    /// The bodies of sources that it was made from.
+    pub(super) fn bodies(&self) -> &[Body] {
+        match self {
+            Self::Laid(file) => file.bodies(),
+            Self::Cut(file) => file.bodies(),
+        }
     }
 
     /// How many chunks overlap somewhere, if those are too many to be held open by a reader.
-    pub(crate) fn wide_overlap(&self) -> Option<usize> {
-        Some(self.layout.most_overlapping).filter(|chunks| *chunks > MOST_OVERLAPPING)
+    pub(super) fn wide_overlap(&self) -> Option<usize> {
+        match self {
+            Self::Laid(file) => file.wide_overlap(),
+            Self::Cut(_) => None,
+        }
     }
 
-    /// Why its bytes cannot be had any more, if a source is found to be another one.
+    /// Why its bytes cannot be had any more, if a source is found to be another one. A cut has its
+    /// own.
     pub(super) fn changed(&self) -> Option<EngineError> {
-        let changed = self.sources.iter().find(|source| source.has_changed())?;
-        let why = format!("source {} is another one now", changed.source.name);
-        Some(EngineError::FileGone { why: why.into() })
+        match self {
+            Self::Laid(file) => file.changed(),
+            Self::Cut(_) => None,
+        }
     }
 
-    pub(super) fn chunk(&self, at: ChunkRef) -> (&FileSource, &NewIds, &Arc<ChunkDescriptor>) {
-        let source = &self.sources[at.source as usize];
-        (source, &self.layout.ids[at.source as usize], &source.chunks[at.chunk as usize])
-    }
-
-    /// Reads what no source has. Blocks.
-    pub(super) fn read_own(&self, range: ByteRange) -> Result<bytes::Bytes, StoreError> {
-        self.own.read(range)
+    /// The sources from which it is read.
+    pub(super) fn laid(self: &Arc<Self>) -> Option<&LaidFile> {
+        match &**self {
+            Self::Laid(file) => Some(file),
+            Self::Cut(_) => None,
+        }
     }
 }

@@ -34,8 +34,8 @@ pub(crate) async fn settled(recording: &Inner, at: usize, viewer: ViewerId) {
     wanted_until(recording, at, viewer, settled).await;
 }
 
-/// Wants the source until this much of it is known, or it refuses us, and says how. Starts it again whenever
-/// what was begun turned out to be other data.
+/// Wants the source until this much of it is known, or it refuses us, and says how. Starts it again
+/// whenever what was begun turned out to be other data.
 async fn wanted_until(
     recording: &Inner,
     at: usize,

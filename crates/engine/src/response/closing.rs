@@ -49,6 +49,10 @@ impl Missing {
         }
     }
 
+    pub(super) fn is_late(&self) -> bool {
+        self.code == ProblemCode::LateMessages
+    }
+
     fn late(source: &str, count: u64) -> Missing {
         Missing {
             code: ProblemCode::LateMessages,

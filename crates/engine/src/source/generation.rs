@@ -1,8 +1,8 @@
 //! One consistent body of data of a source, and what is known of it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +11,7 @@ use rdl_mcap_io::{
     AttachmentHead, ChannelRecord, ChannelUse, ChunkDescriptor, Index, Limits, MetadataRecord,
     Position, SchemaDef,
 };
-use rdl_model::{ByteRange, Nanos, Problem, ProblemCode, TimeRange};
+use rdl_model::{ByteRange, Nanos, Problem, ProblemCode, SourceKey, TimeRange};
 use rdl_store::{RemoteSource, SourceFiles, StoreError};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -34,6 +34,10 @@ pub(crate) struct Generation {
     readers: Arc<Readers>,
     /// The log time from which on merges open chunks of it; [`NOT_TAKEN_APART`] when none does.
     taken_apart_from: AtomicU64,
+    /// What tells its bytes from others, once it is complete and somebody asked.
+    identity: OnceLock<SourceKey>,
+    /// What the bucket has of the same source, once somebody found that.
+    published: OnceLock<Arc<Generation>>,
 }
 
 impl Default for Generation {
@@ -45,6 +49,8 @@ impl Default for Generation {
             version: watch::Sender::new(0),
             readers: Arc::default(),
             taken_apart_from: AtomicU64::new(NOT_TAKEN_APART),
+            identity: OnceLock::new(),
+            published: OnceLock::new(),
         }
     }
 }
@@ -157,6 +163,23 @@ impl Generation {
         let result = change(&mut self.state());
         self.touch();
         result
+    }
+
+    /// What tells its bytes from others, worked out at most once. It has to be complete.
+    pub(crate) fn identity(&self, work_out: impl FnOnce() -> SourceKey) -> SourceKey {
+        *self.identity.get_or_init(work_out)
+    }
+
+    /// What the bucket has of the same source, if that was found before.
+    pub(crate) fn published(&self) -> Option<Arc<Generation>> {
+        let found = self.published.get()?;
+        let is_good = matches!(found.state().phase, Phase::Complete);
+        is_good.then(|| found.clone())
+    }
+
+    /// The bucket has this of the same source.
+    pub(crate) fn set_published(&self, found: Arc<Generation>) {
+        let _ = self.published.set(found);
     }
 
     /// The responses that read it.

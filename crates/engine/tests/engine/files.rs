@@ -16,7 +16,7 @@ use crate::output;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn request() -> FileRequest {
-    FileRequest { params: ManifestParams::default(), token: None, version: None }
+    FileRequest { params: ManifestParams::default(), token: None, cut: None, version: None }
 }
 
 pub(crate) async fn open(engine: &Arc<Engine>) -> Result<OpenFile, EngineError> {

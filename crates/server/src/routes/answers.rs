@@ -2,11 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rdl_engine::{ManifestParams, RecordingInfo, SourceInfo, SourceKind, SourceStatus, TopicInfo};
+use rdl_engine::{
+    FileInfo, ManifestParams, RecordingInfo, SourceInfo, SourceKind, SourceStatus, TopicInfo,
+};
 use rdl_model::{Nanos, Problem, Severity};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::file_link::FileLink;
 use super::params::to_query;
 
 /// What is known of a recording.
@@ -29,6 +32,9 @@ pub(super) struct RecordingAnswer {
     sources: Vec<SourceAnswer>,
     /// What is wrong with the data.
     problems: Vec<ProblemAnswer>,
+    /// How long the recording is as one file, in bytes; null until all of it is known.
+    #[schema(required)]
+    file_bytes: Option<u64>,
     /// Where to go from here.
     links: LinksAnswer,
 }
@@ -152,6 +158,10 @@ enum SeverityName {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Links)]
 pub(super) struct LinksAnswer {
+    /// The recording as one file that any MCAP tool reads. It names one exact file once all sources
+    /// are known, and until then whatever the recording will be.
+    #[schema(example = "/v1/files/eyJwIjpbXX0/recording.mcap")]
+    file: String,
     /// The recording as one MCAP stream.
     #[schema(example = "/v1/stream?ds.recording=first-recording")]
     stream: String,
@@ -171,7 +181,14 @@ pub(super) struct EventAnswer {
 }
 
 impl RecordingAnswer {
-    pub(super) fn new(info: RecordingInfo, params: &ManifestParams) -> RecordingAnswer {
+    pub(super) fn new(
+        info: RecordingInfo,
+        file: Option<FileInfo>,
+        params: &ManifestParams,
+    ) -> RecordingAnswer {
+        let link =
+            FileLink { params: params.clone(), version: file.map(|file| file.version), cut: None };
+        let links = LinksAnswer::new(params, link.path(info.name.as_deref()));
         RecordingAnswer {
             name: info.name,
             start: text(info.start),
@@ -179,20 +196,22 @@ impl RecordingAnswer {
             topics: info.topics.into_iter().map(TopicAnswer::from).collect(),
             sources: info.sources.into_iter().map(SourceAnswer::from).collect(),
             problems: info.problems.into_iter().map(ProblemAnswer::from).collect(),
-            links: LinksAnswer::new(params),
+            file_bytes: file.map(|file| file.bytes),
+            links,
         }
     }
 }
 
 impl LinksAnswer {
-    fn new(params: &ManifestParams) -> LinksAnswer {
+    fn new(params: &ManifestParams, file: String) -> LinksAnswer {
         let query = to_query(params);
-        let to = |path: &str| match query.as_str() {
-            "" => path.to_owned(),
-            query => format!("{path}?{query}"),
-        };
-        LinksAnswer { stream: to("/v1/stream"), events: to("/v1/events") }
+        let to = |path: &str| with_query(path, &query);
+        LinksAnswer { file, stream: to("/v1/stream"), events: to("/v1/events") }
     }
+}
+
+pub(super) fn with_query(path: &str, query: &str) -> String {
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
 impl From<RecordingInfo> for EventAnswer {

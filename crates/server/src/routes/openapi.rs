@@ -16,6 +16,8 @@ use utoipa::{Modify, OpenApi};
         super::stream::get,
         super::stream::post,
         super::events::get,
+        super::files::get,
+        super::links::post,
         super::health::liveness,
         super::health::readiness,
         get,

@@ -1,15 +1,23 @@
 //! `GET /v1/recording`: what is known of a recording. Starts no load.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::IntoResponse;
 use http::header::CACHE_CONTROL;
+
+use rdl_engine::EngineError;
+use rdl_model::{ErrorKind, Problem as DataProblem, ProblemCode};
 
 use super::App;
 use super::answers::RecordingAnswer;
 use super::authority::Authority;
 use super::params::Params;
 use crate::problem::{Problem, ProblemBody};
+
+/// How long it may take to lay out a recording of which everything is known.
+pub(super) const FILE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is known of a recording.
 ///
@@ -32,6 +40,30 @@ pub(super) async fn get(
 ) -> Result<impl IntoResponse, Problem> {
     let params = Params::parse(query.as_deref(), &[])?;
     let recording = app.engine.recording(&params.manifest, token).await?;
-    let answer = RecordingAnswer::new(recording.describe().await, &params.manifest);
+    let mut info = recording.describe().await;
+    let file = match recording.file(FILE_PATIENCE).await {
+        Some(Ok(file)) => Some(file),
+        Some(Err(error)) => {
+            info.problems.extend(no_file(&error));
+            None
+        }
+        None => None,
+    };
+    info.problems.extend(file.and_then(|file| file.wide_overlap).map(wide_overlap));
+    let answer = RecordingAnswer::new(info, file, &params.manifest);
     Ok(([(CACHE_CONTROL, "no-store")], Json(answer)))
+}
+
+/// Nothing is wrong with the data, and yet there can be no file of it.
+fn no_file(error: &EngineError) -> Option<DataProblem> {
+    let is_too_large = error.kind() == ErrorKind::TooLarge;
+    is_too_large.then(|| DataProblem::new(ProblemCode::FileTooLarge, error.to_string()))
+}
+
+fn wide_overlap(chunks: usize) -> DataProblem {
+    let message = format!(
+        "{chunks} chunks overlap at one time: whoever reads the file in order of time holds as many \
+         open; prefer the stream"
+    );
+    DataProblem::new(ProblemCode::WideOverlap, message)
 }

@@ -3,14 +3,19 @@
 use std::fmt;
 use std::time::Duration;
 
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+
 use rdl_engine::{Compression, ManifestParams, Query, ReplayPolicy};
-use rdl_model::{Nanos, TimeRange};
+use rdl_model::{ErrorKind, Nanos, TimeRange};
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
-use super::params::Params;
+use super::params::{Params, to_query};
 use crate::problem::Problem;
 
 /// The query parameters of `GET /v1/stream` besides manifest parameters.
@@ -30,7 +35,7 @@ const KNOWN: [&str; 8] = [
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct StreamRequest {
     /// What the manifest endpoint gets; a value may be a list.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     #[schema(value_type = std::collections::BTreeMap<String, OneOrMany>)]
     pub(crate) manifest_params: OrderedParams,
     /// The topics; all when absent.
@@ -45,7 +50,7 @@ pub(crate) struct StreamRequest {
     #[schema(value_type = Option<Time>)]
     pub(crate) end: Option<TimeText>,
     /// What is sent besides the range.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) replay_policy: ReplayPolicyName,
     /// How many seconds before `start` sources may lie that are loaded only to look back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,11 +61,15 @@ pub(crate) struct StreamRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) compression: Option<CompressionName>,
     /// Leave out sources that fail, and name them in the closing metadata record.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) partial: bool,
     /// Send attachments too.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) attachments: bool,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A value of a manifest parameter, for the schema.
@@ -156,6 +165,35 @@ impl StreamRequest {
         Ok(request)
     }
 
+    /// The query string of `GET /v1/stream` that asks for the same.
+    pub(super) fn to_query(&self) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(to_query(&self.manifest_params()));
+        for topic in self.topics.iter().flatten() {
+            query.append_pair("topics", topic);
+        }
+        let times = [("start", self.start), ("end", self.end)];
+        for (name, time) in times {
+            if let Some(TimeText(time)) = time {
+                query.append_pair(name, &time.0.to_string());
+            }
+        }
+        if self.replay_policy != ReplayPolicyName::None {
+            query.append_pair("replayPolicy", replay_policy_text(self.replay_policy));
+        }
+        if let Some(seconds) = self.replay_lookback_seconds {
+            query.append_pair("replayLookbackSeconds", &seconds.to_string());
+        }
+        if let Some(compression) = self.compression {
+            query.append_pair("compression", compression_text(compression));
+        }
+        for (name, is_set) in [("partial", self.partial), ("attachments", self.attachments)] {
+            if is_set {
+                query.append_pair(name, "true");
+            }
+        }
+        query.finish()
+    }
+
     /// What the manifest endpoint is asked.
     pub(crate) fn manifest_params(&self) -> ManifestParams {
         ManifestParams(self.manifest_params.0.clone())
@@ -203,6 +241,24 @@ impl StreamRequest {
     }
 }
 
+/// The name of a replay policy, as it is written.
+fn replay_policy_text(policy: ReplayPolicyName) -> &'static str {
+    match policy {
+        ReplayPolicyName::None => "none",
+        ReplayPolicyName::LastPerChannel => "lastPerChannel",
+        ReplayPolicyName::LastPerChannelInRange => "lastPerChannelInRange",
+    }
+}
+
+/// The name of a compression, as it is written.
+fn compression_text(compression: CompressionName) -> &'static str {
+    match compression {
+        CompressionName::Lz4 => "lz4",
+        CompressionName::Zstd => "zstd",
+        CompressionName::None => "none",
+    }
+}
+
 /// `none`, `lastPerChannel` or `lastPerChannelInRange`.
 pub(crate) fn parse_replay_policy(text: &str) -> Result<ReplayPolicyName, String> {
     match text {
@@ -239,6 +295,27 @@ fn take_time(params: &mut Params, name: &str) -> Result<Option<TimeText>, Proble
         let hint = if text.contains(' ') { "; a + is written %2B in a query string" } else { "" };
         Problem::bad_request(format!("`{name}`: {error}{hint}"))
     })
+}
+
+/// The body of a POST, which is JSON and all there is to the request.
+pub(super) fn json_body(
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<StreamRequest, Problem> {
+    if query.is_some_and(|query| !query.is_empty()) {
+        return Err(Problem::bad_request("a POST knows no query parameters; put them in the body"));
+    }
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = media_type.unwrap_or_default().split(';').next().unwrap_or_default();
+    if !media_type.trim().eq_ignore_ascii_case("application/json") {
+        return Err(Problem::bad_request("send JSON with `Content-Type: application/json`"));
+    }
+    let body = body.map_err(|rejection| match rejection.status().as_u16() {
+        413 => Problem::new(ErrorKind::TooLarge, "the body of the request is over 2 MB"),
+        _ => Problem::bad_request("the body of the request did not arrive whole"),
+    })?;
+    StreamRequest::from_json(&body)
 }
 
 impl Serialize for TimeText {

@@ -12,11 +12,11 @@ use futures::Stream;
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use rdl_engine::{EngineError, Token};
-use rdl_model::ErrorKind;
 
 use super::App;
 use super::authority::Authority;
-use super::request::{CompressionName, ReplayPolicyName, StreamRequest, Time};
+use super::file_name::{disposition, file_name};
+use super::request::{CompressionName, ReplayPolicyName, StreamRequest, Time, json_body};
 use crate::problem::{Problem, ProblemBody};
 
 /// The messages that are asked for, as one MCAP in ascending log time.
@@ -76,19 +76,8 @@ pub(super) async fn post(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    if query.is_some_and(|query| !query.is_empty()) {
-        return Err(Problem::bad_request("a POST knows no query parameters; put them in the body"));
-    }
-    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = media_type.unwrap_or_default().split(';').next().unwrap_or_default();
-    if !media_type.trim().eq_ignore_ascii_case("application/json") {
-        return Err(Problem::bad_request("send JSON with `Content-Type: application/json`"));
-    }
-    let body = body.map_err(|rejection| match rejection.status().as_u16() {
-        413 => Problem::new(ErrorKind::TooLarge, "the body of the request is over 2 MB"),
-        _ => Problem::bad_request("the body of the request did not arrive whole"),
-    })?;
-    answer(&app, &StreamRequest::from_json(&body)?, token).await
+    let request = json_body(query.as_deref(), &headers, body)?;
+    answer(&app, &request, token).await
 }
 
 async fn answer(
@@ -111,27 +100,9 @@ pub(super) fn mcap(
     let headers = [
         (CONTENT_TYPE, "application/mcap".to_owned()),
         (CACHE_CONTROL, "no-store".to_owned()),
-        (CONTENT_DISPOSITION, disposition(name.unwrap_or("recording"))),
+        (CONTENT_DISPOSITION, disposition(&file_name(name))),
     ];
     (headers, Body::from_stream(pieces)).into_response()
-}
-
-/// How many characters of a recording's name a file name keeps.
-const MAX_FILE_NAME_CHARS: usize = 100;
-
-/// A file name of harmless characters: it is saved on all kinds of machines.
-fn disposition(name: &str) -> String {
-    let harmless = name.chars().take(MAX_FILE_NAME_CHARS).map(|c| match c {
-        c if c.is_ascii_alphanumeric() => c,
-        '.' | '-' | '_' => c,
-        _ => '_',
-    });
-    let name: String = harmless.collect();
-    // A leading dot hides a file; a lone one names a folder.
-    let name = name.trim_matches(['.', '_']);
-    let name = name.strip_suffix(".mcap").unwrap_or(name);
-    let name = if name.is_empty() { "recording" } else { name };
-    format!("attachment; filename=\"{name}.mcap\"")
 }
 
 #[cfg(test)]

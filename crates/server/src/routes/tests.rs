@@ -27,13 +27,14 @@ impl Service {
         let mut fetch = FetchConfig::new("http://127.0.0.1:1/manifest".parse().unwrap());
         fetch.allow_http_sources = true;
         fetch.use_system_proxy = false;
-        fetch.manifest_retry_for = std::time::Duration::ZERO;
+        fetch.manifest_retry_for = Duration::ZERO;
         let mut config = EngineConfig::new(fetch);
         config.store =
             StoreConfig { folder: Some(folder.path().to_owned()), bucket: None, max_bytes: None };
         let settings = ServerSettings {
             address: "127.0.0.1:0".parse().unwrap(),
             disable_auth,
+            file_wait_ms: 1000,
             cors_allowed_origins: vec!["https://app.example.com".parse().unwrap()],
         };
         let app = App::new(Engine::start(config).await.unwrap(), &settings);

@@ -3,7 +3,10 @@ use std::net::SocketAddr;
 use clap::{ArgAction, Args};
 use url::Url;
 
-use super::values::{parse_bool, parse_origin};
+use super::values::{parse_bool, parse_number, parse_origin};
+
+/// An hour, in milliseconds.
+const HOUR_MS: u64 = 3_600_000;
 
 /// The HTTP service.
 #[derive(Args, Clone, Debug)]
@@ -18,6 +21,12 @@ pub(crate) struct ServerSettings {
     #[arg(long, env = "DISABLE_AUTH", value_parser = parse_bool, action = ArgAction::Set,
           num_args = 0..=1, default_value = "false", default_missing_value = "true")]
     pub(crate) disable_auth: bool,
+
+    /// For how many milliseconds a request for a recording's file waits until all of it is loaded;
+    /// then it gets a 503 with the progress, and loading goes on
+    #[arg(long, env = "FILE_WAIT_MS", default_value = "30000",
+          value_parser = parse_number::<0, HOUR_MS>)]
+    pub(crate) file_wait_ms: u64,
 
     /// The origins, separated by commas, whose pages may ask with credentials; without effect when
     /// auth is disabled

@@ -1,9 +1,17 @@
-//! What the versions of virtual files consist of, in the bucket: `v1/files/<version>.json`.
+//! What belongs to virtual files in the bucket: what each version consists of,
+//! `v1/files/<version>.json`, and the bytes of cuts, `v1/cuts/<version>.mcap`.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::path::Path;
+use object_store::{ObjectStoreExt as _, PutPayload};
+use rdl_model::ByteRange;
 
-use super::{Bucket, BucketError};
+use super::parts::UPLOAD_PIECE_BYTES;
+use super::reading::PartRead;
+use super::{Bucket, BucketError, UploadError};
+use crate::{ScratchFile, StoreError};
 
 /// A larger document is not read, in bytes: it names each source of a recording.
 const MAX_BYTES: u64 = 16 << 20;
@@ -20,7 +28,69 @@ impl Bucket {
         self.put(&self.file_path(version), text).await
     }
 
+    /// The same, unless somebody has written something down there before; whether it did.
+    pub async fn create_file_contents(
+        &self,
+        version: &str,
+        text: Bytes,
+    ) -> Result<bool, BucketError> {
+        self.create(&self.file_path(version), text).await
+    }
+
+    /// Whether the bytes of a cut are there, as long as they should be.
+    pub async fn has_cut(&self, version: &str, bytes: u64) -> Result<bool, BucketError> {
+        let path = self.cut_path(version);
+        match self.store().head(&path).await {
+            Ok(found) => Ok(found.size == bytes),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(BucketError::of("look for", &path, &error)),
+        }
+    }
+
+    /// Writes the bytes of a cut; whoever wrote them before wrote the same. Memory holds one piece of
+    /// at most 8 MiB.
+    pub async fn put_cut(&self, version: &str, file: &Arc<ScratchFile>) -> Result<(), UploadError> {
+        let path = self.cut_path(version);
+        let failed = |error| UploadError::Bucket(BucketError::of("write", &path, &error));
+        let bytes = file.bytes();
+        if bytes <= UPLOAD_PIECE_BYTES {
+            let piece = PutPayload::from_bytes(piece(file, ByteRange::at(0, bytes)).await?);
+            return self.store().put(&path, piece).await.map(drop).map_err(failed);
+        }
+        let mut upload = self.store().put_multipart(&path).await.map_err(failed)?;
+        let mut at = 0;
+        while at < bytes {
+            let range = ByteRange::at(at, UPLOAD_PIECE_BYTES.min(bytes - at));
+            let sent = async {
+                let piece = PutPayload::from_bytes(piece(file, range).await?);
+                upload.put_part(piece).await.map_err(failed)
+            };
+            if let Err(error) = sent.await {
+                // Else the pieces stay until the bucket's lifecycle removes them.
+                let _ = upload.abort().await;
+                return Err(error);
+            }
+            at = range.end;
+        }
+        upload.complete().await.map(drop).map_err(failed)
+    }
+
+    /// Reads bytes of a cut as they come. Nothing is asked for yet.
+    pub fn read_cut(&self, version: &str, range: ByteRange) -> PartRead {
+        PartRead::new(self.clone(), self.cut_path(version), 0, range)
+    }
+
+    fn cut_path(&self, version: &str) -> Path {
+        self.path(&format!("cuts/{version}.mcap"))
+    }
+
     fn file_path(&self, version: &str) -> Path {
         self.path(&format!("files/{version}.json"))
     }
+}
+
+async fn piece(file: &Arc<ScratchFile>, range: ByteRange) -> Result<Bytes, StoreError> {
+    let file = file.clone();
+    let read = tokio::task::spawn_blocking(move || file.read(range)).await;
+    read.unwrap_or_else(|_| Err(StoreError::Discarded { part: 0 }))
 }

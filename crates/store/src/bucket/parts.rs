@@ -11,7 +11,7 @@ use crate::attempt::PartInfo;
 use crate::{SourceFiles, StoreError};
 
 /// A part larger than this is sent in pieces of this size, in bytes.
-const UPLOAD_PIECE_BYTES: u64 = 8 << 20;
+pub(super) const UPLOAD_PIECE_BYTES: u64 = 8 << 20;
 
 /// The parts of one complete attempt, addressed as if they lay one behind the other.
 #[derive(Clone, Debug)]
@@ -74,11 +74,16 @@ impl RemoteParts {
     }
 
     /// Reads bytes of one part as they come. Nothing is asked for yet.
-    pub fn read_along(&self, range: ByteRange) -> PartRead<'_> {
+    pub fn read_along(&self, range: ByteRange) -> PartRead {
         let part = self.part_of(range).saturating_sub(1);
         let name = self.names.get(part).map(String::as_str).unwrap_or_default();
         let start = self.starts.get(part).copied().unwrap_or(range.start);
-        PartRead::new(&self.bucket, self.bucket.attempt_path(&self.attempt, name), start, range)
+        PartRead::new(
+            self.bucket.clone(),
+            self.bucket.attempt_path(&self.attempt, name),
+            start,
+            range,
+        )
     }
 
     /// Takes what is not whole any more out of sight, so that the source is loaded again.

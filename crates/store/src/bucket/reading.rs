@@ -1,4 +1,4 @@
-//! One part of a complete attempt, read as its bytes come.
+//! One object, a part of a complete attempt or a cut, read as its bytes come.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 
 /// Bytes of one part, from front to back. What breaks off is asked for again, from there on.
-pub struct PartRead<'a> {
-    bucket: &'a Bucket,
+pub struct PartRead {
+    bucket: Bucket,
     path: Path,
     /// Where the part begins among all parts.
     part_start: u64,
@@ -31,8 +31,8 @@ pub struct PartRead<'a> {
     left: Bytes,
 }
 
-impl<'a> PartRead<'a> {
-    pub(super) fn new(bucket: &'a Bucket, path: Path, part_start: u64, range: ByteRange) -> Self {
+impl PartRead {
+    pub(super) fn new(bucket: Bucket, path: Path, part_start: u64, range: ByteRange) -> Self {
         let ByteRange { start: at, end } = range;
         PartRead { bucket, path, part_start, at, end, incoming: None, left: Bytes::new() }
     }

@@ -8,9 +8,9 @@ use rdl_model::{ByteRange, ChunkRef};
 
 use crate::EngineError;
 use crate::cpu::Urgency;
+use crate::files::laid::{FileSource, LaidFile};
 use crate::files::numbering::Made;
 use crate::files::sessions::OpenFile;
-use crate::files::virtual_file::FileSource;
 use crate::ranged::summary_lies;
 use crate::shared::Shared;
 use crate::source::{ChunkData, Place};
@@ -51,15 +51,15 @@ impl Chunk {
 /// first.
 pub(super) async fn open(
     file: &OpenFile,
+    laid_file: &LaidFile,
     viewer: ViewerId,
     at: ChunkRef,
     is_kept: bool,
     upcoming: &[u32],
 ) -> Result<Chunk, EngineError> {
     let shared = file.shared();
-    let virtual_file = file.file();
-    let (source, ids, laid) = virtual_file.chunk(at);
-    let renumbered = (virtual_file.version(), at);
+    let (source, ids, laid) = laid_file.chunk(at);
+    let renumbered = (laid_file.version(), at);
     if !is_kept && let Some(made) = shared.files.renumbered.find(&renumbered) {
         return Ok(Chunk::Renumbered(made));
     }

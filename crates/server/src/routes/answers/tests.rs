@@ -49,7 +49,7 @@ fn info() -> RecordingInfo {
 fn a_recording_in_json() {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let params = ManifestParams(vec![pair("recording", "a b&c"), pair("x", "1"), pair("x", "2")]);
-    let answer = RecordingAnswer::new(info(), &params);
+    let answer = RecordingAnswer::new(info(), None, &params);
     insta::assert_json_snapshot!(answer);
 }
 
@@ -60,5 +60,6 @@ fn an_event_in_json() {
 
 #[test]
 fn links_without_parameters_have_no_query() {
-    assert_eq!(LinksAnswer::new(&ManifestParams::default()).stream, "/v1/stream");
+    let links = LinksAnswer::new(&ManifestParams::default(), String::new());
+    assert_eq!(links.stream, "/v1/stream");
 }

@@ -54,19 +54,3 @@ async fn an_error_cuts_the_answer_off() {
     assert!(text.starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
     assert!(text.contains("the bytes") && !text.ends_with(END), "{text}");
 }
-
-#[test]
-fn file_names_are_harmless() {
-    for (name, expected) in [
-        ("A drive", "A_drive.mcap"),
-        ("drive.mcap", "drive.mcap"),
-        ("../../etc/passwd", "etc_passwd.mcap"),
-        ("a\"; filename=\"b\r\nX: y", "a___filename__b__X__y.mcap"),
-        ("日本", "recording.mcap"),
-        ("", "recording.mcap"),
-        (".hidden", "hidden.mcap"),
-    ] {
-        assert_eq!(disposition(name), format!("attachment; filename=\"{expected}\""), "{name:?}");
-    }
-    assert!(disposition(&"x".repeat(5000)).len() < 150);
-}

@@ -1,0 +1,350 @@
+//! A cut: the answer to a query, made once and kept as a file.
+//!
+//! Which cut it is follows from the query and from the sources that the manifest names: the same key
+//! means the same data, and a static source adds its validator. Two makings need not have the same
+//! bytes, so a version is a hash over those too. In the bucket the first that was made counts for
+//! every replica; the others are not used.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures::future::{Shared as SharedFuture, WeakShared};
+use futures::{FutureExt as _, StreamExt as _};
+use parking_lot::Mutex;
+use rdl_merge::{Query, ReplayPolicy};
+use rdl_model::{ByteRange, SourceKey, SourceKeyHasher};
+use rdl_store::{PartRead, ScratchFile, StoreError};
+use sha2::{Digest as _, Sha256};
+
+use super::identity;
+use super::version::{Body, Contents, FileVersion, Made};
+use super::virtual_file::{OpeningFile, VirtualFile};
+use crate::EngineError;
+use crate::recording::{Inner, Recording, watching};
+use crate::shared::Shared;
+use crate::viewers::ViewerId;
+
+/// How often a cut is made that lacks messages which came too late to be put in order: once their
+/// sources are complete they are in their place.
+const MOST_MAKINGS: u32 = 3;
+
+/// A cut that is made.
+pub(super) struct CutFile {
+    contents: Contents,
+    made: Made,
+    /// Its bytes here; without them they are in the bucket.
+    here: Option<Arc<ScratchFile>>,
+}
+
+/// How far the making of a cut is, whoever makes it.
+#[derive(Debug, Default)]
+pub(super) struct Progress(Mutex<Arc<AtomicU64>>);
+
+impl Progress {
+    /// How much of it is written, in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.lock().load(Ordering::Relaxed)
+    }
+}
+
+/// The cuts that are being made: whoever wants one of them waits for it too, and with the last of
+/// them it ends.
+#[derive(Default)]
+pub(super) struct Makings(Mutex<HashMap<FileVersion, Making>>);
+
+struct Making {
+    cut: WeakShared<OpeningFile>,
+    written_bytes: Arc<AtomicU64>,
+}
+
+impl CutFile {
+    pub(super) fn version(&self) -> FileVersion {
+        self.contents.version()
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.made.bytes
+    }
+
+    pub(super) fn bodies(&self) -> &[Body] {
+        &self.contents.sources
+    }
+
+    /// Reads a part; of the bucket with what is kept of the last call. Blocks where it is here.
+    pub(super) async fn read(
+        &self,
+        shared: &Shared,
+        incoming: &mut Option<PartRead>,
+        range: ByteRange,
+        end: u64,
+    ) -> Result<Bytes, EngineError> {
+        if let Some(file) = &self.here {
+            let file = file.clone();
+            let read = move || file.read(range);
+            return Ok(shared.cpu.run(crate::cpu::Urgency::Now, read).await??);
+        }
+        let sharing = shared.sharing.as_ref().ok_or(EngineError::TaskDied)?;
+        let incoming = incoming.get_or_insert_with(|| {
+            let rest = ByteRange { start: range.start, end };
+            sharing.bucket.read_cut(&self.version().to_string(), rest)
+        });
+        incoming.take(range).await.map_err(|error| EngineError::DamagedCopy {
+            source_name: "a cut".into(),
+            what: error.to_string().into(),
+        })
+    }
+}
+
+/// Finds the cut of a recording, or makes it; with a version, exactly that one.
+pub(super) async fn open(
+    recording: Arc<Inner>,
+    query: &Query,
+    version: Option<FileVersion>,
+    progress: Arc<Progress>,
+) -> Result<Arc<VirtualFile>, EngineError> {
+    let shared = recording.shared.clone();
+    if let Some(version) = version {
+        return open_version(&recording, version).await;
+    }
+    let cut = Contents::of_cut(bodies(&recording).await?, hash(query));
+    if let Some(found) = find(&shared, &cut).await {
+        return Ok(found);
+    }
+    loop {
+        let (making, is_ours) = join(&recording, query, &cut, &progress);
+        match making.await {
+            // Somebody else's token may be refused where ours is not.
+            Err(error) if !is_ours && error.is_refusal() => {}
+            made => return made,
+        }
+    }
+}
+
+/// The making of a cut, begun if nobody else is at it; and whether it is ours.
+fn join(
+    recording: &Arc<Inner>,
+    query: &Query,
+    cut: &Contents,
+    progress: &Progress,
+) -> (SharedFuture<OpeningFile>, bool) {
+    let mut makings = recording.shared.files.makings.0.lock();
+    let runs = |making: &Making| making.cut.upgrade().filter(|cut| cut.peek().is_none());
+    makings.retain(|_, making| runs(making).is_some());
+    let id = cut.version();
+    if let Some(making) = makings.get(&id)
+        && let Some(cut) = runs(making)
+    {
+        *progress.0.lock() = making.written_bytes.clone();
+        return (cut, false);
+    }
+    let written_bytes = progress.0.lock().clone();
+    let making = {
+        let (recording, query, cut) = (recording.clone(), query.clone(), cut.clone());
+        let written_bytes = written_bytes.clone();
+        async move {
+            let file = make(&recording, &query, &cut, &written_bytes).await?;
+            let shared = &recording.shared;
+            let file = publish(shared, file).await;
+            let contents = Arc::new(file.contents.clone());
+            shared.files.remember(file.version(), contents.clone());
+            shared.files.remember(cut.version(), contents);
+            Ok(shared.files.keep_cut(VirtualFile::Cut(file)))
+        }
+    };
+    let making = making.boxed().shared();
+    if let Some(cut) = making.downgrade() {
+        makings.insert(id, Making { cut, written_bytes });
+    }
+    (making, true)
+}
+
+async fn open_version(
+    recording: &Inner,
+    version: FileVersion,
+) -> Result<Arc<VirtualFile>, EngineError> {
+    let shared = &recording.shared;
+    let gone = || EngineError::FileGone { why: "the cut is not kept any more".into() };
+    if let Some(file) = shared.files.find(&version) {
+        super::opening::missing(recording, file.bodies())?;
+        return Ok(file);
+    }
+    let contents = super::opening::contents(shared, version).await.ok_or_else(gone)?;
+    super::opening::missing(recording, &contents.sources)?;
+    in_bucket(shared, &contents).await.ok_or_else(gone)
+}
+
+/// A cut that was made before, here or elsewhere.
+async fn find(shared: &Shared, cut: &Contents) -> Option<Arc<VirtualFile>> {
+    if let Some(known) = shared.files.contents(&cut.version())
+        && let Some(file) = shared.files.find(&known.version())
+    {
+        return Some(file);
+    }
+    let sharing = shared.sharing.as_ref()?;
+    let text = sharing.file_contents(&cut.version().to_string()).await;
+    let text = text.inspect_err(|error| tracing::warn!(%error, "cannot look for a cut")).ok()??;
+    in_bucket(shared, &Contents::from_json_of_cut(&text, cut)?).await
+}
+
+/// The cut, if its bytes are in the bucket.
+async fn in_bucket(shared: &Shared, contents: &Contents) -> Option<Arc<VirtualFile>> {
+    let (sharing, made) = (shared.sharing.as_ref()?, contents.made()?);
+    let found = sharing.bucket.has_cut(&contents.version().to_string(), made.bytes).await;
+    let found = found.inspect_err(|error| tracing::warn!(%error, "cannot look for a cut"));
+    found.is_ok_and(|found| found).then(|| {
+        let file = CutFile { contents: contents.clone(), made, here: None };
+        shared.files.keep_cut(VirtualFile::Cut(file))
+    })
+}
+
+/// Which body of each source the cut is of, as far as the manifest tells. Starts no load, but static
+/// sources are indexed.
+async fn bodies(recording: &Arc<Inner>) -> Result<Vec<Body>, EngineError> {
+    let viewer = ViewerId::new();
+    let is_static = |at: &usize| recording.sources[*at].source.kind == crate::SourceKind::Static;
+    let looks: Vec<_> = (0..recording.sources.len())
+        .filter(is_static)
+        .map(|at| watching::settled(recording, at, viewer))
+        .collect();
+    futures::future::join_all(looks).await;
+    let bodies = recording.sources.iter().map(|recorded| {
+        let source = &recorded.source;
+        let generation = source.current();
+        let identity = match source.kind {
+            crate::SourceKind::Streamed => source.key,
+            crate::SourceKind::Static => identity::of_static(&generation),
+        };
+        Body { key: source.key, identity }
+    });
+    Ok(bodies.collect())
+}
+
+/// Runs the query once into a file.
+async fn make(
+    inner: &Arc<Inner>,
+    query: &Query,
+    cut: &Contents,
+    written_bytes: &AtomicU64,
+) -> Result<CutFile, EngineError> {
+    let shared = &inner.shared;
+    let mut makings = 1;
+    loop {
+        written_bytes.store(0, Ordering::Relaxed);
+        let file = Arc::new(shared.store(rdl_store::DiskStore::scratch).await??);
+        let mut stream = Recording::of(inner.clone()).stream(query.clone()).await?;
+        let mut hasher = Sha256::new();
+        while let Some(piece) = stream.next().await {
+            let piece = piece?;
+            let bytes = piece.len() as u64;
+            hasher = append(shared, &file, piece, hasher).await?;
+            written_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        if stream.lacks_late_messages() && makings < MOST_MAKINGS {
+            makings += 1;
+            let all: Vec<usize> = (0..inner.sources.len()).collect();
+            // That some cannot be loaded is no failure of the cut, which may not need them.
+            let _ = watching::all_complete(inner, &all, ViewerId::new()).await;
+            continue;
+        }
+        let made = Made { bytes: file.bytes(), digest: SourceKey(hasher.finalize().into()) };
+        let contents = cut.with_bytes(Some(made));
+        return Ok(CutFile { contents, made, here: Some(file) });
+    }
+}
+
+async fn append(
+    shared: &Arc<Shared>,
+    file: &Arc<ScratchFile>,
+    piece: Bytes,
+    mut hasher: Sha256,
+) -> Result<Sha256, EngineError> {
+    let (shared_here, file) = (shared.clone(), file.clone());
+    let append = move |_: &rdl_store::DiskStore| -> Result<Sha256, EngineError> {
+        hasher.update(&piece);
+        let write = || -> Result<ByteRange, StoreError> { file.append(&piece) };
+        shared_here.with_room(piece.len() as u64, write)?;
+        Ok(hasher)
+    };
+    shared.store(append).await?
+}
+
+/// Writes the cut into the bucket, and gives the one that was there first. Trouble with the bucket
+/// leaves it here.
+async fn publish(shared: &Shared, file: CutFile) -> CutFile {
+    let (Some(sharing), Some(here)) = (&shared.sharing, &file.here) else { return file };
+    let version = file.version().to_string();
+    if let Err(error) = sharing.bucket.put_cut(&version, here).await {
+        tracing::warn!(%error, "a cut is kept here alone");
+        return file;
+    }
+    let text: Bytes = file.contents.to_json().into();
+    let cut = file.contents.with_bytes(None);
+    let written = async {
+        sharing.put_file_contents(&version, text.clone()).await?;
+        let id = cut.version().to_string();
+        if sharing.bucket.create_file_contents(&id, text.clone()).await? {
+            return Ok(None);
+        }
+        sharing.file_contents(&id).await
+    };
+    match written.await {
+        Ok(None) => file,
+        Ok(Some(first)) => match Contents::from_json_of_cut(&first, &cut) {
+            Some(contents) if contents != file.contents => {
+                let there = contents.made().map(|made| (contents.version().to_string(), made));
+                match there {
+                    Some((version, made))
+                        if sharing
+                            .bucket
+                            .has_cut(&version, made.bytes)
+                            .await
+                            .is_ok_and(|it| it) =>
+                    {
+                        CutFile { contents, made, here: None }
+                    }
+                    _ => file,
+                }
+            }
+            _ => file,
+        },
+        Err(error) => {
+            tracing::warn!(%error, "other replicas do not know of a cut");
+            file
+        }
+    }
+}
+
+/// Tells one query from another.
+fn hash(query: &Query) -> SourceKey {
+    let Query { topics, times, has_start, replay, lookback, accepts, partial, attachments } = query;
+    let mut hasher = SourceKeyHasher::new();
+    match topics {
+        None => hasher = hasher.field("all topics"),
+        Some(topics) => {
+            hasher = hasher.field("topics");
+            for topic in topics {
+                hasher = hasher.field(topic);
+            }
+        }
+    }
+    let replay = match replay {
+        ReplayPolicy::None => "none",
+        ReplayPolicy::LastPerChannel => "lastPerChannel",
+        ReplayPolicy::LastPerChannelInRange => "lastPerChannelInRange",
+    };
+    hasher = hasher
+        .field("times")
+        .field(times.start.0.to_le_bytes())
+        .field(times.end.0.to_le_bytes())
+        .field([u8::from(*has_start), u8::from(*partial), u8::from(*attachments)])
+        .field(replay)
+        .field(lookback.as_nanos().to_le_bytes());
+    match accepts {
+        None => hasher.field("any compression").finish(),
+        Some(accepts) => {
+            accepts.iter().fold(hasher, |hasher, name| hasher.field(name.mcap_name())).finish()
+        }
+    }
+}

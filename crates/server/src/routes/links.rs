@@ -1,0 +1,74 @@
+//! `POST /v1/links`: where a recording, or a part of it, is to be had.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{RawQuery, State};
+use axum::response::IntoResponse;
+use http::HeaderMap;
+use http::header::CACHE_CONTROL;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::App;
+use super::answers::with_query;
+use super::authority::Authority;
+use super::file_link::FileLink;
+use super::recording::FILE_PATIENCE;
+use super::request::{StreamRequest, json_body};
+use crate::problem::{Problem, ProblemBody};
+
+/// Paths on this loader.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = NewLinks)]
+pub(crate) struct LinksAnswer {
+    /// As one file that any MCAP tool reads. A part of a recording is made when the file is asked for
+    /// first, and kept.
+    #[schema(example = "/v1/files/eyJwIjpbXX0/recording.mcap")]
+    pub(crate) file: String,
+    /// As one MCAP stream.
+    #[schema(example = "/v1/stream?ds.recording=first-recording")]
+    pub(crate) stream: String,
+    /// Until when the links work; null: for ever.
+    #[schema(required, format = DateTime)]
+    pub(crate) expires: Option<String>,
+}
+
+/// Links to a recording, or to a part of it.
+///
+/// The manifest endpoint is asked whether the caller may see the recording. The body is that of
+/// `POST /v1/stream`, less `partial`: a file is the same for everyone. Without topics, times, replay
+/// policy, compression and attachments the file is the whole recording, with everything that it has.
+#[utoipa::path(post, path = "/v1/links", operation_id = "postLinks", tag = "recordings",
+    request_body = StreamRequest,
+    security((), ("bearer" = [])),
+    responses(
+        (status = 200, description = "The links", body = LinksAnswer),
+        (status = "default", description = "Why not", body = ProblemBody,
+         content_type = "application/problem+json"),
+    ))]
+pub(super) async fn post(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+    Authority(token): Authority,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<impl IntoResponse, Problem> {
+    let request = json_body(query.as_deref(), &headers, body)?;
+    if request.partial {
+        let detail = "`partial`: a file is the same for everyone and lacks nothing; ask /v1/stream";
+        return Err(Problem::bad_request(detail));
+    }
+    request.query()?;
+    let recording = app.engine.recording(&request.manifest_params(), token).await?;
+    let stream = with_query("/v1/stream", &request.to_query());
+    let mut link = FileLink::of(request);
+    if link.cut.is_none()
+        && let Some(Ok(file)) = recording.file(FILE_PATIENCE).await
+    {
+        link.version = Some(file.version);
+    }
+    let file = link.path(recording.name());
+    let answer = LinksAnswer { file, stream, expires: None };
+    Ok(([(CACHE_CONTROL, "no-store")], Json(answer)))
+}

@@ -78,7 +78,7 @@ impl Engine {
             registry: Registry::default(),
             fetched: FetchedGroups::default(),
             open_chunks: OpenChunks::new(memory.open_chunks_bytes()),
-            files: Files::new(&memory),
+            files: Files::new(&memory, config.load_linger),
             pressure: Pressure::new(),
             queue: LoadQueue::new(config.max_concurrent_loads),
             memory,

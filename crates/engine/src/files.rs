@@ -106,6 +106,8 @@ impl Recording {
 /// The virtual files of a process.
 pub(crate) struct Files {
     sessions: Sessions,
+    /// How long a file goes on being made for which nobody waits.
+    linger: Duration,
     open: Mutex<HashMap<FileVersion, Weak<VirtualFile>>>,
     /// Files that were made lately, for whoever comes next.
     recent: Mutex<VecDeque<(Instant, Arc<VirtualFile>)>>,
@@ -118,9 +120,10 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    pub(crate) fn new(memory: &Memory) -> Files {
+    pub(crate) fn new(memory: &Memory, linger: Duration) -> Files {
         Files {
             sessions: Sessions::default(),
+            linger,
             open: Mutex::default(),
             recent: Mutex::default(),
             cuts: Mutex::default(),
@@ -133,7 +136,7 @@ impl Files {
     /// Lets go of files that nobody has asked for lately; of all that are not being read, when room
     /// is needed.
     pub(crate) fn let_go(&self, needs_room: bool) {
-        self.sessions.tidy(needs_room);
+        self.sessions.tidy(needs_room, self.linger);
         self.renumbered.tidy();
         let is_recent = |made: Instant| !needs_room && made.elapsed() < RECENT_FOR;
         self.recent.lock().retain(|(made, _)| is_recent(*made));

@@ -1,12 +1,14 @@
 //! `export`: a recording, or a part of it, into a file; straight from a data backend or from a
 //! running loader.
 //!
-//! Bytes come from an [`Origin`], are looked at in passing ([`Watch`]) and go to an [`Output`].
+//! Bytes come from an [`Origin`], are looked at in passing ([`Watch`]) and go to an [`Output`]. A
+//! running loader gives a file ([`download`]), which is asked for again from where a connection broke.
 //!
 //! Invariants: the file appears whole or not at all; bytes that end before the MCAP does are a
 //! failure.
 
 mod args;
+mod download;
 mod origin;
 mod output;
 mod progress;
@@ -18,7 +20,7 @@ use anyhow::Context as _;
 use futures::StreamExt as _;
 
 pub(crate) use self::args::ExportArgs;
-use self::args::ExportPlan;
+use self::args::{ExportPlan, OriginPlan};
 use self::origin::Origin;
 use self::output::Output;
 use self::progress::{Progress, bytes_text};
@@ -32,6 +34,12 @@ const READ_AGAIN: u32 = 2;
 pub(crate) async fn run(plan: ExportPlan) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let ExportPlan { request, query, target, origin, token } = plan;
+    let Some(target) = target else {
+        let OriginPlan::Loader(loader) = &origin else { anyhow::bail!("--cut asks a loader") };
+        let client = origin::client(loader)?;
+        println!("{}", origin::link(&client, loader, &request, token.as_ref()).await?);
+        return Ok(());
+    };
     let origin = Origin::start(origin, request, query, token).await?;
     let done = tokio::select! {
         done = export(&origin, &target) => done,
@@ -67,7 +75,7 @@ async fn export(origin: &Origin, target: &output::Target) -> anyhow::Result<Stri
 async fn read(origin: &Origin, output: &mut Output, progress: &Progress) -> anyhow::Result<Watch> {
     let mut watch = Watch::default();
     progress.restart();
-    let mut pieces = origin.open().await?;
+    let mut pieces = origin.open(progress).await?;
     while let Some(piece) = pieces.next().await {
         let piece = piece?;
         watch.push(&piece)?;

@@ -28,6 +28,7 @@ use rdl_engine::Engine;
 use rdl_model::ErrorKind;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::links::LinksAnswer;
 pub(crate) use self::request::{
     CompressionName, OrderedParams, ReplayPolicyName, StreamRequest, TimeText, parse_compression,
     parse_replay_policy,

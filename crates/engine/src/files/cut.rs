@@ -15,7 +15,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use parking_lot::Mutex;
 use rdl_merge::{Query, ReplayPolicy};
 use rdl_model::{ByteRange, SourceKey, SourceKeyHasher};
-use rdl_store::{PartRead, ScratchFile, StoreError};
+use rdl_store::{BucketError, PartRead, ScratchFile, StoreError};
 use sha2::{Digest as _, Sha256};
 
 use super::identity;
@@ -24,6 +24,7 @@ use super::virtual_file::{OpeningFile, VirtualFile};
 use crate::EngineError;
 use crate::recording::{Inner, Recording, watching};
 use crate::shared::Shared;
+use crate::sharing::Sharing;
 use crate::viewers::ViewerId;
 
 /// How often a cut is made that lacks messages which came too late to be put in order: once their
@@ -274,46 +275,40 @@ async fn append(
 /// leaves it here.
 async fn publish(shared: &Shared, file: CutFile) -> CutFile {
     let (Some(sharing), Some(here)) = (&shared.sharing, &file.here) else { return file };
-    let version = file.version().to_string();
-    if let Err(error) = sharing.bucket.put_cut(&version, here).await {
+    if let Err(error) = sharing.bucket.put_cut(&file.version().to_string(), here).await {
         tracing::warn!(%error, "a cut is kept here alone");
         return file;
     }
-    let text: Bytes = file.contents.to_json().into();
-    let cut = file.contents.with_bytes(None);
-    let written = async {
-        sharing.put_file_contents(&version, text.clone()).await?;
-        let id = cut.version().to_string();
-        if sharing.bucket.create_file_contents(&id, text.clone()).await? {
-            return Ok(None);
-        }
-        sharing.file_contents(&id).await
-    };
-    match written.await {
+    match tell(sharing, &file.contents).await {
+        Ok(Some(first)) => first,
         Ok(None) => file,
-        Ok(Some(first)) => match Contents::from_json_of_cut(&first, &cut) {
-            Some(contents) if contents != file.contents => {
-                let there = contents.made().map(|made| (contents.version().to_string(), made));
-                match there {
-                    Some((version, made))
-                        if sharing
-                            .bucket
-                            .has_cut(&version, made.bytes)
-                            .await
-                            .is_ok_and(|it| it) =>
-                    {
-                        CutFile { contents, made, here: None }
-                    }
-                    _ => file,
-                }
-            }
-            _ => file,
-        },
         Err(error) => {
             tracing::warn!(%error, "other replicas do not know of a cut");
             file
         }
     }
+}
+
+/// Makes a cut that lies in the bucket known to every replica; gives the one that they know already,
+/// if its bytes are there.
+async fn tell(sharing: &Sharing, contents: &Contents) -> Result<Option<CutFile>, BucketError> {
+    let text: Bytes = contents.to_json().into();
+    sharing.put_file_contents(&contents.version().to_string(), text.clone()).await?;
+    let cut = contents.with_bytes(None);
+    let id = cut.version().to_string();
+    if sharing.bucket.create_file_contents(&id, text.clone()).await? {
+        return Ok(None);
+    }
+    let first = sharing.file_contents(&id).await?;
+    let first = first.and_then(|first| Contents::from_json_of_cut(&first, &cut));
+    if let Some(first) = first
+        && let Some(made) = first.made()
+        && sharing.bucket.has_cut(&first.version().to_string(), made.bytes).await?
+    {
+        return Ok((first != *contents).then_some(CutFile { contents: first, made, here: None }));
+    }
+    sharing.put_file_contents(&id, text).await?;
+    Ok(None)
 }
 
 /// Tells one query from another.

@@ -157,10 +157,14 @@ impl Sessions {
         session
     }
 
-    /// Ends the sessions that nobody uses any more.
-    pub(super) fn tidy(&self, needs_room: bool) {
+    /// Ends the sessions that nobody uses any more; one whose file is being made, like a load, when
+    /// nobody has asked for so long.
+    pub(super) fn tidy(&self, needs_room: bool, linger: Duration) {
         self.0.lock().retain(|_, session| {
             let state = session.state.lock();
+            if state.opening.is_some() {
+                return state.used.elapsed() < linger.max(IDLE_LETS_GO);
+            }
             let lasts = if needs_room || state.gone.is_some() { IDLE_LETS_GO } else { IDLE_ENDS };
             state.used.elapsed() < lasts
         });

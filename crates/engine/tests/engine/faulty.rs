@@ -39,6 +39,8 @@ pub(crate) struct Faulty {
 
 struct State {
     manifest: Mutex<Value>,
+    /// What the manifest endpoint answers instead, if anything.
+    refusal: Mutex<Option<u16>>,
     /// By path: the answers to the first, second, … request; the last one stays.
     answers: HashMap<String, Vec<Answer>>,
     requests: Mutex<HashMap<String, usize>>,
@@ -48,8 +50,12 @@ impl Faulty {
     pub(crate) async fn start(manifest: Value, answers: &[(&str, Vec<Answer>)]) -> Faulty {
         let answers =
             answers.iter().map(|(path, answers)| ((*path).to_owned(), answers.clone())).collect();
-        let state =
-            Arc::new(State { manifest: Mutex::new(manifest), answers, requests: Mutex::default() });
+        let state = Arc::new(State {
+            manifest: Mutex::new(manifest),
+            refusal: Mutex::default(),
+            answers,
+            requests: Mutex::default(),
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let served = state.clone();
@@ -63,6 +69,16 @@ impl Faulty {
             }
         });
         Faulty { address, state, server }
+    }
+
+    /// The manifest from now on.
+    pub(crate) fn set_manifest(&self, manifest: Value) {
+        *self.state.manifest.lock() = manifest;
+    }
+
+    /// What the manifest endpoint answers from now on instead of a manifest.
+    pub(crate) fn refuse(&self, status: u16) {
+        *self.state.refusal.lock() = Some(status);
     }
 
     /// How often a path was asked for.
@@ -92,6 +108,10 @@ async fn serve(mut socket: TcpStream, state: &State) -> std::io::Result<()> {
         *number - 1
     };
     if path == "/manifest" {
+        let refusal = *state.refusal.lock();
+        if let Some(code) = refusal {
+            return status(&mut socket, code).await;
+        }
         let body = state.manifest.lock().to_string();
         return whole(&mut socket, body.as_bytes()).await;
     }

@@ -1,12 +1,18 @@
 //! The virtual file: every range of it is a slice of one whole, which has everything.
 
+mod cuts;
+mod faults;
+mod replicas;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed};
-use rdl_engine::{Engine, EngineConfig, EngineError, FileRequest, ManifestParams, OpenFile, Query};
+use rdl_engine::{
+    Engine, EngineConfig, EngineError, FileRequest, FileVersion, ManifestParams, OpenFile, Query,
+};
 use rdl_model::ByteRange;
 
 use crate::backend::{Backend, recording};
@@ -15,20 +21,25 @@ use crate::output;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub(crate) fn request() -> FileRequest {
+fn request() -> FileRequest {
     FileRequest { params: ManifestParams::default(), token: None, cut: None, version: None }
 }
 
-pub(crate) async fn open(engine: &Arc<Engine>) -> Result<OpenFile, EngineError> {
+async fn open(engine: &Arc<Engine>) -> Result<OpenFile, EngineError> {
     engine.open_file(&request(), PATIENCE).await
 }
 
-pub(crate) async fn read(file: &OpenFile, range: ByteRange) -> Result<Vec<u8>, EngineError> {
+/// Exactly this version.
+async fn open_pinned(engine: &Arc<Engine>, version: FileVersion) -> Result<OpenFile, EngineError> {
+    engine.open_file(&FileRequest { version: Some(version), ..request() }, PATIENCE).await
+}
+
+async fn read(file: &OpenFile, range: ByteRange) -> Result<Vec<u8>, EngineError> {
     let slices: Vec<_> = file.read(range).await?.try_collect().await?;
     Ok(slices.concat())
 }
 
-pub(crate) async fn read_whole(file: &OpenFile) -> Vec<u8> {
+async fn read_whole(file: &OpenFile) -> Vec<u8> {
     let slices: Vec<_> = file.read_whole().await.unwrap().try_collect().await.unwrap();
     slices.concat()
 }

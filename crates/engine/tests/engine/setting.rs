@@ -51,7 +51,7 @@ pub(crate) fn slowly(source: &Source) -> Answer {
 
 pub(crate) struct Setting {
     pub(crate) sources: Vec<Source>,
-    backend: Faulty,
+    pub(crate) backend: Faulty,
     pub(crate) store: FlakyStore,
     folders: tempfile::TempDir,
 }
@@ -129,6 +129,12 @@ impl Setting {
 
     pub(crate) fn downloads(&self) -> usize {
         self.backend.requests("/s/0")
+    }
+
+    /// The names of the cuts in the bucket.
+    pub(crate) async fn cuts(&self) -> Vec<String> {
+        let names = self.store.names().await.into_iter();
+        names.filter(|name| name.contains("/v1/cuts/")).collect()
     }
 
     /// Waits until the bucket holds one complete attempt of each source, and nothing else.

@@ -21,8 +21,13 @@ pub(crate) struct ExportArgs {
     params: Vec<(String, String)>,
 
     /// The file to write; - is standard output
-    #[arg(short, long, value_name = "FILE")]
-    output: PathBuf,
+    #[arg(short, long, value_name = "FILE", required_unless_present = "cut")]
+    output: Option<PathBuf>,
+
+    /// Write nothing, and print the link to the file at the running loader instead: any MCAP tool opens
+    /// it
+    #[arg(long, requires = "loader", conflicts_with_all = ["output", "partial"])]
+    cut: bool,
 
     /// The first log time: RFC 3339 or whole nanoseconds since the Unix epoch
     #[arg(long, value_name = "TIME")]
@@ -73,7 +78,8 @@ pub(crate) struct ExportArgs {
 pub(crate) struct ExportPlan {
     pub(super) request: StreamRequest,
     pub(super) query: Query,
-    pub(super) target: Target,
+    /// Where to; without one, only the link is printed.
+    pub(super) target: Option<Target>,
     pub(super) origin: OriginPlan,
     pub(super) token: Option<Token>,
 }
@@ -107,7 +113,7 @@ impl ExportArgs {
         Ok(ExportPlan {
             request,
             query,
-            target: Target::new(&self.output)?,
+            target: self.output.as_deref().map(Target::new).transpose()?,
             origin: match &self.loader {
                 Some(loader) => OriginPlan::Loader(loader.clone()),
                 None => OriginPlan::Backend(Box::new(self.engine.engine_config()?)),

@@ -12,8 +12,10 @@ use reqwest::redirect;
 use url::Url;
 
 use super::args::OriginPlan;
+use super::download::download;
+use super::progress::Progress;
 use crate::problem::ProblemBody;
-use crate::routes::StreamRequest;
+use crate::routes::{LinksAnswer, StreamRequest};
 
 /// The longest problem that is read of a loader, in bytes.
 const MAX_PROBLEM_BYTES: usize = 64 << 10;
@@ -25,7 +27,7 @@ pub(super) enum Origin {
     /// A data backend, asked by an engine of our own.
     Backend { engine: Arc<Engine>, recording: Recording, query: Query },
     /// A running loader.
-    Loader { client: reqwest::Client, url: Url, request: StreamRequest, token: Option<Token> },
+    Loader { client: reqwest::Client, loader: Url, request: StreamRequest, token: Option<Token> },
 }
 
 impl Origin {
@@ -48,33 +50,29 @@ impl Origin {
                 }
             }
             OriginPlan::Loader(loader) => {
-                let url = format!("{}/v1/stream", loader.as_str().trim_end_matches('/'));
-                let url = Url::parse(&url).context("cannot make the loader's URL")?;
-                Ok(Origin::Loader { client: client(&url)?, url, request, token })
+                Ok(Origin::Loader { client: client(&loader)?, loader, request, token })
             }
         }
     }
 
-    /// Asks; resolves when the first message, or its absence, is known.
-    pub(super) async fn open(&self) -> anyhow::Result<BoxStream<'static, anyhow::Result<Bytes>>> {
+    /// Asks; resolves when the first message, or its absence, is known. A loader is asked for a file,
+    /// over every broken connection; with `partial`, which no file can be, for the stream.
+    pub(super) async fn open<'a>(
+        &self,
+        progress: &'a Progress,
+    ) -> anyhow::Result<BoxStream<'a, anyhow::Result<Bytes>>> {
         match self {
             Origin::Backend { recording, query, .. } => {
                 let pieces = recording.stream(query.clone()).await.map_err(told)?;
                 Ok(pieces.map_err(told).boxed())
             }
-            Origin::Loader { client, url, request, token } => {
-                let mut asked = client.post(url.clone()).json(request);
-                if let Some(token) = token {
-                    asked = asked.bearer_auth(token.expose());
-                }
-                let answer = asked
-                    .send()
-                    .await
-                    .map_err(reqwest::Error::without_url)
-                    .context("cannot reach the loader")?;
-                if answer.status() != reqwest::StatusCode::OK {
-                    bail!(refusal(answer).await);
-                }
+            Origin::Loader { client, loader, request, token } if !request.partial => {
+                let url = link(client, loader, request, token.as_ref()).await?;
+                Ok(download(client, url, token.clone(), progress).boxed())
+            }
+            Origin::Loader { client, loader, request, token } => {
+                let url = at(loader, "/v1/stream")?;
+                let answer = post(client, url, request, token.as_ref()).await?;
                 let broken = "the loader aborted its answer; its log says why; ask again";
                 let pieces = answer
                     .bytes_stream()
@@ -105,7 +103,50 @@ impl Origin {
     }
 }
 
-fn client(url: &Url) -> anyhow::Result<reqwest::Client> {
+/// The link to the file that a request comes to.
+pub(super) async fn link(
+    client: &reqwest::Client,
+    loader: &Url,
+    request: &StreamRequest,
+    token: Option<&Token>,
+) -> anyhow::Result<Url> {
+    let answer = post(client, at(loader, "/v1/links")?, request, token).await?;
+    let links: LinksAnswer = answer
+        .json()
+        .await
+        .map_err(reqwest::Error::without_url)
+        .context("cannot read the loader's links; is this the URL of a loader?")?;
+    at(loader, &links.file)
+}
+
+/// A path of a loader that may lie under one itself.
+fn at(loader: &Url, path: &str) -> anyhow::Result<Url> {
+    let url = format!("{}{path}", loader.as_str().trim_end_matches('/'));
+    Url::parse(&url).context("cannot make the loader's URL")
+}
+
+async fn post(
+    client: &reqwest::Client,
+    url: Url,
+    request: &StreamRequest,
+    token: Option<&Token>,
+) -> anyhow::Result<reqwest::Response> {
+    let mut asked = client.post(url).json(request);
+    if let Some(token) = token {
+        asked = asked.bearer_auth(token.expose());
+    }
+    let answer = asked
+        .send()
+        .await
+        .map_err(reqwest::Error::without_url)
+        .context("cannot reach the loader")?;
+    if answer.status() != reqwest::StatusCode::OK {
+        bail!(refusal(answer).await);
+    }
+    Ok(answer)
+}
+
+pub(super) fn client(url: &Url) -> anyhow::Result<reqwest::Client> {
     // Fails when there is one already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = reqwest::Client::builder()
@@ -127,7 +168,7 @@ fn told(error: EngineError) -> anyhow::Error {
     }
 }
 
-async fn refusal(mut answer: reqwest::Response) -> String {
+pub(super) async fn refusal(mut answer: reqwest::Response) -> String {
     let status = answer.status();
     let mut body = Vec::new();
     while let Ok(Some(piece)) = answer.chunk().await {

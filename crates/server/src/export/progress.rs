@@ -25,6 +25,22 @@ impl Progress {
         Progress { bar, started: Instant::now() }
     }
 
+    /// How many bytes there will be.
+    pub(super) fn set_length(&self, bytes: u64) {
+        let style = ProgressStyle::with_template(
+            "{bar:30} {binary_bytes} of {binary_total_bytes} {binary_bytes_per_sec}  {wide_msg}",
+        );
+        if let Ok(style) = style {
+            self.bar.set_style(style);
+        }
+        self.bar.set_length(bytes);
+    }
+
+    /// Why nothing comes at the moment.
+    pub(super) fn wait(&self, why: &str) {
+        self.bar.set_message(why.to_owned());
+    }
+
     /// Begins at the first byte again.
     pub(super) fn restart(&self) {
         self.bar.reset();

@@ -1,0 +1,245 @@
+//! What becomes of a file when the recording under it does not stay as it was.
+
+use std::time::Instant;
+
+use rdl_engine::{EngineConfig, FetchConfig, StoreConfig};
+use rdl_model::{ErrorKind, ProblemCode};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::backend::declare;
+use crate::faulty::{Answer, Faulty};
+use crate::setting::{noise, source};
+
+/// A file of chunks of 200 KB.
+fn static_source(topic: &str, messages: u32) -> Source {
+    let mut source = source(10);
+    source.messages = (0..messages)
+        .map(|at| Message {
+            topic: topic.into(),
+            schema: None,
+            metadata: Default::default(),
+            log_time: u64::from(at) * 10_000_000,
+            publish_time: 0,
+            sequence: at,
+            data: noise(at, 20_000),
+        })
+        .collect();
+    source.shape.chunk_bytes = Some(200 << 10);
+    source.shape.is_static = true;
+    source
+}
+
+async fn engine_over(backend: &Faulty) -> (Arc<Engine>, tempfile::TempDir) {
+    let endpoint = format!("http://{}/manifest", backend.address).parse().unwrap();
+    let mut fetch = FetchConfig::new(endpoint);
+    fetch.allow_http_sources = true;
+    fetch.use_system_proxy = false;
+    fetch.manifest_retry_for = Duration::ZERO;
+    fetch.retry_pause = Duration::from_millis(10);
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = EngineConfig::new(fetch);
+    config.store =
+        StoreConfig { folder: Some(folder.path().to_owned()), bucket: None, max_bytes: None };
+    (Engine::start(config).await.unwrap(), folder)
+}
+
+fn manifest(sources: &[Value]) -> Value {
+    json!({ "name": "n", "sources": sources })
+}
+
+fn file_entry(path: &str) -> Value {
+    json!({ "url": path, "supportsRangeRequests": true })
+}
+
+/// Asks again and again, as a viewer does who goes on reading, until the file is not there any more.
+async fn until_refused(
+    mut ask: impl AsyncFnMut() -> Result<OpenFile, EngineError>,
+) -> (EngineError, Duration) {
+    let since = Instant::now();
+    loop {
+        match ask().await {
+            Err(error) => return (error, since.elapsed()),
+            Ok(_) => assert!(since.elapsed() < Duration::from_secs(30), "it is still served"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_new_source_leaves_the_pinned_file_as_it_is() {
+    let sources = [source(100), source(200), source(300)];
+    let declared: Vec<Value> = sources.iter().enumerate().map(declare).collect();
+    let bodies: Vec<_> = sources.iter().map(|source| Answer::Whole(source.mcap())).collect();
+    let answers: Vec<_> =
+        ["/s/0", "/s/1", "/s/2"].into_iter().zip(bodies).map(|(p, a)| (p, vec![a])).collect();
+    let backend = Faulty::start(manifest(&declared[..2]), &answers).await;
+    let (engine, _folder) = engine_over(&backend).await;
+    let first = open(&engine).await.unwrap();
+    let bytes = read_whole(&first).await;
+    backend.set_manifest(manifest(&[&declared[2..], &declared[..2]].concat()));
+    let pinned = open_pinned(&engine, first.version()).await.unwrap();
+    assert_eq!((pinned.version(), pinned.bytes()), (first.version(), first.bytes()));
+    assert!(read_whole(&pinned).await == bytes);
+    // Whoever opened it without naming a version stays with what it began with.
+    assert_eq!(open(&engine).await.unwrap().version(), first.version());
+    // Whoever asks what there is now is told of another file.
+    let recording = recording(&engine).await;
+    assert!(recording.file(PATIENCE).await.is_none(), "the new source is not loaded");
+    output::collect(&recording, Query::default()).await.unwrap();
+    let now = recording.file(PATIENCE).await.unwrap().unwrap();
+    assert_ne!(now.version, first.version());
+    let whole = read_whole(&open_pinned(&engine, now.version).await.unwrap()).await;
+    let order = [&sources[2..], &sources[..2]].concat();
+    let mut expected = drive::merged(&order);
+    let mut found = output::messages_as_they_lie(&whole);
+    let key = |message: &Message| (message.log_time, message.data.clone());
+    expected.sort_by_key(key);
+    found.sort_by_key(key);
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn a_source_that_is_withdrawn_takes_the_file_with_it() {
+    let sources = [source(100), source(200)];
+    let declared: Vec<Value> = sources.iter().enumerate().map(declare).collect();
+    let answers = sources.each_ref().map(|source| vec![Answer::Whole(source.mcap())]);
+    let [a, b] = answers;
+    let backend = Faulty::start(manifest(&declared), &[("/s/0", a), ("/s/1", b)]).await;
+    let (engine, _folder) = engine_over(&backend).await;
+    let file = open(&engine).await.unwrap();
+    backend.set_manifest(manifest(&declared[..1]));
+    let version = file.version();
+    let (error, took) = until_refused(async || open_pinned(&engine, version).await).await;
+    assert_eq!(error.kind(), ErrorKind::Gone, "{error}");
+    assert!(took < Duration::from_secs(1), "nobody had asked with that link before");
+    let (error, took) = until_refused(async || open(&engine).await).await;
+    assert_eq!(error.kind(), ErrorKind::Gone, "{error}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    // It does not come back as another one under whoever reads on.
+    assert_eq!(open(&engine).await.map(drop).unwrap_err().kind(), ErrorKind::Gone);
+}
+
+#[tokio::test]
+async fn a_user_who_is_refused_reads_no_more_and_is_told_so() {
+    let source = source(100);
+    let answers = [("/s/0", vec![Answer::Whole(source.mcap())])];
+    let backend = Faulty::start(manifest(&[declare((0, &source))]), &answers).await;
+    let (engine, _folder) = engine_over(&backend).await;
+    let file = open(&engine).await.unwrap();
+    backend.refuse(403);
+    let (error, took) = until_refused(async || open(&engine).await).await;
+    assert_eq!(error.kind(), ErrorKind::Forbidden, "{error}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    backend.refuse(401);
+    let pinned = open_pinned(&engine, file.version()).await.map(drop).unwrap_err();
+    assert_eq!(pinned.kind(), ErrorKind::Unauthorized, "{pinned}");
+    assert_eq!(open(&engine).await.map(drop).unwrap_err().kind(), ErrorKind::Unauthorized);
+}
+
+#[tokio::test]
+async fn a_static_file_that_becomes_another_is_gone_and_never_a_mixture() {
+    let (old, new) = (static_source("/old", 100), static_source("/new", 100));
+    let mut answers = vec![Answer::Ranges(old.mcap(), "v1"); 3];
+    answers.push(Answer::Ranges(new.mcap(), "v2"));
+    let backend = Faulty::start(manifest(&[file_entry("/f")]), &[("/f", answers)]).await;
+    let (engine, _folder) = engine_over(&backend).await;
+    let file = open(&engine).await.unwrap();
+    assert!(backend.requests("/f") <= 2);
+    // One chunk is here, the others are not.
+    read(&file, ByteRange::at(200, 1000)).await.unwrap();
+    let whole = read(&file, ByteRange { start: 0, end: file.bytes() }).await;
+    assert_eq!(whole.unwrap_err().kind(), ErrorKind::Gone);
+    for _ in 0..3 {
+        let gone = open(&engine).await.map(drop).unwrap_err();
+        assert_eq!(gone.kind(), ErrorKind::Gone, "{gone}");
+        let gone = open_pinned(&engine, file.version()).await.map(drop).unwrap_err();
+        assert_eq!(gone.kind(), ErrorKind::Gone, "{gone}");
+    }
+    // What there is now is another file.
+    let recording = recording(&engine).await;
+    recording.describe().await;
+    let now = recording.file(PATIENCE).await.unwrap().unwrap();
+    assert_ne!(now.version, file.version());
+    let whole = read_whole(&open_pinned(&engine, now.version).await.unwrap()).await;
+    assert_same_messages(&whole, &[new]);
+}
+
+#[tokio::test]
+async fn a_static_file_that_vanishes_is_gone() {
+    let source = static_source("/a", 100);
+    let mut answers = vec![Answer::Ranges(source.mcap(), "v1"); 2];
+    answers.push(Answer::Status(404));
+    let backend = Faulty::start(manifest(&[file_entry("/f")]), &[("/f", answers)]).await;
+    let (engine, _folder) = engine_over(&backend).await;
+    let file = open(&engine).await.unwrap();
+    let mut read_to_end = Ok(Vec::new());
+    for at in 0..4 {
+        read_to_end = read(&file, ByteRange::at(at * 500_000, 400_000)).await;
+        if read_to_end.is_err() {
+            break;
+        }
+    }
+    assert_eq!(read_to_end.unwrap_err().kind(), ErrorKind::Gone);
+}
+
+#[tokio::test]
+async fn a_damaged_chunk_is_a_hole_and_all_around_it_is_there() {
+    let source = static_source("/a", 100);
+    let mut body = source.mcap();
+    let at = body.len() / 2;
+    body[at] ^= 0x10;
+    let answers = [("/f", vec![Answer::Ranges(body, "v1")])];
+    let backend = Faulty::start(manifest(&[file_entry("/f")]), &answers).await;
+    let (engine, _folder) = engine_over(&backend).await;
+    let file = open(&engine).await.unwrap();
+    let whole = read_whole(&file).await;
+    assert_eq!(whole.len() as u64, file.bytes());
+    let found: Vec<Message> = mcap::MessageStream::new(&whole)
+        .unwrap()
+        .map(|message| {
+            let message = message.unwrap();
+            source.messages.iter().find(|one| one.sequence == message.sequence).unwrap().clone()
+        })
+        .collect();
+    assert!((80..100).contains(&found.len()), "{} messages", found.len());
+    let summary = mcap::Summary::read(&whole).unwrap().unwrap();
+    for chunk in &summary.chunk_indexes {
+        summary.stream_chunk(&whole, chunk).unwrap().for_each(|message| drop(message.unwrap()));
+    }
+    let problems = recording(&engine).await.snapshot().problems;
+    assert!(problems.iter().any(|one| one.code == ProblemCode::DamagedChunk), "{problems:?}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_ready_says_how_far_it_is_and_goes_on() {
+    let sources = [source(1000), source(100)];
+    let declared: Vec<Value> = sources.iter().enumerate().map(declare).collect();
+    let slowly = Answer::Slowly(sources[0].mcap(), 100 << 10, Duration::from_millis(100));
+    let answers = [("/s/0", vec![slowly]), ("/s/1", vec![Answer::Whole(sources[1].mcap())])];
+    let backend = Faulty::start(manifest(&declared), &answers).await;
+    let (engine, _folder) = engine_over(&backend).await;
+    let error = engine.open_file(&request(), Duration::from_millis(300)).await.map(drop);
+    let error = error.unwrap_err();
+    let EngineError::FileNotReady { ready: 0..=1, sources: 2, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.retry_after().is_some());
+    let file = open(&engine).await.unwrap();
+    assert_eq!(output::messages_as_they_lie(&read_whole(&file).await).len(), 2000);
+    assert_eq!((backend.requests("/s/0"), backend.requests("/s/1")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_source_that_fails_is_an_error_that_names_it() {
+    let sources = [source(100), source(100)];
+    let declared: Vec<Value> = sources.iter().enumerate().map(declare).collect();
+    let answers =
+        [("/s/0", vec![Answer::Whole(sources[0].mcap())]), ("/s/1", vec![Answer::Status(404)])];
+    let backend = Faulty::start(manifest(&declared), &answers).await;
+    let (engine, _folder) = engine_over(&backend).await;
+    let error = open(&engine).await.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadGateway);
+    assert!(error.to_string().contains("/s/1"), "{error}");
+}

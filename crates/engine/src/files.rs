@@ -54,11 +54,6 @@ const MOST_CONTENTS: usize = 256;
 const MOST_RECENT: usize = 16;
 const RECENT_FOR: Duration = Duration::from_secs(60);
 
-/// How many cuts are kept.
-const MOST_CUTS: usize = 256;
-/// So long after its last use a cut stays even when room is needed.
-const IN_USE_FOR: Duration = Duration::from_secs(10);
-
 /// Which file, and on whose behalf.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FileRequest {
@@ -111,8 +106,6 @@ pub(crate) struct Files {
     open: Mutex<HashMap<FileVersion, Weak<VirtualFile>>>,
     /// Files that were made lately, for whoever comes next.
     recent: Mutex<VecDeque<(Instant, Arc<VirtualFile>)>>,
-    /// The cuts that were made or found lately, the one that was used last at the end.
-    cuts: Mutex<VecDeque<(Instant, Arc<VirtualFile>)>>,
     makings: Makings,
     /// What the versions consist of that were opened or made here.
     contents: Mutex<HashMap<FileVersion, Arc<Contents>>>,
@@ -126,7 +119,6 @@ impl Files {
             linger,
             open: Mutex::default(),
             recent: Mutex::default(),
-            cuts: Mutex::default(),
             makings: Makings::default(),
             contents: Mutex::default(),
             renumbered: Renumbered::new(memory.ingest().clone()),
@@ -140,9 +132,6 @@ impl Files {
         self.renumbered.tidy();
         let is_recent = |made: Instant| !needs_room && made.elapsed() < RECENT_FOR;
         self.recent.lock().retain(|(made, _)| is_recent(*made));
-        if needs_room {
-            self.cuts.lock().retain(|(used, _)| used.elapsed() < IN_USE_FOR);
-        }
         self.open.lock().retain(|_, file| file.strong_count() > 0);
     }
 
@@ -150,29 +139,10 @@ impl Files {
     pub(crate) fn clear(&self) {
         self.sessions.clear();
         self.recent.lock().clear();
-        self.cuts.lock().clear();
     }
 
     fn find(&self, version: &FileVersion) -> Option<Arc<VirtualFile>> {
-        let found = self.open.lock().get(version)?.upgrade()?;
-        let mut cuts = self.cuts.lock();
-        if let Some(at) = cuts.iter().position(|(_, cut)| Arc::ptr_eq(cut, &found)) {
-            cuts.remove(at);
-            cuts.push_back((Instant::now(), found.clone()));
-        }
-        Some(found)
-    }
-
-    /// Keeps a cut until room is needed that nobody uses, or there are too many.
-    fn keep_cut(&self, file: VirtualFile) -> Arc<VirtualFile> {
-        let file = self.add(file);
-        let mut cuts = self.cuts.lock();
-        cuts.retain(|(_, cut)| !Arc::ptr_eq(cut, &file));
-        if cuts.len() >= MOST_CUTS {
-            cuts.pop_front();
-        }
-        cuts.push_back((Instant::now(), file.clone()));
-        file
+        self.open.lock().get(version)?.upgrade()
     }
 
     /// The file of this version: the one that is open, or else this one from now on.

@@ -38,8 +38,8 @@ pub use rdl_fetch::{FetchConfig, HttpClient, ManifestClient, ManifestParams, Tok
 pub use rdl_mcap_io::Compression;
 pub use rdl_merge::{Query, ReplayPolicy};
 pub use rdl_store::{
-    Bucket, BucketConfig, BucketEntry, BucketError, BucketErrorKind, BucketFolder, BucketProvider,
-    StoreConfig, StoredSource,
+    Bucket, BucketConfig, BucketCut, BucketEntry, BucketError, BucketErrorKind, BucketFolder,
+    BucketProvider, StoreConfig, StoredSource,
 };
 pub use recording::Recording;
 pub use response::ResponseStream;

@@ -49,7 +49,7 @@ impl Shared {
     pub(crate) fn with_room<T>(
         &self,
         bytes: u64,
-        write: impl Fn() -> Result<T, StoreError>,
+        mut write: impl FnMut() -> Result<T, StoreError>,
     ) -> Result<T, EngineError> {
         match write() {
             Err(error) if error.is_full() => {

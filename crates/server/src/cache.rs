@@ -19,7 +19,7 @@ use serde_json::json;
 pub(crate) use self::args::{CacheArgs, CacheCommand, ListPlan, PurgePlan};
 use self::place::Stored;
 use self::report::{bytes_text, entries, id, one_line, table};
-use self::selection::Selected;
+use self::selection::{Selected, Selection};
 
 /// How many sources are removed side by side.
 const REMOVALS: usize = 8;
@@ -72,6 +72,7 @@ pub(crate) async fn purge(plan: PurgePlan) -> anyhow::Result<()> {
 
 async fn remove(plan: PurgePlan) -> anyhow::Result<Purged> {
     let PurgePlan { place, stale_age, selection, dry_run, .. } = plan;
+    let is_all = matches!(selection, Selection::All);
     let selected = selection.resolve().await?;
     let mut purged = Purged::default();
     let mut going = Vec::new();
@@ -98,6 +99,9 @@ async fn remove(plan: PurgePlan) -> anyhow::Result<Purged> {
         }
     }
     drop(removals);
+    if is_all && !dry_run && purged.failed.is_empty() {
+        place.remove_rest().await?;
+    }
     Ok(purged)
 }
 

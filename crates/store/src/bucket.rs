@@ -45,6 +45,7 @@ use rdl_model::SourceKey;
 
 pub use self::attempts::{Look, RemoteSource};
 pub use self::error::{BucketError, BucketErrorKind};
+pub use self::files::BucketCut;
 pub use self::followed_part::FollowedPart;
 pub use self::listing::BucketEntry;
 use self::names::Numbers;

@@ -14,7 +14,7 @@ use crate::inventory::{is_hidden, sources_folder};
 use crate::kept::Kept;
 use crate::process_folder::ProcessFolder;
 use crate::space::Space;
-use crate::{Attempt, ScratchFile, SourceFiles, StoreError, Usage, used};
+use crate::{Attempt, ScratchFile, SourceFiles, StoreError, Usage, WholeFile, used};
 
 /// Where the disk store keeps what.
 #[derive(Clone, Debug, Default)]
@@ -89,14 +89,25 @@ impl DiskStore {
     /// Starts storing a source that people know by `name`. With `keep` it can be found again once
     /// it is complete, where there is a bucket by later processes too. Blocks.
     pub fn begin(&self, key: &SourceKey, name: &str, keep: bool) -> Result<Attempt, StoreError> {
+        let (folder, kept) = self.new_folder(key);
+        Attempt::create(&self.space, folder, name, keep.then_some(kept))
+    }
+
+    /// Starts storing a file under a key, as it is; people know it by `name`. Blocks.
+    pub fn begin_whole(&self, key: &SourceKey, name: &str) -> Result<WholeFile, StoreError> {
+        let (folder, kept) = self.new_folder(key);
+        WholeFile::create(&self.space, folder, name, kept)
+    }
+
+    /// A folder to write in, and where it moves when it is complete.
+    fn new_folder(&self, key: &SourceKey) -> (PathBuf, Destination) {
         let number = self.next_number();
-        let folder = self.process.path().join(format!("{key}-{number}"));
         let process = self.process.path().file_name().unwrap_or_default().to_string_lossy();
-        let kept = keep.then(|| Destination {
+        let kept = Destination {
             folder: self.source_folder(key).join(format!("00000001-{process}-{number}")),
             durable: self.durable,
-        });
-        Attempt::create(&self.space, folder, name, kept)
+        };
+        (self.process.path().join(format!("{key}-{number}")), kept)
     }
 
     /// The complete source of this key that was stored earliest, if any. One of which something is
@@ -147,6 +158,14 @@ impl DiskStore {
     pub fn forget(&self, files: &SourceFiles) {
         if let Some(folder) = files.kept_folder() {
             tracing::warn!(folder = %folder.display(), "removing a stored source that is damaged");
+            self.space.forget(&folder);
+        }
+    }
+
+    /// Removes a complete source that is not needed any more. Nothing happens to one that is not
+    /// complete. Blocks.
+    pub fn discard(&self, files: &SourceFiles) {
+        if let Some(folder) = files.kept_folder() {
             self.space.forget(&folder);
         }
     }

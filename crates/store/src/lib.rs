@@ -35,12 +35,13 @@ mod process_folder;
 mod scratch;
 mod space;
 mod used;
+mod whole;
 
 pub use attempt::Attempt;
 pub use bucket::{
-    AttemptName, Bucket, BucketConfig, BucketEntry, BucketError, BucketErrorKind, BucketProvider,
-    Checksums, ClosedPart, FollowedPart, Look, PartRead, Pulse, RemoteParts, RemoteSource,
-    ReplicaId, Running, RunningEnd, RunningPart, RunningState, Sign, UploadError,
+    AttemptName, Bucket, BucketConfig, BucketCut, BucketEntry, BucketError, BucketErrorKind,
+    BucketProvider, Checksums, ClosedPart, FollowedPart, Look, PartRead, Pulse, RemoteParts,
+    RemoteSource, ReplicaId, Running, RunningEnd, RunningPart, RunningState, Sign, UploadError,
 };
 pub use disk_store::{DiskStore, FoundSource, StoreConfig};
 pub use error::StoreError;
@@ -48,3 +49,4 @@ pub use files::SourceFiles;
 pub use listing::{BucketFolder, StoredSource};
 pub use scratch::ScratchFile;
 pub use space::Usage;
+pub use whole::{KeptFile, WholeFile};

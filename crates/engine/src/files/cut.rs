@@ -13,9 +13,10 @@ use bytes::Bytes;
 use futures::future::{Shared as SharedFuture, WeakShared};
 use futures::{FutureExt as _, StreamExt as _};
 use parking_lot::Mutex;
+use rdl_mcap_io::MetadataRecord;
 use rdl_merge::{Query, ReplayPolicy};
 use rdl_model::{ByteRange, SourceKey, SourceKeyHasher};
-use rdl_store::{BucketError, PartRead, ScratchFile, StoreError};
+use rdl_store::{BucketError, KeptFile, PartRead, WholeFile};
 use sha2::{Digest as _, Sha256};
 
 use super::identity;
@@ -31,12 +32,15 @@ use crate::viewers::ViewerId;
 /// sources are complete they are in their place.
 const MOST_MAKINGS: u32 = 3;
 
+/// Under which name `complete.json` says what a cut consists of.
+const CONTENTS: &str = "contents";
+
 /// A cut that is made.
 pub(super) struct CutFile {
     contents: Contents,
     made: Made,
     /// Its bytes here; without them they are in the bucket.
-    here: Option<Arc<ScratchFile>>,
+    here: Option<KeptFile>,
 }
 
 /// How far the making of a cut is, whoever makes it.
@@ -107,9 +111,9 @@ pub(super) async fn open(
 ) -> Result<Arc<VirtualFile>, EngineError> {
     let shared = recording.shared.clone();
     if let Some(version) = version {
-        return open_version(&recording, version).await;
+        return open_version(&recording, query, version).await;
     }
-    let cut = Contents::of_cut(bodies(&recording).await?, hash(query));
+    let cut = Contents::of_cut(bodies(&recording).await, hash(query));
     if let Some(found) = find(&shared, &cut).await {
         return Ok(found);
     }
@@ -151,7 +155,7 @@ fn join(
             let contents = Arc::new(file.contents.clone());
             shared.files.remember(file.version(), contents.clone());
             shared.files.remember(cut.version(), contents);
-            Ok(shared.files.keep_cut(VirtualFile::Cut(file)))
+            Ok(shared.files.add(VirtualFile::Cut(file)))
         }
     };
     let making = making.boxed().shared();
@@ -162,47 +166,69 @@ fn join(
 }
 
 async fn open_version(
-    recording: &Inner,
+    recording: &Arc<Inner>,
+    query: &Query,
     version: FileVersion,
 ) -> Result<Arc<VirtualFile>, EngineError> {
     let shared = &recording.shared;
-    let gone = || EngineError::FileGone { why: "the cut is not kept any more".into() };
     if let Some(file) = shared.files.find(&version) {
         super::opening::missing(recording, file.bodies())?;
         return Ok(file);
     }
-    let contents = super::opening::contents(shared, version).await.ok_or_else(gone)?;
-    super::opening::missing(recording, &contents.sources)?;
-    in_bucket(shared, &contents).await.ok_or_else(gone)
+    if let Some(contents) = super::opening::contents(shared, version).await {
+        super::opening::missing(recording, &contents.sources)?;
+        let here = find_here(shared, &contents.with_bytes(None)).await;
+        if let Some(file) = here.filter(|file| file.version() == version) {
+            return Ok(shared.files.add(VirtualFile::Cut(file)));
+        }
+        if let Some(file) = find_in_bucket(shared, &contents).await {
+            return Ok(shared.files.add(VirtualFile::Cut(file)));
+        }
+    }
+    // Nobody wrote down what it consists of; perhaps it is what the recording is now.
+    let cut = Contents::of_cut(bodies(recording).await, hash(query));
+    match find(shared, &cut).await {
+        Some(file) if file.version() == version => Ok(file),
+        _ => Err(EngineError::FileGone { why: "the cut is not kept any more".into() }),
+    }
 }
 
 /// A cut that was made before, here or elsewhere.
 async fn find(shared: &Shared, cut: &Contents) -> Option<Arc<VirtualFile>> {
-    if let Some(known) = shared.files.contents(&cut.version())
-        && let Some(file) = shared.files.find(&known.version())
-    {
-        return Some(file);
-    }
-    let sharing = shared.sharing.as_ref()?;
-    let text = sharing.file_contents(&cut.version().to_string()).await;
-    let text = text.inspect_err(|error| tracing::warn!(%error, "cannot look for a cut")).ok()??;
-    in_bucket(shared, &Contents::from_json_of_cut(&text, cut)?).await
+    let found = match find_here(shared, cut).await {
+        Some(file) => file,
+        None => {
+            let sharing = shared.sharing.as_ref()?;
+            let text = sharing.file_contents(&cut.version().to_string()).await;
+            let text = text.inspect_err(|error| tracing::warn!(%error, "cannot look for a cut"));
+            find_in_bucket(shared, &Contents::from_json_of_cut(&text.ok()??, cut)?).await?
+        }
+    };
+    shared.files.remember(found.version(), Arc::new(found.contents.clone()));
+    Some(shared.files.add(VirtualFile::Cut(found)))
+}
+
+/// A cut that is kept on the disk.
+async fn find_here(shared: &Shared, cut: &Contents) -> Option<CutFile> {
+    let key = key(cut);
+    let found = shared.store(move |store| store.find(&key)).await.ok()??;
+    let about = found.index.metadata.first()?;
+    let contents = Contents::from_json_of_cut(about.metadata.get(CONTENTS)?.as_bytes(), cut)?;
+    let made = contents.made()?;
+    Some(CutFile { contents, made, here: Some(KeptFile::new(found.files, made.bytes)) })
 }
 
 /// The cut, if its bytes are in the bucket.
-async fn in_bucket(shared: &Shared, contents: &Contents) -> Option<Arc<VirtualFile>> {
+async fn find_in_bucket(shared: &Shared, contents: &Contents) -> Option<CutFile> {
     let (sharing, made) = (shared.sharing.as_ref()?, contents.made()?);
     let found = sharing.bucket.has_cut(&contents.version().to_string(), made.bytes).await;
     let found = found.inspect_err(|error| tracing::warn!(%error, "cannot look for a cut"));
-    found.is_ok_and(|found| found).then(|| {
-        let file = CutFile { contents: contents.clone(), made, here: None };
-        shared.files.keep_cut(VirtualFile::Cut(file))
-    })
+    found.is_ok_and(|found| found).then(|| CutFile { contents: contents.clone(), made, here: None })
 }
 
 /// Which body of each source the cut is of, as far as the manifest tells. Starts no load, but static
 /// sources are indexed.
-async fn bodies(recording: &Arc<Inner>) -> Result<Vec<Body>, EngineError> {
+async fn bodies(recording: &Arc<Inner>) -> Vec<Body> {
     let viewer = ViewerId::new();
     let is_static = |at: &usize| recording.sources[*at].source.kind == crate::SourceKind::Static;
     let looks: Vec<_> = (0..recording.sources.len())
@@ -219,7 +245,12 @@ async fn bodies(recording: &Arc<Inner>) -> Result<Vec<Body>, EngineError> {
         };
         Body { key: source.key, identity }
     });
-    Ok(bodies.collect())
+    bodies.collect()
+}
+
+/// What a cut is kept under, whatever its bytes.
+fn key(cut: &Contents) -> SourceKey {
+    SourceKeyHasher::new().field("cut").field(cut.version().to_string()).finish()
 }
 
 /// Runs the query once into a file.
@@ -233,14 +264,13 @@ async fn make(
     let mut makings = 1;
     loop {
         written_bytes.store(0, Ordering::Relaxed);
-        let file = Arc::new(shared.store(rdl_store::DiskStore::scratch).await??);
+        let (key, name) = (key(cut), format!("cut {}", cut.version()));
+        let file = shared.store(move |store| store.begin_whole(&key, &name)).await??;
+        let mut writing = Writing { file, hasher: Sha256::new() };
         let mut stream = Recording::of(inner.clone()).stream(query.clone()).await?;
-        let mut hasher = Sha256::new();
         while let Some(piece) = stream.next().await {
-            let piece = piece?;
-            let bytes = piece.len() as u64;
-            hasher = append(shared, &file, piece, hasher).await?;
-            written_bytes.fetch_add(bytes, Ordering::Relaxed);
+            writing = writing.append(shared, piece?).await?;
+            written_bytes.store(writing.file.bytes(), Ordering::Relaxed);
         }
         if stream.lacks_late_messages() && makings < MOST_MAKINGS {
             makings += 1;
@@ -249,44 +279,70 @@ async fn make(
             let _ = watching::all_complete(inner, &all, ViewerId::new()).await;
             continue;
         }
+        let Writing { file, hasher } = writing;
         let made = Made { bytes: file.bytes(), digest: SourceKey(hasher.finalize().into()) };
         let contents = cut.with_bytes(Some(made));
-        return Ok(CutFile { contents, made, here: Some(file) });
+        let text = String::from_utf8_lossy(&contents.to_json()).into_owned();
+        let metadata = [(CONTENTS.to_owned(), text)].into();
+        let about = MetadataRecord { name: "cut".into(), metadata };
+        let kept = shared.store(move |_| file.complete(about)).await??;
+        return Ok(CutFile { contents, made, here: Some(kept) });
     }
 }
 
-async fn append(
-    shared: &Arc<Shared>,
-    file: &Arc<ScratchFile>,
-    piece: Bytes,
-    mut hasher: Sha256,
-) -> Result<Sha256, EngineError> {
-    let (shared_here, file) = (shared.clone(), file.clone());
-    let append = move |_: &rdl_store::DiskStore| -> Result<Sha256, EngineError> {
-        hasher.update(&piece);
-        let write = || -> Result<ByteRange, StoreError> { file.append(&piece) };
-        shared_here.with_room(piece.len() as u64, write)?;
-        Ok(hasher)
-    };
-    shared.store(append).await?
+/// A cut that is being written.
+struct Writing {
+    file: WholeFile,
+    hasher: Sha256,
+}
+
+impl Writing {
+    async fn append(self, shared: &Arc<Shared>, piece: Bytes) -> Result<Writing, EngineError> {
+        let (here, Writing { mut file, mut hasher }) = (shared.clone(), self);
+        let append = move |_: &rdl_store::DiskStore| {
+            hasher.update(&piece);
+            here.with_room(piece.len() as u64, || file.append(&piece))?;
+            Ok(Writing { file, hasher })
+        };
+        shared.store(append).await?
+    }
 }
 
 /// Writes the cut into the bucket, and gives the one that was there first. Trouble with the bucket
 /// leaves it here.
 async fn publish(shared: &Shared, file: CutFile) -> CutFile {
-    let (Some(sharing), Some(here)) = (&shared.sharing, &file.here) else { return file };
+    let Some(here) = &file.here else { return file };
+    let Some(sharing) = &shared.sharing else {
+        // Another process may have made it in the same folder.
+        return match find_here(shared, &file.contents.with_bytes(None)).await {
+            Some(first) if first.version() != file.version() => {
+                forget(shared, here).await;
+                first
+            }
+            _ => file,
+        };
+    };
     if let Err(error) = sharing.bucket.put_cut(&file.version().to_string(), here).await {
         tracing::warn!(%error, "a cut is kept here alone");
         return file;
     }
     match tell(sharing, &file.contents).await {
-        Ok(Some(first)) => first,
+        Ok(Some(first)) => {
+            forget(shared, here).await;
+            first
+        }
         Ok(None) => file,
         Err(error) => {
             tracing::warn!(%error, "other replicas do not know of a cut");
             file
         }
     }
+}
+
+/// What stays of it is in nobody's way, and goes when room is needed.
+async fn forget(shared: &Shared, file: &KeptFile) {
+    let files = file.files().clone();
+    let _ = shared.store(move |store| store.discard(&files)).await;
 }
 
 /// Makes a cut that lies in the bucket known to every replica; gives the one that they know already,

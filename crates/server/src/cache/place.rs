@@ -4,8 +4,8 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, anyhow};
-use rdl_engine::{Bucket, BucketEntry, BucketError, BucketFolder, StoredSource};
-use rdl_model::SourceKey;
+use rdl_engine::{Bucket, BucketCut, BucketEntry, BucketError, BucketFolder, StoredSource};
+use rdl_model::{SourceKey, SourceKeyHasher};
 
 use crate::settings::{CacheSettings, Cloud, SettingsError};
 
@@ -41,6 +41,7 @@ pub(super) struct Stored {
 enum Found {
     Folder(StoredSource),
     Bucket(BucketEntry),
+    Cut(BucketCut),
     #[cfg(test)]
     Nowhere,
 }
@@ -64,9 +65,13 @@ impl Place {
                 Ok(found.into_iter().map(Stored::in_folder).collect())
             }
             Place::Bucket(bucket, cloud) => {
-                let found =
-                    bucket.list().await.map_err(|error| explained(bucket, *cloud, error))?;
-                Ok(in_bucket(found, SystemTime::now(), stale_age))
+                let explained = |error| explained(bucket, *cloud, error);
+                let found = bucket.list().await.map_err(explained)?;
+                let cuts = bucket.list_cuts().await.map_err(explained)?;
+                let mut stored = in_bucket(found, SystemTime::now(), stale_age);
+                stored.extend(cuts.into_iter().map(Stored::cut));
+                stored.sort_by_key(|stored| stored.used_at);
+                Ok(stored)
             }
         }
     }
@@ -82,7 +87,22 @@ impl Place {
                 let removed = bucket.give_up(&entry.attempt).await;
                 removed.map_err(|error| explained(bucket, *cloud, error))
             }
+            (Place::Bucket(bucket, cloud), Found::Cut(cut)) => {
+                let removed = bucket.remove_cut(&cut.version).await;
+                removed.map_err(|error| explained(bucket, *cloud, error))
+            }
             _ => Err(anyhow!("it was found elsewhere")),
+        }
+    }
+
+    /// After everything was removed: removes what is known of it besides.
+    pub(super) async fn remove_rest(&self) -> anyhow::Result<()> {
+        match self {
+            Place::Folder(_) => Ok(()),
+            Place::Bucket(bucket, cloud) => {
+                let removed = bucket.remove_file_contents().await;
+                removed.map_err(|error| explained(bucket, *cloud, error))
+            }
         }
     }
 
@@ -94,6 +114,20 @@ impl Place {
 }
 
 impl Stored {
+    fn cut(cut: BucketCut) -> Stored {
+        Stored {
+            key: SourceKeyHasher::new().field("cut object").field(&cut.version).finish(),
+            name: Some(format!("cut {}", cut.version)),
+            bytes: cut.bytes,
+            part_count: 1,
+            completed_at: Some(cut.written_at),
+            used_at: cut.written_at,
+            is_loading: false,
+            is_in_use: false,
+            found: Found::Cut(cut),
+        }
+    }
+
     fn in_folder(source: StoredSource) -> Stored {
         Stored {
             key: source.key,

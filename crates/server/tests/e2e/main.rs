@@ -14,6 +14,7 @@ mod drive;
 mod example;
 mod export;
 mod faults;
+mod files;
 mod fleet;
 mod nginx;
 mod replicas;

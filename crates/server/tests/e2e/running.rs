@@ -53,12 +53,25 @@ impl Running {
 
 /// What `tests/python/validate_mcap.py` says; an error if it finds anything wrong.
 pub(crate) async fn validate(mcap: &[u8]) -> anyhow::Result<Value> {
+    validate_with(mcap, &[]).await
+}
+
+/// The same of a file whose chunks may overlap in time.
+pub(crate) async fn validate_file(mcap: &[u8]) -> anyhow::Result<Value> {
+    validate_with(mcap, &["--unordered"]).await
+}
+
+async fn validate_with(mcap: &[u8], arguments: &[&str]) -> anyhow::Result<Value> {
     let python = needed("RDL_TEST_PYTHON")?;
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/python/validate_mcap.py");
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), mcap)?;
-    let output =
-        tokio::process::Command::new(&python).arg(script).arg(file.path()).output().await?;
+    let output = tokio::process::Command::new(&python)
+        .arg(script)
+        .args(arguments)
+        .arg(file.path())
+        .output()
+        .await?;
     ensure!(
         output.status.success(),
         "{}{}",

@@ -1,20 +1,32 @@
 //! What belongs to virtual files in the bucket: what each version consists of,
 //! `v1/files/<version>.json`, and the bytes of cuts, `v1/cuts/<version>.mcap`.
 
-use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt as _, PutPayload};
+use object_store::{ObjectMeta, ObjectStoreExt as _, PutPayload};
 use rdl_model::ByteRange;
 
 use super::parts::UPLOAD_PIECE_BYTES;
 use super::reading::PartRead;
 use super::{Bucket, BucketError, UploadError};
-use crate::{ScratchFile, StoreError};
+use crate::{KeptFile, StoreError};
 
 /// A larger document is not read, in bytes: it names each source of a recording.
 const MAX_BYTES: u64 = 16 << 20;
+
+/// A cut in the bucket.
+#[derive(Clone, Debug)]
+pub struct BucketCut {
+    /// Which bytes it has: the version of its file.
+    pub version: String,
+    /// How long it is.
+    pub bytes: u64,
+    /// When it was written, by the store's clock.
+    pub written_at: SystemTime,
+}
 
 impl Bucket {
     /// What a version consists of; `None` when nobody wrote it down.
@@ -49,7 +61,7 @@ impl Bucket {
 
     /// Writes the bytes of a cut; whoever wrote them before wrote the same. Memory holds one piece of
     /// at most 8 MiB.
-    pub async fn put_cut(&self, version: &str, file: &Arc<ScratchFile>) -> Result<(), UploadError> {
+    pub async fn put_cut(&self, version: &str, file: &KeptFile) -> Result<(), UploadError> {
         let path = self.cut_path(version);
         let failed = |error| UploadError::Bucket(BucketError::of("write", &path, &error));
         let bytes = file.bytes();
@@ -75,6 +87,42 @@ impl Bucket {
         upload.complete().await.map(drop).map_err(failed)
     }
 
+    /// Every cut in the bucket.
+    pub async fn list_cuts(&self) -> Result<Vec<BucketCut>, BucketError> {
+        let mut cuts = Vec::new();
+        for object in self.list_below(&self.path("cuts")).await? {
+            let name = object.location.filename().unwrap_or_default();
+            if let Some(version) = name.strip_suffix(".mcap") {
+                let written_at = object.last_modified.into();
+                cuts.push(BucketCut {
+                    version: version.to_owned(),
+                    bytes: object.size,
+                    written_at,
+                });
+            }
+        }
+        Ok(cuts)
+    }
+
+    /// Removes a cut; whoever asks for it next has it made anew.
+    pub async fn remove_cut(&self, version: &str) -> Result<(), BucketError> {
+        self.delete(&self.cut_path(version)).await?;
+        self.delete(&self.file_path(version)).await
+    }
+
+    /// Removes what is known of versions: links that name one work only where a process knows it.
+    pub async fn remove_file_contents(&self) -> Result<(), BucketError> {
+        for object in self.list_below(&self.path("files")).await? {
+            self.delete(&object.location).await?;
+        }
+        Ok(())
+    }
+
+    async fn list_below(&self, path: &Path) -> Result<Vec<ObjectMeta>, BucketError> {
+        let found = self.store().list(Some(path)).try_collect().await;
+        found.map_err(|error| BucketError::of("list", path, &error))
+    }
+
     /// Reads bytes of a cut as they come. Nothing is asked for yet.
     pub fn read_cut(&self, version: &str, range: ByteRange) -> PartRead {
         PartRead::new(self.clone(), self.cut_path(version), 0, range)
@@ -89,7 +137,7 @@ impl Bucket {
     }
 }
 
-async fn piece(file: &Arc<ScratchFile>, range: ByteRange) -> Result<Bytes, StoreError> {
+async fn piece(file: &KeptFile, range: ByteRange) -> Result<Bytes, StoreError> {
     let file = file.clone();
     let read = tokio::task::spawn_blocking(move || file.read(range)).await;
     read.unwrap_or_else(|_| Err(StoreError::Discarded { part: 0 }))

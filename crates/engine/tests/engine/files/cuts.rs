@@ -4,6 +4,7 @@ use rdl_engine::ReplayPolicy;
 use rdl_model::{ErrorKind, Nanos, TimeRange};
 
 use super::*;
+use crate::backend::Backend;
 use crate::faulty::Answer;
 use crate::setting::{Replica, Setting, slowly, source};
 
@@ -123,4 +124,42 @@ async fn a_cut_of_a_source_that_fails_is_an_error_and_nothing_is_kept() {
     let error = replica.engine.open_file(&cut(query()), PATIENCE).await.map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadGateway, "{error}");
     assert!(setting.cuts().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_in_a_folder_outlives_the_process_and_is_shared() {
+    let mut sources = vec![source(500)];
+    sources[0].shape.is_static = false;
+    let backend = Backend::of(&sources).await;
+    let bucket = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let engine = || {
+        backend.engine_with(scratch.path(), |config| {
+            config.store.bucket = Some(bucket.path().to_owned());
+        })
+    };
+    let request = cut(query());
+    let (one, other) = (engine().await, engine().await);
+    let (a, b) =
+        tokio::join!(one.open_file(&request, PATIENCE), other.open_file(&request, PATIENCE));
+    let (a, b) = (a.unwrap(), b.unwrap());
+    let bytes = read_whole(&a).await;
+    if a.version() == b.version() {
+        assert!(read_whole(&b).await == bytes);
+    }
+    one.shutdown().await;
+    other.shutdown().await;
+    drop((a, b, one, other));
+    let later = engine().await;
+    let downloads = backend.downloads();
+    let file = later.open_file(&request, PATIENCE).await.unwrap();
+    let found = read_whole(&file).await;
+    assert_eq!(output::messages(&found), output::messages(&bytes));
+    assert_eq!(backend.downloads(), downloads, "nothing is loaded for it again");
+    let pinned = FileRequest { version: Some(file.version()), ..request };
+    later.shutdown().await;
+    let last = engine().await;
+    let file = last.open_file(&pinned, PATIENCE).await.unwrap();
+    assert!(read_whole(&file).await == found);
+    last.shutdown().await;
 }

@@ -19,7 +19,7 @@ use crate::cpu::Urgency;
 use crate::ranged::key_of_file;
 use crate::recording::{Inner, watching};
 use crate::shared::Shared;
-use crate::source::{AttachmentPlace, Generation, Phase, Source};
+use crate::source::{AttachmentPlace, Generation, Source};
 use crate::viewers::ViewerId;
 
 /// How long a source that was loaded here is looked for in the bucket: it is written there behind
@@ -49,14 +49,15 @@ pub(super) async fn open(
     };
     let members = members(&recording, wanted.as_deref())?;
     let viewer = ViewerId::new();
-    watching::all_complete(&recording, &members, viewer).await?;
+    let held = watching::all_complete(&recording, &members, viewer).await?;
     let bodies: Vec<_> = members
         .iter()
+        .zip(&held)
         .enumerate()
-        .map(|(at, member)| {
+        .map(|(at, (member, held))| {
             let source = recording.sources[*member].source.clone();
             let wanted = wanted.as_ref().map(|contents| contents.sources[at].clone());
-            body(shared.clone(), source, wanted)
+            body(shared.clone(), source, held.generation.clone(), wanted)
         })
         .collect();
     let bodies = futures::stream::iter(bodies).buffered(AT_A_TIME);
@@ -140,11 +141,14 @@ fn members(recording: &Inner, wanted: Option<&Contents>) -> Result<Vec<usize>, E
 async fn body(
     shared: Arc<Shared>,
     source: Arc<Source>,
+    generation: Arc<Generation>,
     wanted: Option<Body>,
 ) -> Result<FileSource, EngineError> {
-    let generation = source.current();
-    if !matches!(generation.state().phase, Phase::Complete) {
-        return Err(EngineError::Changed { source_name: source.name.clone() });
+    // One that was too large for the disk has let go of its beginning.
+    if !source.is_current(&generation) {
+        let found = published(&shared, &source, &generation, false).await;
+        let changed = EngineError::Changed { source_name: source.name.clone() };
+        return describe(&shared, &source, &found.ok_or(changed)?).await;
     }
     let here = describe(&shared, &source, &generation).await?;
     if wanted.as_ref().is_some_and(|wanted| wanted.identity == here.body.identity) {

@@ -31,6 +31,8 @@ const GRANT_IS_FRESH: Duration = Duration::from_secs(5);
 const IDLE_ENDS: Duration = Duration::from_secs(300);
 /// The same when room is needed, and for a session whose file is gone: whoever read it has noticed.
 const IDLE_LETS_GO: Duration = Duration::from_secs(10);
+/// So long nobody tries again to load what the disk turned out to have no room for.
+const NO_ROOM_COUNTS_FOR: Duration = Duration::from_secs(30);
 /// How many sessions there may be; beyond that, those go that were used longest ago.
 const MOST_SESSIONS: usize = 4096;
 /// How often a file is begun again when a source changed meanwhile.
@@ -54,6 +56,8 @@ struct State {
     opening: Option<Opening>,
     file: Option<Arc<VirtualFile>>,
     gone: Option<EngineError>,
+    /// Why the file could not be made, and when.
+    failed: Option<(EngineError, Instant)>,
 }
 
 #[derive(Clone)]
@@ -150,6 +154,7 @@ impl Sessions {
                 opening: None,
                 file: None,
                 gone: None,
+                failed: None,
             }),
             asking: tokio::sync::Mutex::default(),
         });
@@ -224,6 +229,11 @@ impl Session {
             if let Some(file) = &state.file {
                 return Ok(self.opened(&granted, file.clone()));
             }
+            if let Some((error, at)) = &state.failed
+                && at.elapsed() < NO_ROOM_COUNTS_FOR
+            {
+                return Err(error.clone());
+            }
             state.opening.get_or_insert_with(|| self.begin(&granted.recording)).clone()
         };
         let opened = tokio::time::timeout_at(give_up, opening.opened.clone()).await;
@@ -238,8 +248,12 @@ impl Session {
             }
             Ok(Err(error)) => {
                 state.opening = None;
-                if matches!(error, EngineError::FileGone { .. }) {
-                    state.gone = Some(error.clone());
+                match &error {
+                    EngineError::FileGone { .. } => state.gone = Some(error.clone()),
+                    EngineError::NoRoom { .. } => {
+                        state.failed = Some((error.clone(), Instant::now()));
+                    }
+                    _ => {}
                 }
                 Err(error)
             }

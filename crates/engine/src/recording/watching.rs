@@ -8,7 +8,8 @@ use tokio::sync::watch;
 
 use super::Inner;
 use crate::EngineError;
-use crate::source::{Phase, State};
+use crate::readers::Reading;
+use crate::source::{Generation, Phase, State};
 use crate::viewers::ViewerId;
 
 /// Resolves when any source of the recording changed.
@@ -34,14 +35,14 @@ pub(crate) async fn settled(recording: &Inner, at: usize, viewer: ViewerId) {
     wanted_until(recording, at, viewer, settled).await;
 }
 
-/// Wants the source until this much of it is known, or it refuses us, and says how. Starts it again
-/// whenever what was begun turned out to be other data.
+/// Wants the source until this much of it is known, or it refuses us. Starts it again whenever
+/// what was begun turned out to be other data.
 async fn wanted_until(
     recording: &Inner,
     at: usize,
     viewer: ViewerId,
     reached: impl Fn(&State) -> bool,
-) -> Option<EngineError> {
+) {
     let mut interest = recording.want(at, viewer);
     let source = &recording.sources[at].source;
     loop {
@@ -49,16 +50,15 @@ async fn wanted_until(
         let mut watch = generation.watch();
         let phase = {
             let state = generation.state();
-            let refusal = interest.viewer().refusal();
-            if reached(&state) || refusal.is_some() {
-                return refusal;
+            if reached(&state) || interest.viewer().refusal().is_some() {
+                return;
             }
             state.phase.clone()
         };
         if matches!(phase, Phase::Pending | Phase::Superseded(_)) {
             interest = recording.want(at, viewer);
         } else if watch.changed().await.is_err() {
-            return None;
+            return;
         }
     }
 }
@@ -88,27 +88,58 @@ pub(super) fn prefetch(recording: Arc<Inner>) {
 }
 
 /// Loads and indexes these sources, as many at a time as may be loaded ahead, until all of them
-/// are whole or one cannot be.
+/// are whole or one cannot be. None of them leaves the disk as long as what is returned lives; with
+/// a bucket, one that the disk has no room for is there when it is whole.
 pub(crate) async fn all_complete(
     recording: &Arc<Inner>,
     members: &[usize],
     viewer: ViewerId,
-) -> Result<(), EngineError> {
+) -> Result<Vec<Held>, EngineError> {
     let most = recording.shared.config.max_concurrent_loads.max(1);
     let all: Vec<_> = members.iter().map(|at| complete(recording, *at, viewer)).collect();
-    futures::stream::iter(all).buffer_unordered(most).try_collect().await
+    futures::stream::iter(all).buffered(most).try_collect().await
+}
+
+/// A source that is whole, and stays so.
+pub(crate) struct Held {
+    pub(crate) generation: Arc<Generation>,
+    _reading: Reading,
 }
 
 /// Wants the source until it is whole.
-async fn complete(recording: &Inner, at: usize, viewer: ViewerId) -> Result<(), EngineError> {
-    let settled = |state: &State| matches!(state.phase, Phase::Complete | Phase::Failed { .. });
-    let refusal = wanted_until(recording, at, viewer, settled).await;
-    let source = &recording.sources[at].source;
-    let phase = source.current().state().phase.clone();
-    match (phase, refusal) {
-        (Phase::Complete, _) => Ok(()),
-        (Phase::Failed { error, .. }, _) | (_, Some(error)) => Err(error),
-        _ => Err(EngineError::Changed { source_name: source.name.clone() }),
+async fn complete(recording: &Inner, at: usize, viewer: ViewerId) -> Result<Held, EngineError> {
+    let (source, shared) = (&recording.sources[at].source, &recording.shared);
+    loop {
+        let interest = recording.want(at, viewer);
+        // Else it would stop as soon as others need room.
+        if interest.need() {
+            shared.queue.touch();
+        }
+        let (generation, reading) = source.pin(&Arc::default());
+        let mut watch = generation.watch();
+        loop {
+            if let Some(refusal) = interest.viewer().refusal() {
+                return Err(refusal);
+            }
+            let (phase, chunks) = {
+                let state = generation.state();
+                (state.phase.clone(), state.chunks.len())
+            };
+            match phase {
+                Phase::Complete => return Ok(Held { generation, _reading: reading }),
+                Phase::Failed { error, .. } => return Err(error),
+                Phase::Pending | Phase::Superseded(_) => break,
+                Phase::Loading { .. } => {}
+            }
+            if shared.sharing.is_some() {
+                // What is in the bucket need not stay here.
+                reading.needs_from(u32::try_from(chunks).unwrap_or(u32::MAX));
+            }
+            let _waits = reading.wait();
+            if watch.changed().await.is_err() {
+                break;
+            }
+        }
     }
 }
 

@@ -31,6 +31,13 @@ fn static_source(topic: &str, messages: u32) -> Source {
 }
 
 async fn engine_over(backend: &Faulty) -> (Arc<Engine>, tempfile::TempDir) {
+    engine_with(backend, |_| {}).await
+}
+
+async fn engine_with(
+    backend: &Faulty,
+    change: impl FnOnce(&mut EngineConfig),
+) -> (Arc<Engine>, tempfile::TempDir) {
     let endpoint = format!("http://{}/manifest", backend.address).parse().unwrap();
     let mut fetch = FetchConfig::new(endpoint);
     fetch.allow_http_sources = true;
@@ -41,6 +48,7 @@ async fn engine_over(backend: &Faulty) -> (Arc<Engine>, tempfile::TempDir) {
     let mut config = EngineConfig::new(fetch);
     config.store =
         StoreConfig { folder: Some(folder.path().to_owned()), bucket: None, max_bytes: None };
+    change(&mut config);
     (Engine::start(config).await.unwrap(), folder)
 }
 
@@ -242,4 +250,26 @@ async fn a_source_that_fails_is_an_error_that_names_it() {
     let error = open(&engine).await.map(drop).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadGateway);
     assert!(error.to_string().contains("/s/1"), "{error}");
+}
+
+#[tokio::test]
+async fn a_recording_that_the_disk_has_no_room_for_is_refused_and_the_stream_is_not() {
+    let sources = [source(1500), source(1500)];
+    let declared: Vec<Value> = sources.iter().enumerate().map(declare).collect();
+    let whole = |at: usize| vec![Answer::Whole(sources[at].mcap())];
+    let backend =
+        Faulty::start(manifest(&declared), &[("/s/0", whole(0)), ("/s/1", whole(1))]).await;
+    let small = |config: &mut EngineConfig| {
+        config.store.max_bytes = Some(2 << 20);
+        config.source_silence = Duration::from_millis(500);
+    };
+    let (engine, _folder) = engine_with(&backend, small).await;
+    let error = open(&engine).await.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains("REQUEST_CACHE_MAX_BYTES"), "{error}");
+    let downloads = backend.requests("/s/0") + backend.requests("/s/1");
+    open(&engine).await.map(drop).unwrap_err();
+    assert_eq!(backend.requests("/s/0") + backend.requests("/s/1"), downloads);
+    let stream = output::collect(&recording(&engine).await, Query::default()).await.unwrap();
+    assert_eq!(output::messages(&stream), drive::merged(&sources));
 }

@@ -90,3 +90,17 @@ async fn a_link_that_nobody_knows_is_gone() {
     assert_eq!(error.kind(), ErrorKind::Gone, "{error}");
     setting.assert_whole(&ask(&replica).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_need_not_fit_on_the_disk_where_there_is_a_bucket() {
+    let mut sources = vec![source(1500), source(1000), source(2500)];
+    name_messages(&mut sources);
+    let setting = Setting::of_several(sources, |source| Answer::Whole(source.mcap())).await;
+    let small = setting.replica_with(setting.store.another(), Some(3 << 20)).await;
+    let (version, bytes) = whole(&small).await;
+    assert_same_messages(&bytes, &setting.sources);
+    let large = setting.replica().await;
+    let (other, same) = whole(&large).await;
+    assert_eq!(other, version);
+    assert!(same == bytes);
+}

@@ -273,3 +273,102 @@ async fn a_recording_that_the_disk_has_no_room_for_is_refused_and_the_stream_is_
     let stream = output::collect(&recording(&engine).await, Query::default()).await.unwrap();
     assert_eq!(output::messages(&stream), drive::merged(&sources));
 }
+
+/// The summary says that a channel of a chunk has one message more than it has, and another one less.
+#[tokio::test]
+async fn a_summary_that_lies_ends_the_file_and_the_next_one_is_right() {
+    let mut source = static_source("/a", 100);
+    for message in source.messages.iter_mut().skip(1).step_by(2) {
+        message.topic = "/b".into();
+    }
+    let mut body = source.mcap();
+    let summary = mcap::Summary::read(&body).unwrap().unwrap();
+    let offsets = &summary.chunk_indexes[2].message_index_offsets;
+    let (id, offset) = offsets.iter().max_by_key(|(_, offset)| **offset).unwrap();
+    let entry = |offset: u64| [&id.to_le_bytes()[..], &offset.to_le_bytes()].concat();
+    let true_entry = entry(*offset);
+    let at = body.windows(10).rposition(|window| window == true_entry).unwrap();
+    body[at..at + 10].copy_from_slice(&entry(offset + 16));
+    // A wrong checksum would be noticed first: zero means that nobody computed one.
+    let crc = body.len() - 8 - 4;
+    body[crc..crc + 4].fill(0);
+    let answers = [("/f", vec![Answer::Ranges(body, "v1")])];
+    let backend = Faulty::start(manifest(&[file_entry("/f")]), &answers).await;
+    let (engine, _folder) = engine_over(&backend).await;
+    let file = open(&engine).await.unwrap();
+    let whole = read(&file, ByteRange { start: 0, end: file.bytes() }).await;
+    assert_eq!(whole.unwrap_err().kind(), ErrorKind::Gone);
+    let recording = recording(&engine).await;
+    output::collect(&recording, Query::default()).await.unwrap();
+    let codes: Vec<_> = recording.snapshot().problems.iter().map(|one| one.code).collect();
+    assert!(codes.contains(&ProblemCode::LoadedAsStreamed), "{codes:?}");
+    let now = recording.file(PATIENCE).await.unwrap().unwrap();
+    assert_ne!(now.version, file.version());
+    let whole = read_whole(&open_pinned(&engine, now.version).await.unwrap()).await;
+    assert_same_messages(&whole, &[source]);
+}
+
+/// Attachments and metadata that several sources have stand there once, and others all.
+#[tokio::test]
+async fn what_several_sources_have_stands_there_once() {
+    let mut files = Vec::new();
+    for at in 0..3_u8 {
+        let options = mcap::WriteOptions::new().chunk_size(Some(1 << 20));
+        let mut writer = options.create(std::io::Cursor::new(Vec::new())).unwrap();
+        let channel = writer.add_channel(0, &format!("/{at}"), "raw", &Default::default()).unwrap();
+        for time in 0..200_u64 {
+            let header = mcap::records::MessageHeader {
+                channel_id: channel,
+                sequence: u32::from(at) * 1000 + time as u32,
+                log_time: time,
+                publish_time: time,
+            };
+            writer.write_to_known_channel(&header, &noise(time as u32, 1000)).unwrap();
+        }
+        // The same everywhere; the same but for the content; one that only one has.
+        let contents = [("map", vec![7; 5000]), ("notes", vec![at / 2; 100])];
+        for (name, data) in contents {
+            let attachment = mcap::Attachment {
+                log_time: 1,
+                create_time: 2,
+                name: name.into(),
+                media_type: "text/plain".into(),
+                data: data.into(),
+            };
+            writer.attach(&attachment).unwrap();
+        }
+        for name in ["robot".to_owned(), format!("run {at}")] {
+            let metadata = [("a".to_owned(), "b".to_owned())].into();
+            writer.write_metadata(&mcap::records::Metadata { name, metadata }).unwrap();
+        }
+        writer.finish().unwrap();
+        files.push(writer.into_inner().into_inner());
+    }
+    let declared = [
+        json!({ "url": "/s/0", "id": "0", "topics": [], "schemas": [],
+        "startTime": "1970-01-01T00:00:00Z", "endTime": "1970-01-01T00:00:01Z" }),
+        file_entry("/f/1"),
+        file_entry("/f/2"),
+    ];
+    let answers = [
+        ("/s/0", vec![Answer::Whole(files[0].clone())]),
+        ("/f/1", vec![Answer::Ranges(files[1].clone(), "v1")]),
+        ("/f/2", vec![Answer::Ranges(files[2].clone(), "v1")]),
+    ];
+    let backend = Faulty::start(manifest(&declared), &answers).await;
+    let (engine, _folder) = engine_over(&backend).await;
+    let whole = read_whole(&open(&engine).await.unwrap()).await;
+    let decoded = rdl_testkit::decode(&whole).unwrap();
+    assert_eq!(decoded.messages.len(), 600);
+    let names: Vec<&str> = decoded.metadata.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["robot", "run 0", "run 1", "run 2"]);
+    let attachments: Vec<(&str, u8)> =
+        decoded.attachments.iter().map(|(name, data)| (name.as_str(), data[0])).collect();
+    // The first two have the same notes.
+    assert_eq!(attachments, [("map", 7), ("notes", 0), ("notes", 1)]);
+    let summary = mcap::Summary::read(&whole).unwrap().unwrap();
+    let indexed = summary.attachment_indexes.iter();
+    let read = indexed.map(|index| mcap::read::attachment(&whole, index).unwrap().data.len());
+    assert_eq!(read.collect::<Vec<_>>(), [5000, 100, 100]);
+    assert_eq!(summary.metadata_indexes.len(), 4);
+}

@@ -15,7 +15,10 @@ mod topics;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use rdl_engine::ManifestParams;
 use url::Url;
+
+use crate::routes::file_path;
 
 pub(crate) use backend::backend_router;
 
@@ -60,12 +63,17 @@ impl Drop for DemoBackend {
 pub(crate) fn introduction(loader: SocketAddr) -> String {
     let recording = backend::RECORDING;
     let query = format!("ds.recording={recording}");
+    let params = ManifestParams(vec![("recording".to_owned(), recording.to_owned())]);
+    let file = file_path(params, recording);
     format!(
         "\
 The demo is ready, listening on http://{loader}: a drive of one minute, generated as it is asked for.
 
 What is known of it:
   curl 'http://{loader}/v1/recording?{query}'
+
+All of it as one file, which any tool that reads an MCAP over HTTP opens:
+  http://{loader}{file}
 
 The IMU and the camera, merged, as an MCAP file:
   curl -o drive.mcap 'http://{loader}/v1/stream?{query}&topics=/imu&topics=/camera/image'

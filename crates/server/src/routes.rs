@@ -24,10 +24,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn;
 use axum::routing::{MethodRouter, get, post};
-use rdl_engine::Engine;
+use rdl_engine::{Engine, ManifestParams};
 use rdl_model::ErrorKind;
 use tokio_util::sync::CancellationToken;
 
+use self::file_link::FileLink;
 pub(crate) use self::links::LinksAnswer;
 pub(crate) use self::request::{
     CompressionName, OrderedParams, ReplayPolicyName, StreamRequest, TimeText, parse_compression,
@@ -60,6 +61,11 @@ impl App {
             stopping: CancellationToken::new(),
         }
     }
+}
+
+/// The path of the file of a recording.
+pub(crate) fn file_path(params: ManifestParams, name: &str) -> String {
+    FileLink { params, cut: None, version: None }.path(Some(name))
 }
 
 /// Every route.

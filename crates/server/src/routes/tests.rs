@@ -80,11 +80,13 @@ impl Answer {
 }
 
 const ROUTES: [&str; 3] = ["/v1/recording", "/v1/stream", "/v1/events"];
+/// The file of a recording without parameters.
+const FILE: &str = "/v1/files/eyJwIjpbXX0/any.mcap";
 
 #[tokio::test]
 async fn without_a_token_nothing_is_told() {
     let service = Service::start(false).await;
-    for route in ROUTES {
+    for route in ROUTES.into_iter().chain([FILE]) {
         for headers in [&[][..], &[("authorization", "Basic dXNlcjpwYXNz")]] {
             let answer = service.get(route, headers).await;
             assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{route}");
@@ -92,8 +94,10 @@ async fn without_a_token_nothing_is_told() {
             assert_eq!(answer.problem().code, "unauthorized");
         }
     }
-    let answer = service.ask(Method::POST, "/v1/stream", &[], "{}").await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    for route in ["/v1/stream", "/v1/links"] {
+        let answer = service.ask(Method::POST, route, &[], "{}").await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{route}");
+    }
 }
 
 #[tokio::test]
@@ -108,8 +112,14 @@ async fn a_backend_that_is_away_is_a_502() {
         assert!(detail.contains("127.0.0.1:1/manifest"), "{detail}");
         assert!(!detail.contains("secret"), "{detail}");
     }
-    let answer = service.ask(Method::POST, "/v1/stream", &[json, token], "{}").await;
-    assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
+    for route in ["/v1/stream", "/v1/links"] {
+        let answer = service.ask(Method::POST, route, &[json, token], "{}").await;
+        assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{route}");
+    }
+    for method in [Method::GET, Method::HEAD] {
+        let answer = service.ask(method, FILE, &[token, ("range", "bytes=0-7")], "").await;
+        assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
+    }
 }
 
 #[tokio::test]
@@ -140,6 +150,9 @@ async fn a_wrong_post_is_told_why() {
         ("/v1/stream?ds.a=1", &[json], "{}", 400, "in the body"),
         ("/v1/stream", &[json], &long, 413, "2 MB"),
         ("/v1/stream", &[json], r#"{"start": 2, "end": 1}"#, 400, "lies after"),
+        ("/v1/links", &[json], r#"{"start": 2, "end": 1}"#, 400, "lies after"),
+        ("/v1/links", &[json], r#"{"partial": true}"#, 400, "`partial`"),
+        ("/v1/links", &[], "{}", 400, "application/json"),
     ] {
         let answer = service.ask(Method::POST, path, headers, body).await;
         assert_eq!(answer.status.as_u16(), status);
@@ -220,7 +233,7 @@ async fn a_preflight_needs_no_token() {
         ("access-control-request-method", "POST"),
         ("access-control-request-headers", "authorization,content-type,range"),
     ];
-    for route in ROUTES {
+    for route in ROUTES.into_iter().chain([FILE, "/v1/links"]) {
         let answer = service.ask(Method::OPTIONS, route, &headers, "").await;
         assert_eq!(answer.status, StatusCode::OK, "{route}");
         assert_eq!(answer.header("access-control-allow-origin"), Some(headers[0].1));
@@ -237,7 +250,8 @@ async fn the_api_describes_itself() {
     let answer = service.get("/openapi.json", &[]).await;
     assert_eq!(answer.status, StatusCode::OK);
     let api: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-    for route in ROUTES.iter().chain(&["/liveness", "/readiness", "/openapi.json"]) {
+    let others = ["/v1/files/{token}/{name}", "/v1/links", "/liveness", "/readiness"];
+    for route in ROUTES.iter().chain(&others).chain(&["/openapi.json"]) {
         assert!(api["paths"][route].is_object(), "{route}");
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use rdl_testkit::{Process, get};
 use serde_json::json;
 
-use crate::running::{BINARY, validate};
+use crate::running::{BINARY, validate, validate_file};
 
 #[tokio::test]
 async fn the_demo_plays_its_whole_drive() {
@@ -28,6 +28,16 @@ async fn the_demo_plays_its_whole_drive() {
     assert_eq!(report["topics"], counts);
     let described = get(&recording, &[]).await.unwrap().json().unwrap();
     assert_eq!(described["problems"], json!([]), "the demo's data has no problem");
+
+    // As it is printed, and as it stands in the answer.
+    let printed = demo.printed();
+    let file = printed.lines().find(|line| line.contains("/v1/files/")).unwrap().trim();
+    let whole = get(file, &[]).await.unwrap();
+    let pinned = described["links"]["file"].as_str().unwrap();
+    let same = get(&format!("{}{pinned}", demo.url()), &[]).await.unwrap();
+    assert_eq!((whole.status, same.status), (200, 200));
+    assert!(whole.body == same.body && described["fileBytes"] == whole.body.len());
+    assert_eq!(validate_file(&whole.body).await.unwrap()["topics"], counts);
 
     let query = "topics=/odom&topics=/map&start=2026-01-31T09:30:25Z&end=2026-01-31T09:30:35Z\
                  &replayPolicy=lastPerChannel";

@@ -142,8 +142,8 @@ impl FileWriter {
         }
     }
 
-    /// About how long the summary is that [`FileWriter::finish`] would write now, in bytes.
-    pub(crate) fn summary_bytes(&self) -> u64 {
+    /// How long the indexes are that [`FileWriter::finish`] would write now, in bytes.
+    pub(crate) fn index_bytes(&self) -> u64 {
         let records = [&self.chunk_indexes, &self.attachment_indexes, &self.metadata_indexes];
         records.into_iter().map(|records| records.bytes.len() as u64).sum()
     }

@@ -16,12 +16,15 @@ pub struct LayoutWriter {
     file: FileWriter,
     /// Where what lies elsewhere goes, by ticket.
     elsewhere: Vec<ByteRange>,
+    /// What schemas and channels take, which the summary repeats.
+    definition_bytes: u64,
 }
 
 impl LayoutWriter {
     /// A file whose header is written. `library` is part of its bytes.
     pub fn new(profile: &str, library: &str) -> LayoutWriter {
-        LayoutWriter { file: FileWriter::new(profile, library), elsewhere: Vec::new() }
+        let file = FileWriter::new(profile, library);
+        LayoutWriter { file, elsewhere: Vec::new(), definition_bytes: 0 }
     }
 
     /// Whether `channel` is written as it is, or can be.
@@ -41,12 +44,17 @@ impl LayoutWriter {
 
     /// Writes a schema unless there is one of this id.
     pub fn define_schema(&mut self, id: u16, schema: &Arc<SchemaDef>) {
+        let before = self.file.bytes_written();
         self.file.define_schema(id, schema);
+        self.definition_bytes += self.file.bytes_written() - before;
     }
 
     /// Writes a channel that fits, and its schema, whichever are not written yet.
     pub fn define(&mut self, channel: &Arc<ChannelRecord>) -> Result<(), OutputError> {
-        self.file.define(channel)
+        let before = self.file.bytes_written();
+        self.file.define(channel)?;
+        self.definition_bytes += self.file.bytes_written() - before;
+        Ok(())
     }
 
     /// Leaves the place for a chunk and its message indexes, whose channels are defined.
@@ -69,9 +77,9 @@ impl LayoutWriter {
         range
     }
 
-    /// About how long the summary would be now, in bytes, less schemas and channels.
+    /// About how long the summary would be now, in bytes.
     pub fn summary_bytes(&self) -> u64 {
-        self.file.summary_bytes()
+        self.definition_bytes + self.file.index_bytes()
     }
 
     /// Writes the summary and the end of the file. Gives every byte that does not lie elsewhere,

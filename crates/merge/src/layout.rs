@@ -98,8 +98,8 @@ pub enum PieceKind {
 pub enum LayoutError {
     /// Its summary would be too large.
     #[error(
-        "the recording has {chunks} chunks or more, and a summary of them all is over {limit_bytes} \
-         bytes; ask for a part of it, or for the stream"
+        "the recording is too large for one file: the summary of its schemas, channels and first \
+         {chunks} chunks is over {limit_bytes} bytes; ask for a part of it, or for the stream"
     )]
     SummaryTooLarge {
         /// How many were laid out.
@@ -127,6 +127,7 @@ impl FileLayout {
     pub fn new(sources: &[LaidSource]) -> Result<FileLayout, LayoutError> {
         let mut writer = LayoutWriter::new(common_profile(sources), LIBRARY);
         let ids = ids::define(sources, &mut writer)?;
+        check_summary(&writer, 0)?;
         let mut elsewhere = Vec::new();
         let mut message_count = 0;
         let order = order(sources);
@@ -141,10 +142,7 @@ impl FileLayout {
                 false => (writer.chunk(&renumbered(chunk, ids))?, PieceKind::Renumbered(*at)),
             };
             elsewhere.push((range, kind));
-            if writer.summary_bytes() > MOST_SUMMARY_BYTES {
-                let (chunks, limit_bytes) = (elsewhere.len(), MOST_SUMMARY_BYTES);
-                return Err(LayoutError::SummaryTooLarge { chunks, limit_bytes });
-            }
+            check_summary(&writer, elsewhere.len())?;
         }
         let mut known = HashSet::new();
         for metadata in sources.iter().flat_map(|source| &source.metadata) {
@@ -181,6 +179,13 @@ impl FileLayout {
             let end = self.pieces.get(at + 1).map_or(self.bytes, |next| next.start);
             (piece.kind, ByteRange { start: piece.start, end })
         })
+    }
+}
+
+fn check_summary(writer: &LayoutWriter, chunks: usize) -> Result<(), LayoutError> {
+    match writer.summary_bytes() <= MOST_SUMMARY_BYTES {
+        true => Ok(()),
+        false => Err(LayoutError::SummaryTooLarge { chunks, limit_bytes: MOST_SUMMARY_BYTES }),
     }
 }
 

@@ -208,3 +208,22 @@ fn sixteen_bits_of_ids_are_the_end_of_it() {
     let error = FileLayout::new(&[all, one_more]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
 }
+
+#[test]
+fn a_summary_has_its_limit() {
+    let mut source = laid(&source_of(1, &[0]));
+    let mut chunk = ChunkDescriptor::clone(&source.chunks[0]);
+    let used = chunk.channels[0];
+    // The index of a chunk has ten bytes for each of its channels.
+    chunk.channels = (0..10_000).map(|id| rdl_mcap_io::ChannelUse { id, ..used }).collect();
+    chunk.index_bytes = 10_000 * (rdl_mcap_io::EMPTY_INDEX_BYTES + 16);
+    chunk.message_count = 10_000;
+    let chunk = Arc::new(chunk);
+    source.chunks = vec![chunk.clone(); 600];
+    source.are_claims = true;
+    assert!(FileLayout::new(std::slice::from_ref(&source)).is_ok());
+    source.chunks = vec![chunk; 700];
+    let error = FileLayout::new(&[source]).unwrap_err();
+    assert!(matches!(error, LayoutError::SummaryTooLarge { .. }));
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+}

@@ -19,7 +19,7 @@ use crate::space::Space;
 use crate::{SourceFiles, StoreError, used};
 
 /// Which part of its folder the file is.
-const PART: u32 = 1;
+pub(crate) const PART: u32 = 1;
 
 /// A file that is being written, from front to back; dropped before [`WholeFile::complete`] it goes.
 pub struct WholeFile {

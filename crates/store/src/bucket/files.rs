@@ -6,13 +6,13 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStoreExt as _, PutPayload};
+use object_store::{ObjectMeta, ObjectStoreExt as _};
 use rdl_model::ByteRange;
 
-use super::parts::UPLOAD_PIECE_BYTES;
 use super::reading::PartRead;
 use super::{Bucket, BucketError, UploadError};
-use crate::{KeptFile, StoreError};
+use crate::KeptFile;
+use crate::whole::PART;
 
 /// A larger document is not read, in bytes: it names each source of a recording.
 const MAX_BYTES: u64 = 16 << 20;
@@ -63,28 +63,7 @@ impl Bucket {
     /// at most 8 MiB.
     pub async fn put_cut(&self, version: &str, file: &KeptFile) -> Result<(), UploadError> {
         let path = self.cut_path(version);
-        let failed = |error| UploadError::Bucket(BucketError::of("write", &path, &error));
-        let bytes = file.bytes();
-        if bytes <= UPLOAD_PIECE_BYTES {
-            let piece = PutPayload::from_bytes(piece(file, ByteRange::at(0, bytes)).await?);
-            return self.store().put(&path, piece).await.map(drop).map_err(failed);
-        }
-        let mut upload = self.store().put_multipart(&path).await.map_err(failed)?;
-        let mut at = 0;
-        while at < bytes {
-            let range = ByteRange::at(at, UPLOAD_PIECE_BYTES.min(bytes - at));
-            let sent = async {
-                let piece = PutPayload::from_bytes(piece(file, range).await?);
-                upload.put_part(piece).await.map_err(failed)
-            };
-            if let Err(error) = sent.await {
-                // Else the pieces stay until the bucket's lifecycle removes them.
-                let _ = upload.abort().await;
-                return Err(error);
-            }
-            at = range.end;
-        }
-        upload.complete().await.map(drop).map_err(failed)
+        self.upload(&path, file.files(), PART, file.bytes(), |_| {}).await
     }
 
     /// Every cut in the bucket.
@@ -135,10 +114,4 @@ impl Bucket {
     fn file_path(&self, version: &str) -> Path {
         self.path(&format!("files/{version}.json"))
     }
-}
-
-async fn piece(file: &KeptFile, range: ByteRange) -> Result<Bytes, StoreError> {
-    let file = file.clone();
-    let read = tokio::task::spawn_blocking(move || file.read(range)).await;
-    read.unwrap_or_else(|_| Err(StoreError::Discarded { part: 0 }))
 }

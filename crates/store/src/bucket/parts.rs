@@ -1,7 +1,10 @@
 //! Parts in the bucket: written one by one, and read by ranges.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use object_store::{ObjectStoreExt as _, PutPayload};
+use object_store::ObjectStoreExt as _;
+use object_store::path::Path;
 use rdl_mcap_io::Position;
 use rdl_model::ByteRange;
 
@@ -11,7 +14,7 @@ use crate::attempt::PartInfo;
 use crate::{SourceFiles, StoreError};
 
 /// A part larger than this is sent in pieces of this size, in bytes.
-pub(super) const UPLOAD_PIECE_BYTES: u64 = 8 << 20;
+const UPLOAD_PIECE_BYTES: u64 = 8 << 20;
 
 /// The parts of one complete attempt, addressed as if they lay one behind the other.
 #[derive(Clone, Debug)]
@@ -100,37 +103,48 @@ impl Bucket {
         &self,
         attempt: &AttemptName,
         part: &ClosedPart,
-        files: &std::sync::Arc<SourceFiles>,
+        files: &Arc<SourceFiles>,
     ) -> Result<Checksums, UploadError> {
         let path = self.attempt_path(attempt, &part.name);
         let (mut checksums, mut whole) = (Checksums::default(), crc32fast::Hasher::new());
-        let failed = |error| UploadError::Bucket(BucketError::of("write", &path, &error));
-        if part.bytes <= UPLOAD_PIECE_BYTES {
-            let piece = piece(files, part.number, 0, part.bytes).await?;
-            checksums.add(&mut whole, &piece);
-            self.store().put(&path, PutPayload::from_bytes(piece)).await.map_err(failed)?;
-            checksums.crc = whole.finalize();
-            return Ok(checksums);
+        let add = |piece: &Bytes| checksums.add(&mut whole, piece);
+        self.upload(&path, files, part.number, part.bytes, add).await?;
+        checksums.crc = whole.finalize();
+        Ok(checksums)
+    }
+
+    /// Writes an object from a file on the disk, and lets `see` look at each piece of it, in order.
+    pub(super) async fn upload(
+        &self,
+        path: &Path,
+        files: &Arc<SourceFiles>,
+        part: u32,
+        bytes: u64,
+        mut see: impl FnMut(&Bytes),
+    ) -> Result<(), UploadError> {
+        let failed = |error| UploadError::Bucket(BucketError::of("write", path, &error));
+        if bytes <= UPLOAD_PIECE_BYTES {
+            let piece = piece(files, part, ByteRange::at(0, bytes)).await?;
+            see(&piece);
+            return self.store().put(path, piece.into()).await.map(drop).map_err(failed);
         }
-        let mut upload = self.store().put_multipart(&path).await.map_err(failed)?;
+        let mut upload = self.store().put_multipart(path).await.map_err(failed)?;
         let mut at = 0;
-        while at < part.bytes {
-            let bytes = UPLOAD_PIECE_BYTES.min(part.bytes - at);
+        while at < bytes {
+            let range = ByteRange::at(at, UPLOAD_PIECE_BYTES.min(bytes - at));
             let sent = async {
-                let piece = piece(files, part.number, at, bytes).await?;
-                checksums.add(&mut whole, &piece);
-                upload.put_part(PutPayload::from_bytes(piece)).await.map_err(failed)
+                let piece = piece(files, part, range).await?;
+                see(&piece);
+                upload.put_part(piece.into()).await.map_err(failed)
             };
             if let Err(error) = sent.await {
                 // Else the pieces stay until the bucket's lifecycle removes them.
                 let _ = upload.abort().await;
                 return Err(error);
             }
-            at += bytes;
+            at = range.end;
         }
-        upload.complete().await.map_err(failed)?;
-        checksums.crc = whole.finalize();
-        Ok(checksums)
+        upload.complete().await.map(drop).map_err(failed)
     }
 }
 
@@ -167,14 +181,8 @@ impl UploadError {
     }
 }
 
-async fn piece(
-    files: &std::sync::Arc<SourceFiles>,
-    part: u32,
-    start: u64,
-    bytes: u64,
-) -> Result<Bytes, StoreError> {
+async fn piece(files: &Arc<SourceFiles>, part: u32, range: ByteRange) -> Result<Bytes, StoreError> {
     let files = files.clone();
-    let position = Position { part, range: ByteRange::at(start, bytes) };
-    let read = tokio::task::spawn_blocking(move || files.read(position)).await;
+    let read = tokio::task::spawn_blocking(move || files.read(Position { part, range })).await;
     read.unwrap_or_else(|_| Err(StoreError::Discarded { part }))
 }

@@ -100,10 +100,27 @@ pub enum EngineError {
         loaded_bytes: u64,
     },
     /// A cut is not made yet.
-    #[error("the cut is being made, {written_bytes} bytes so far; ask again")]
+    #[error(
+        "the cut is being made: {written_bytes} bytes are written, {kept_bytes} of them are in the \
+         bucket; ask again"
+    )]
     CutNotReady {
         /// How much of it is written.
         written_bytes: u64,
+        /// How much of it is in the bucket, if there is one.
+        kept_bytes: u64,
+    },
+    /// The disk has no room for a cut.
+    #[error(
+        "the disk store has no room for this cut (REQUEST_CACHE_MAX_BYTES); ask for a shorter time \
+         or fewer topics, or for the stream"
+    )]
+    CutTooLarge,
+    /// A cut cannot be read from the bucket now.
+    #[error("the cut cannot be read from the bucket now: {what}; ask again")]
+    CutAway {
+        /// Why.
+        what: Arc<str>,
     },
     /// The bytes of a virtual file cannot be had any more.
     #[error("these bytes are gone: {why}; open the recording anew")]
@@ -146,6 +163,11 @@ impl EngineError {
         matches!(self, Self::Store(error) if error.is_full())
     }
 
+    /// Whether a file that could not be made for this reason is not begun again for a while.
+    pub(crate) fn lasts_for_files(&self) -> bool {
+        matches!(self, Self::FileGone { .. } | Self::NoRoom { .. } | Self::CutTooLarge)
+    }
+
     /// What it means to whoever asked.
     pub fn kind(&self) -> ErrorKind {
         match self {
@@ -169,7 +191,10 @@ impl EngineError {
             | Self::CutOff
             | Self::NoRoom { .. }
             | Self::ShuttingDown => ErrorKind::Unavailable,
-            Self::FileNotReady { .. } | Self::CutNotReady { .. } => ErrorKind::Unavailable,
+            Self::FileNotReady { .. } | Self::CutNotReady { .. } | Self::CutAway { .. } => {
+                ErrorKind::Unavailable
+            }
+            Self::CutTooLarge => ErrorKind::TooLarge,
             Self::FileGone { .. } => ErrorKind::Gone,
             Self::Layout(error) => error.kind(),
             Self::Output(error) => error.kind(),

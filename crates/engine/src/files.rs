@@ -47,8 +47,10 @@ use crate::memory::Memory;
 use crate::recording::{RecordedSource, Recording};
 use crate::source::Phase;
 
-/// How many versions are remembered of which no file is open.
+/// How many versions are remembered of which no file is open, and how many bodies of sources in all
+/// of them.
 const MOST_CONTENTS: usize = 256;
+const MOST_BODIES: usize = 50_000;
 
 /// How many files wait to be asked for, and for how long.
 const MOST_RECENT: usize = 16;
@@ -88,9 +90,17 @@ impl Recording {
         if !self.inner().sources.iter().all(is_complete) {
             return None;
         }
-        let opening = opening::open(self.inner().clone(), None);
+        let shared = &self.inner().shared;
+        let (inner, stopping) = (self.inner().clone(), shared.stopping.clone());
+        // One that takes longer is there for whoever asks next.
+        let opening = shared.tasks.spawn(async move {
+            tokio::select! {
+                opened = opening::open(inner, None) => opened,
+                () = stopping.cancelled() => Err(EngineError::ShuttingDown),
+            }
+        });
         let opened = tokio::time::timeout(patience, opening).await.ok()?;
-        Some(opened.map(|file| FileInfo {
+        Some(opened.unwrap_or(Err(EngineError::TaskDied)).map(|file| FileInfo {
             version: file.version(),
             bytes: file.bytes(),
             wide_overlap: file.wide_overlap(),
@@ -103,6 +113,8 @@ pub(crate) struct Files {
     sessions: Sessions,
     /// How long a file goes on being made for which nobody waits.
     linger: Duration,
+    /// What files that nobody reads may take in memory, with what is known of their sources.
+    idle_bytes: usize,
     open: Mutex<HashMap<FileVersion, Weak<VirtualFile>>>,
     /// Files that were made lately, for whoever comes next.
     recent: Mutex<VecDeque<(Instant, Arc<VirtualFile>)>>,
@@ -117,6 +129,7 @@ impl Files {
         Files {
             sessions: Sessions::default(),
             linger,
+            idle_bytes: memory.idle_indexes_bytes(),
             open: Mutex::default(),
             recent: Mutex::default(),
             makings: Makings::default(),
@@ -128,10 +141,14 @@ impl Files {
     /// Lets go of files that nobody has asked for lately; of all that are not being read, when room
     /// is needed.
     pub(crate) fn let_go(&self, needs_room: bool) {
-        self.sessions.tidy(needs_room, self.linger);
+        self.sessions.tidy(needs_room, self.linger, self.idle_bytes);
         self.renumbered.tidy();
-        let is_recent = |made: Instant| !needs_room && made.elapsed() < RECENT_FOR;
-        self.recent.lock().retain(|(made, _)| is_recent(*made));
+        let mut recent = self.recent.lock();
+        recent.retain(|(made, _)| !needs_room && made.elapsed() < RECENT_FOR);
+        while recent.iter().map(|(_, file)| file.memory_bytes()).sum::<usize>() > self.idle_bytes {
+            recent.pop_front();
+        }
+        drop(recent);
         self.open.lock().retain(|_, file| file.strong_count() > 0);
     }
 
@@ -168,7 +185,8 @@ impl Files {
 
     fn remember(&self, version: FileVersion, contents: Arc<Contents>) {
         let mut known = self.contents.lock();
-        if known.len() >= MOST_CONTENTS {
+        let bodies = known.values().map(|contents| contents.sources.len()).sum::<usize>();
+        if bodies + contents.sources.len() > MOST_BODIES || known.len() >= MOST_CONTENTS {
             known.clear();
         }
         known.insert(version, contents);

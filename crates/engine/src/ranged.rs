@@ -211,6 +211,14 @@ impl Ranged {
         }
     }
 
+    /// What the bucket has is not whole any more, and cannot be mended: the source is loaded again for
+    /// whoever comes next.
+    pub(crate) async fn lose(&self, source: &Source) -> EngineError {
+        self.forget_copy(source).await;
+        self.supersede(source);
+        EngineError::Changed { source_name: source.name.clone() }
+    }
+
     /// Reads the attachment record at `range`; `None` where it is not one or is damaged. One that the
     /// bucket has lost ends the response, and the source is loaded again for the next.
     pub(crate) async fn attachment(
@@ -225,9 +233,7 @@ impl Ranged {
             Err(error) => matches!(error, EngineError::DamagedCopy { .. }),
         };
         if is_lost {
-            self.forget_copy(source).await;
-            self.supersede(source);
-            return Err(EngineError::Changed { source_name: source.name.clone() });
+            return Err(self.lose(source).await);
         }
         Ok(AttachmentRecord::from_record_bytes(&read?).ok())
     }

@@ -15,7 +15,8 @@ use rdl_model::{Nanos, SourceKey};
 use tokio::time::Instant;
 
 pub(crate) use self::generation::{
-    Attachment, AttachmentPlace, Chunk, ChunkData, Claims, Generation, Phase, Place, State,
+    Attachment, AttachmentPlace, Chunk, ChunkData, Claims, Described, Generation, Phase, Place,
+    State,
 };
 use crate::readers::{Progress, Reading};
 use crate::viewers::Viewers;

@@ -30,6 +30,8 @@ pub struct IndexedAttachment {
     /// What it is besides its content.
     #[serde(flatten)]
     pub head: AttachmentHead,
+    /// The CRC-32 of its content.
+    pub crc: u32,
     /// The whole attachment record.
     pub position: Position,
 }

@@ -106,6 +106,11 @@ impl AttachmentRecord {
         }
     }
 
+    /// The CRC-32 of its content.
+    pub fn data_crc(&self) -> u32 {
+        crc32fast::hash(&self.data)
+    }
+
     /// The whole record, opcode and length included, with its checksum.
     pub fn to_record_bytes(&self) -> Bytes {
         let mut out = Vec::with_capacity(self.data.len() + self.name.len() + 128);

@@ -59,7 +59,7 @@ async fn export(origin: &Origin, target: &output::Target) -> anyhow::Result<Stri
     let mut again = READ_AGAIN;
     let watch = loop {
         let watch = read(origin, &mut output, &progress).await?;
-        if again == 0 || !watch.is_late() || !output.can_restart() {
+        if again == 0 || !watch.is_late() || !output.can_restart() || !origin.may_give_more() {
             break watch;
         }
         again -= 1;

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use rdl_mcap_io::MetadataRecord;
 use rdl_merge::{Query, ReplayPolicy};
 use rdl_model::{ByteRange, SourceKey, SourceKeyHasher};
-use rdl_store::{BucketError, KeptFile, PartRead, WholeFile};
+use rdl_store::{BucketError, BucketErrorKind, KeptFile, PartRead, WholeFile};
 use sha2::{Digest as _, Sha256};
 
 use super::identity;
@@ -45,12 +45,24 @@ pub(super) struct CutFile {
 
 /// How far the making of a cut is, whoever makes it.
 #[derive(Debug, Default)]
-pub(super) struct Progress(Mutex<Arc<AtomicU64>>);
+pub(super) struct Progress(Mutex<Arc<Counts>>);
+
+/// In bytes.
+#[derive(Debug, Default)]
+struct Counts {
+    written: AtomicU64,
+    /// In the bucket.
+    kept: AtomicU64,
+}
 
 impl Progress {
-    /// How much of it is written, in bytes.
-    pub(super) fn bytes(&self) -> u64 {
-        self.0.lock().load(Ordering::Relaxed)
+    /// What whoever waits is told.
+    pub(super) fn not_ready(&self) -> EngineError {
+        let counts = self.0.lock();
+        EngineError::CutNotReady {
+            written_bytes: counts.written.load(Ordering::Relaxed),
+            kept_bytes: counts.kept.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -61,7 +73,7 @@ pub(super) struct Makings(Mutex<HashMap<FileVersion, Making>>);
 
 struct Making {
     cut: WeakShared<OpeningFile>,
-    written_bytes: Arc<AtomicU64>,
+    counts: Arc<Counts>,
 }
 
 impl CutFile {
@@ -95,9 +107,14 @@ impl CutFile {
             let rest = ByteRange { start: range.start, end };
             sharing.bucket.read_cut(&self.version().to_string(), rest)
         });
-        incoming.take(range).await.map_err(|error| EngineError::DamagedCopy {
-            source_name: "a cut".into(),
-            what: error.to_string().into(),
+        incoming.take(range).await.map_err(|error| {
+            let what = error.to_string().into();
+            match error.kind() {
+                BucketErrorKind::NotFound | BucketErrorKind::Damaged => {
+                    EngineError::DamagedCopy { source_name: "a cut".into(), what }
+                }
+                _ => EngineError::CutAway { what },
+            }
         })
     }
 }
@@ -141,17 +158,21 @@ fn join(
     if let Some(making) = makings.get(&id)
         && let Some(cut) = runs(making)
     {
-        *progress.0.lock() = making.written_bytes.clone();
+        *progress.0.lock() = making.counts.clone();
         return (cut, false);
     }
-    let written_bytes = progress.0.lock().clone();
+    let counts = progress.0.lock().clone();
     let making = {
         let (recording, query, cut) = (recording.clone(), query.clone(), cut.clone());
-        let written_bytes = written_bytes.clone();
+        let counts = counts.clone();
         async move {
-            let file = make(&recording, &query, &cut, &written_bytes).await?;
+            let made = make(&recording, &query, &cut, &counts).await;
+            let file = made.map_err(|error| match error.is_full() {
+                true => EngineError::CutTooLarge,
+                false => error,
+            })?;
             let shared = &recording.shared;
-            let file = publish(shared, file).await;
+            let file = publish(shared, file, &counts).await;
             let contents = Arc::new(file.contents.clone());
             shared.files.remember(file.version(), contents.clone());
             shared.files.remember(cut.version(), contents);
@@ -160,7 +181,7 @@ fn join(
     };
     let making = making.boxed().shared();
     if let Some(cut) = making.downgrade() {
-        makings.insert(id, Making { cut, written_bytes });
+        makings.insert(id, Making { cut, counts });
     }
     (making, true)
 }
@@ -258,19 +279,19 @@ async fn make(
     inner: &Arc<Inner>,
     query: &Query,
     cut: &Contents,
-    written_bytes: &AtomicU64,
+    counts: &Counts,
 ) -> Result<CutFile, EngineError> {
     let shared = &inner.shared;
     let mut makings = 1;
     loop {
-        written_bytes.store(0, Ordering::Relaxed);
+        counts.written.store(0, Ordering::Relaxed);
         let (key, name) = (key(cut), format!("cut {}", cut.version()));
         let file = shared.store(move |store| store.begin_whole(&key, &name)).await??;
         let mut writing = Writing { file, hasher: Sha256::new() };
         let mut stream = Recording::of(inner.clone()).stream(query.clone()).await?;
         while let Some(piece) = stream.next().await {
             writing = writing.append(shared, piece?).await?;
-            written_bytes.store(writing.file.bytes(), Ordering::Relaxed);
+            counts.written.store(writing.file.bytes(), Ordering::Relaxed);
         }
         if stream.lacks_late_messages() && makings < MOST_MAKINGS {
             makings += 1;
@@ -310,7 +331,7 @@ impl Writing {
 
 /// Writes the cut into the bucket, and gives the one that was there first. Trouble with the bucket
 /// leaves it here.
-async fn publish(shared: &Shared, file: CutFile) -> CutFile {
+async fn publish(shared: &Shared, file: CutFile, counts: &Counts) -> CutFile {
     let Some(here) = &file.here else { return file };
     let Some(sharing) = &shared.sharing else {
         // Another process may have made it in the same folder.
@@ -322,7 +343,10 @@ async fn publish(shared: &Shared, file: CutFile) -> CutFile {
             _ => file,
         };
     };
-    if let Err(error) = sharing.bucket.put_cut(&file.version().to_string(), here).await {
+    let count = |bytes| {
+        counts.kept.fetch_add(bytes, Ordering::Relaxed);
+    };
+    if let Err(error) = sharing.bucket.put_cut(&file.version().to_string(), here, count).await {
         tracing::warn!(%error, "a cut is kept here alone");
         return file;
     }

@@ -6,10 +6,10 @@
 
 use std::sync::LazyLock;
 
-use rdl_mcap_io::{AttachmentHead, ChannelRecord, ChunkDescriptor, MetadataRecord};
+use rdl_mcap_io::{ChannelRecord, ChunkDescriptor, MetadataRecord};
 use rdl_model::{SourceKey, SourceKeyHasher, TimeRange};
 
-use crate::source::{FileIdentity, Generation};
+use crate::source::{Attachment, FileIdentity, Generation, State};
 
 /// Tells this process from every other.
 static PROCESS: LazyLock<u64> = LazyLock::new(|| {
@@ -20,8 +20,7 @@ static PROCESS: LazyLock<u64> = LazyLock::new(|| {
 });
 
 /// The identity of what a generation has. CPU work: it looks at every chunk.
-pub(super) fn of(generation: &Generation) -> SourceKey {
-    let state = generation.state();
+pub(super) fn of(state: &State, generation: &Generation) -> SourceKey {
     match (&state.identity, &state.claims) {
         (Some(identity), Some(_)) => of_file(identity, generation),
         _ => {
@@ -40,7 +39,7 @@ pub(super) fn of(generation: &Generation) -> SourceKey {
             }
             hasher = hasher.field("attachments");
             for attachment in &state.attachments {
-                hasher = hasher.field(attachment_bytes(&attachment.head));
+                hasher = hasher.field(attachment_bytes(attachment));
             }
             hasher.finish()
         }
@@ -107,8 +106,9 @@ fn metadata_bytes(metadata: &MetadataRecord) -> Vec<u8> {
     metadata.to_record_bytes().into()
 }
 
-fn attachment_bytes(head: &AttachmentHead) -> Vec<u8> {
-    let mut out = Vec::new();
+fn attachment_bytes(attachment: &Attachment) -> Vec<u8> {
+    let head = &attachment.head;
+    let mut out = attachment.crc.unwrap_or_default().to_le_bytes().to_vec();
     for number in [head.log_time.0, head.create_time.0, head.data_bytes] {
         out.extend_from_slice(&number.to_le_bytes());
     }

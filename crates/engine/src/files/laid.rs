@@ -11,7 +11,7 @@ use super::identity;
 use super::version::{Body, Contents, FileVersion};
 use crate::EngineError;
 use crate::shared::Shared;
-use crate::source::{Attachment, Generation, Phase, Source};
+use crate::source::{Attachment, Described, Generation, Phase, Source};
 
 /// More chunks that overlap than this, and whoever reads the file in order of time holds too many
 /// open.
@@ -21,6 +21,7 @@ const MOST_OVERLAPPING: usize = 32;
 pub(super) struct LaidFile {
     version: FileVersion,
     bodies: Vec<Body>,
+    memory_bytes: usize,
     pub(super) layout: FileLayout,
     /// What no source has.
     pub(super) own: Arc<ScratchFile>,
@@ -34,7 +35,7 @@ pub(super) struct FileSource {
     pub(super) source: Arc<Source>,
     pub(super) generation: Arc<Generation>,
     /// As they were laid out, whatever becomes of them in the generation.
-    pub(super) chunks: Vec<Arc<ChunkDescriptor>>,
+    pub(super) chunks: Arc<[Arc<ChunkDescriptor>]>,
     /// Whether these are what the summary of a static file claims.
     pub(super) are_claims: bool,
     /// Those of its attachments that no source before it has.
@@ -42,19 +43,21 @@ pub(super) struct FileSource {
 }
 
 impl FileSource {
-    /// What a generation that is complete has. CPU work.
+    /// What a generation that is complete has, always the same. CPU work.
     pub(super) fn new(source: &Arc<Source>, generation: &Arc<Generation>) -> FileSource {
-        let identity = generation.identity(|| identity::of(generation));
+        let described = generation.described(|state| Described {
+            identity: identity::of(state, generation),
+            chunks: match &state.claims {
+                Some(claims) => claims.chunks.clone(),
+                None => state.chunks.iter().map(|chunk| chunk.descriptor.clone()).collect(),
+            },
+        });
         let state = generation.state();
-        let chunks = match &state.claims {
-            Some(claims) => claims.chunks.clone(),
-            None => state.chunks.iter().map(|chunk| chunk.descriptor.clone()).collect(),
-        };
         FileSource {
-            body: Body { key: source.key, identity },
+            body: Body { key: source.key, identity: described.identity },
             source: source.clone(),
             generation: generation.clone(),
-            chunks,
+            chunks: described.chunks.clone(),
             are_claims: state.claims.is_some(),
             attachments: state.attachments.clone(),
         }
@@ -62,12 +65,14 @@ impl FileSource {
 
     fn laid(&self) -> LaidSource {
         let state = self.generation.state();
+        let claims = state.claims.as_deref();
         let attachments = self.attachments.iter();
         LaidSource {
             profile: state.profile.clone(),
-            channels: state.channels.clone(),
-            schemas: state.claims.as_ref().map(|claims| claims.schemas.clone()).unwrap_or_default(),
-            chunks: self.chunks.clone(),
+            // Reading a chunk may add channels that the summary does not name.
+            channels: claims.map_or(&state.channels, |claims| &claims.channels).clone(),
+            schemas: claims.map(|claims| claims.schemas.clone()).unwrap_or_default(),
+            chunks: self.chunks.to_vec(),
             are_claims: self.are_claims,
             metadata: state.metadata.clone(),
             attachments: attachments
@@ -108,9 +113,12 @@ impl LaidFile {
             shared.with_room(bytes.len() as u64, || own.append(&bytes))?;
         }
         layout.pieces.shrink_to_fit();
+        let known = sources.iter().map(|source| source.generation.state().memory_bytes());
+        let memory_bytes = known.sum::<usize>() + size_of_val(layout.pieces.as_slice());
         Ok(LaidFile {
             version: contents.version(),
             bodies: contents.sources.clone(),
+            memory_bytes,
             layout,
             own: Arc::new(own),
             sources,
@@ -119,6 +127,10 @@ impl LaidFile {
 
     pub(super) fn version(&self) -> FileVersion {
         self.version
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
     }
 
     pub(super) fn bodies(&self) -> &[Body] {

@@ -22,8 +22,8 @@ use crate::shared::Shared;
 use crate::source::{AttachmentPlace, Generation, Source};
 use crate::viewers::ViewerId;
 
-/// How long a source that was loaded here is looked for in the bucket: it is written there behind
-/// its load. After that it counts as it is here.
+/// How long sources that were loaded here are looked for in the bucket: they are written there
+/// behind their loads. After that they count as they are here.
 const PUBLISHED_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How many sources are looked at side by side.
@@ -50,6 +50,7 @@ pub(super) async fn open(
     let members = members(&recording, wanted.as_deref())?;
     let viewer = ViewerId::new();
     let held = watching::all_complete(&recording, &members, viewer).await?;
+    let give_up = Instant::now() + PUBLISHED_WITHIN;
     let bodies: Vec<_> = members
         .iter()
         .zip(&held)
@@ -57,7 +58,7 @@ pub(super) async fn open(
         .map(|(at, (member, held))| {
             let source = recording.sources[*member].source.clone();
             let wanted = wanted.as_ref().map(|contents| contents.sources[at].clone());
-            body(shared.clone(), source, held.generation.clone(), wanted)
+            body(shared.clone(), source, held.generation.clone(), wanted, give_up)
         })
         .collect();
     let bodies = futures::stream::iter(bodies).buffered(AT_A_TIME);
@@ -87,7 +88,7 @@ fn gone(why: &str) -> EngineError {
 
 /// About what it takes to lay the sources out, in bytes: the index of each chunk, twice.
 fn layout_takes_bytes(sources: &[FileSource]) -> u64 {
-    let chunks = sources.iter().flat_map(|source| &source.chunks);
+    let chunks = sources.iter().flat_map(|source| source.chunks.iter());
     chunks.map(|chunk| 2 * (100 + 10 * chunk.channels.len() as u64) + 64).sum()
 }
 
@@ -143,10 +144,11 @@ async fn body(
     source: Arc<Source>,
     generation: Arc<Generation>,
     wanted: Option<Body>,
+    give_up: Instant,
 ) -> Result<FileSource, EngineError> {
     // One that was too large for the disk has let go of its beginning.
     if !source.is_current(&generation) {
-        let found = published(&shared, &source, &generation, false).await;
+        let found = published(&shared, &source, &generation, give_up).await;
         let changed = EngineError::Changed { source_name: source.name.clone() };
         return describe(&shared, &source, &found.ok_or(changed)?).await;
     }
@@ -154,7 +156,9 @@ async fn body(
     if wanted.as_ref().is_some_and(|wanted| wanted.identity == here.body.identity) {
         return Ok(here);
     }
-    match published(&shared, &source, &generation, wanted.is_some()).await {
+    // What a version consists of was there when it was made.
+    let give_up = if wanted.is_some() { Instant::now() } else { give_up };
+    match published(&shared, &source, &generation, give_up).await {
         Some(found) => {
             let there = describe(&shared, &source, &found).await?;
             // What is here has the same bytes, and is nearer.
@@ -178,7 +182,7 @@ async fn published(
     shared: &Shared,
     source: &Source,
     generation: &Generation,
-    is_known: bool,
+    give_up: Instant,
 ) -> Option<Arc<Generation>> {
     let sharing = shared.sharing.as_ref()?;
     let key = {
@@ -197,13 +201,11 @@ async fn published(
     if let Some(found) = generation.published() {
         return Some(found);
     }
-    let give_up = Instant::now() + PUBLISHED_WITHIN;
     let found: RemoteSource = loop {
         if let Some(found) = sharing.find_complete(&key).await {
             break found;
         }
-        // What a version consists of was there when it was made.
-        if is_known || Instant::now() >= give_up {
+        if Instant::now() >= give_up {
             return None;
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -36,6 +36,14 @@ impl VirtualFile {
         }
     }
 
+    /// About what it takes in memory, with what is known of its sources, in bytes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Laid(file) => file.memory_bytes(),
+            Self::Cut(file) => size_of_val(file.bodies()),
+        }
+    }
+
     /// The bodies of sources that it was made from.
     pub(super) fn bodies(&self) -> &[Body] {
         match self {

@@ -412,6 +412,7 @@ impl LoadWork {
             state.attachments.extend(index.attachments[before.attachments..].iter().map(
                 |attachment| Attachment {
                     head: attachment.head.clone(),
+                    crc: Some(attachment.crc),
                     place: AttachmentPlace::Stored(attachment.position),
                 },
             ));
@@ -457,8 +458,8 @@ impl LoadWork {
             IntakeEvent::Metadata(metadata) => self.index.metadata.push(metadata.clone()),
             IntakeEvent::Attachment(attachment) => {
                 let position = self.attempt.append_attachment(attachment)?;
-                let head = attachment.head();
-                self.index.attachments.push(IndexedAttachment { head, position });
+                let (head, crc) = (attachment.head(), attachment.data_crc());
+                self.index.attachments.push(IndexedAttachment { head, crc, position });
             }
             IntakeEvent::Problem(problem) => {
                 let source = Some(self.source_name.to_string());

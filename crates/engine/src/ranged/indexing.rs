@@ -154,6 +154,7 @@ impl Indexing {
             state.channels.clone_from(&summary.channels);
             state.chunks = summary.chunks.iter().map(claimed).collect();
             state.claims = Some(Arc::new(Claims {
+                channels: summary.channels.clone(),
                 chunks: state.chunks.iter().map(as_it_will_be_kept).collect(),
                 schemas: summary.schemas.clone(),
             }));
@@ -163,6 +164,7 @@ impl Indexing {
                 .iter()
                 .map(|found| Attachment {
                     head: head_of(found),
+                    crc: None,
                     place: AttachmentPlace::File(found.record),
                 })
                 .collect();

@@ -34,8 +34,8 @@ pub(crate) struct Generation {
     readers: Arc<Readers>,
     /// The log time from which on merges open chunks of it; [`NOT_TAKEN_APART`] when none does.
     taken_apart_from: AtomicU64,
-    /// What tells its bytes from others, once it is complete and somebody asked.
-    identity: OnceLock<SourceKey>,
+    /// What files are made from, once it is complete and somebody asked.
+    described: OnceLock<Described>,
     /// What the bucket has of the same source, once somebody found that.
     published: OnceLock<Arc<Generation>>,
 }
@@ -49,7 +49,7 @@ impl Default for Generation {
             version: watch::Sender::new(0),
             readers: Arc::default(),
             taken_apart_from: AtomicU64::new(NOT_TAKEN_APART),
-            identity: OnceLock::new(),
+            described: OnceLock::new(),
             published: OnceLock::new(),
         }
     }
@@ -120,9 +120,18 @@ pub(crate) enum Place {
     Damaged,
 }
 
+/// What files are made from.
+pub(crate) struct Described {
+    /// What tells its bytes from others.
+    pub(crate) identity: SourceKey,
+    /// Its chunks as they are laid out.
+    pub(crate) chunks: Arc<[Arc<ChunkDescriptor>]>,
+}
+
 /// What the summary of a static file claims.
 pub(crate) struct Claims {
-    pub(crate) chunks: Vec<Arc<ChunkDescriptor>>,
+    pub(crate) channels: BTreeMap<u16, Arc<ChannelRecord>>,
+    pub(crate) chunks: Arc<[Arc<ChunkDescriptor>]>,
     /// Every schema, those that no channel has too.
     pub(crate) schemas: BTreeMap<u16, Arc<SchemaDef>>,
 }
@@ -131,6 +140,8 @@ pub(crate) struct Claims {
 #[derive(Clone)]
 pub(crate) struct Attachment {
     pub(crate) head: AttachmentHead,
+    /// A checksum of its content, where that was read once.
+    pub(crate) crc: Option<u32>,
     pub(crate) place: AttachmentPlace,
 }
 
@@ -165,9 +176,9 @@ impl Generation {
         result
     }
 
-    /// What tells its bytes from others, worked out at most once. It has to be complete.
-    pub(crate) fn identity(&self, work_out: impl FnOnce() -> SourceKey) -> SourceKey {
-        *self.identity.get_or_init(work_out)
+    /// What files are made from, whatever becomes of its chunks later. It has to be complete.
+    pub(crate) fn described(&self, describe: impl FnOnce(&State) -> Described) -> &Described {
+        self.described.get_or_init(|| describe(&self.state()))
     }
 
     /// What the bucket has of the same source, if that was found before.
@@ -338,6 +349,7 @@ impl State {
             .into_iter()
             .map(|found| Attachment {
                 head: found.head,
+                crc: Some(found.crc),
                 place: AttachmentPlace::Stored(found.position),
             })
             .collect();
@@ -364,6 +376,7 @@ impl State {
         self.attachments = attachments
             .map(|found| Attachment {
                 head: found.head,
+                crc: Some(found.crc),
                 place: AttachmentPlace::File(away(found.position)),
             })
             .collect();
@@ -392,7 +405,7 @@ impl State {
     }
 
     /// About what it takes in memory, in bytes.
-    pub(super) fn memory_bytes(&self) -> usize {
+    pub(crate) fn memory_bytes(&self) -> usize {
         let chunks = self.chunks.iter().map(|chunk| {
             let descriptor = &chunk.descriptor;
             size_of::<Chunk>()
@@ -406,7 +419,7 @@ impl State {
         });
         let metadata = self.metadata.iter().flat_map(|record| &record.metadata);
         let metadata = metadata.map(|(key, value)| key.len() + value.len());
-        let claims = self.claims.iter().flat_map(|claims| &claims.chunks);
+        let claims = self.claims.iter().flat_map(|claims| claims.chunks.iter());
         let claims = claims.map(|chunk| {
             size_of::<ChunkDescriptor>() + chunk.channels.len() * size_of::<ChannelUse>()
         });

@@ -259,3 +259,22 @@ fn the_header_gives_the_profile() {
         read_header(&file[..len]).unwrap_err();
     }
 }
+
+#[test]
+fn a_chunk_that_cannot_be_what_is_said_is_not_fetched() {
+    let file = written_by_mcap_crate(Some(mcap::Compression::Lz4), 100_000, 300, 1000);
+    let summary = read(&file, 200).unwrap().unwrap();
+    assert_eq!(summary.unfit(), None);
+    type Change = fn(&mut SummaryChunk);
+    let changes: [Change; 3] = [
+        |chunk| chunk.message_counts = Some(vec![u32::MAX; chunk.channels.len()]),
+        |chunk| chunk.record.end += 1,
+        |chunk| chunk.compressed_bytes -= 1,
+    ];
+    for change in changes {
+        let mut summary = summary.clone();
+        change(&mut summary.chunks[1]);
+        let unfit = summary.unfit().unwrap();
+        assert!(matches!(unfit, Unfit::ImpossibleChunk { .. }), "{unfit}");
+    }
+}

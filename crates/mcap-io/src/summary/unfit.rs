@@ -1,11 +1,14 @@
 use std::fmt;
 
-use super::{EMPTY_INDEX_BYTES, INDEX_ENTRY_BYTES, Summary};
+use super::{EMPTY_INDEX_BYTES, INDEX_ENTRY_BYTES, LEAST_CHUNK_BYTES, Summary, SummaryChunk};
+use crate::walk::{MESSAGE_HEADER_BYTES, RECORD_HEADER_BYTES};
 
 /// A median chunk smaller than this makes too many requests.
 const LEAST_MEDIAN_BYTES: u64 = 64 << 10;
 /// A chunk larger than this makes a seek too slow.
 const LARGEST_CHUNK_BYTES: u64 = 16 << 20;
+/// The least size of a message record.
+const LEAST_MESSAGE_BYTES: u64 = (RECORD_HEADER_BYTES + MESSAGE_HEADER_BYTES) as u64;
 /// What a header record may take where no other record is known to lie.
 const HEADER_ROOM_BYTES: u64 = 1 << 10;
 
@@ -20,6 +23,12 @@ pub enum Unfit {
     /// The message indexes of a chunk do not lie one behind the other after it, so nobody knows how
     /// many messages of which channel are in it.
     ScatteredIndexes {
+        /// Where the chunk starts in the file.
+        offset: u64,
+    },
+    /// What the summary says of a chunk cannot be: so many messages do not fit into it, or its record
+    /// is longer than what is in it.
+    ImpossibleChunk {
         /// Where the chunk starts in the file.
         offset: u64,
     },
@@ -60,6 +69,9 @@ impl fmt::Display for Unfit {
             Self::ScatteredIndexes { offset } => {
                 write!(f, "the message indexes of its chunk at byte {offset} are scattered")
             }
+            Self::ImpossibleChunk { offset } => {
+                write!(f, "its chunk at byte {offset} cannot be what the summary says")
+            }
             Self::SmallChunks { median_bytes } => {
                 write!(f, "its chunks are small, {median_bytes} bytes in the median")
             }
@@ -83,6 +95,7 @@ impl Summary {
             .or_else(|| self.loose_records())
             .or_else(|| self.wrong_chunk_sizes())
             .or_else(|| self.scattered_indexes())
+            .or_else(|| self.impossible_chunks())
     }
 
     fn not_indexed(&self) -> Option<Unfit> {
@@ -116,6 +129,19 @@ impl Summary {
     fn scattered_indexes(&self) -> Option<Unfit> {
         let chunk = self.chunks.iter().find(|chunk| chunk.message_counts.is_none())?;
         Some(Unfit::ScatteredIndexes { offset: chunk.record.start })
+    }
+
+    fn impossible_chunks(&self) -> Option<Unfit> {
+        let is_impossible = |chunk: &&SummaryChunk| {
+            let counts = chunk.message_counts.iter().flatten();
+            let messages: u64 = counts.map(|count| u64::from(*count)).sum();
+            let name = chunk.compression.len() as u64;
+            messages.saturating_mul(LEAST_MESSAGE_BYTES) > chunk.uncompressed_bytes
+                || chunk.record.len() != LEAST_CHUNK_BYTES + name + chunk.compressed_bytes
+                || chunk.record.len() > LARGEST_CHUNK_BYTES + LARGEST_CHUNK_BYTES / 8
+        };
+        let chunk = self.chunks.iter().find(is_impossible)?;
+        Some(Unfit::ImpossibleChunk { offset: chunk.record.start })
     }
 
     /// Schemas and channels may lie loose, each as often as in the summary; what else is there can

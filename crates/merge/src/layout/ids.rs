@@ -1,7 +1,7 @@
 //! Which id everything has in the virtual file.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rdl_mcap_io::{ChannelDef, ChannelRecord, LayoutWriter, NewIds, OutputError, SchemaDef};
@@ -51,9 +51,13 @@ pub(super) fn define(
         new_channels.push(kept);
     }
     for ((source, schemas), new) in sources.iter().zip(&new_schemas).zip(&mut new_channels) {
+        // A source may have equal channels; they stay apart.
+        let mut taken: BTreeSet<u16> = new.values().map(|channel| channel.id).collect();
         for channel in source.channels.values() {
             if let Entry::Vacant(left) = new.entry(channel.id) {
-                left.insert(ids.channel(&with_schema(channel, schemas), writer)?);
+                let found = ids.channel(&with_schema(channel, schemas), &taken, writer)?;
+                taken.insert(found.id);
+                left.insert(found);
             }
         }
     }
@@ -115,9 +119,11 @@ impl Ids {
     fn channel(
         &mut self,
         channel: &Arc<ChannelRecord>,
+        taken: &BTreeSet<u16>,
         writer: &mut LayoutWriter,
     ) -> Result<Arc<ChannelRecord>, OutputError> {
-        if let Some(known) = self.channels.get(&channel.def).and_then(|id| writer.channel(*id)) {
+        let known = self.channels.get(&channel.def).filter(|id| !taken.contains(id));
+        if let Some(known) = known.and_then(|id| writer.channel(*id)) {
             return Ok(known.clone());
         }
         let id = free(&mut self.next_channel, |id| writer.channel(id).is_some())?;

@@ -227,3 +227,19 @@ fn a_summary_has_its_limit() {
     assert!(matches!(error, LayoutError::SummaryTooLarge { .. }));
     assert_eq!(error.kind(), ErrorKind::TooLarge);
 }
+
+#[test]
+fn equal_channels_of_one_source_stay_apart() {
+    let record = |id: u16, channel: usize| {
+        let def = generator::channel_def(channel);
+        (id, Arc::new(ChannelRecord { id, schema_id: u16::from(def.schema.is_some()), def }))
+    };
+    // The first source takes the number of one of two equal channels of the second.
+    let first = LaidSource { channels: [record(1, 3)].into(), ..LaidSource::default() };
+    let second =
+        LaidSource { channels: [record(1, 0), record(2, 0), record(3, 0)].into(), ..first.clone() };
+    let layout = FileLayout::new(&[first, second]).unwrap();
+    let ids: BTreeSet<u16> = (1..=3).filter_map(|id| layout.ids[1].channel(id)).collect();
+    assert_eq!(ids.len(), 3, "{ids:?}");
+    assert!(!ids.contains(&1));
+}

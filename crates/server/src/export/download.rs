@@ -10,7 +10,9 @@ use bytes::Bytes;
 use futures::Stream;
 use rdl_engine::Token;
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_LENGTH, ETAG, HeaderValue, IF_MATCH, RANGE, RETRY_AFTER};
+use reqwest::header::{
+    CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderValue, IF_MATCH, RANGE, RETRY_AFTER,
+};
 use tokio::time::Instant;
 use url::Url;
 
@@ -20,7 +22,9 @@ use super::progress::Progress;
 /// How long a loader may give nothing new before the download fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a file may not come along while it is made.
-const NOT_READY_PATIENCE: Duration = Duration::from_secs(300);
+const NOT_READY_PATIENCE: Duration = Duration::from_secs(120);
+/// How long an answer may take to begin: the loader may wait for the file for as long.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(3600);
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -41,6 +45,11 @@ struct File {
     bytes: u64,
     etag: HeaderValue,
 }
+
+/// There can be no file: for the stream that may be otherwise.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NoFile(pub(super) String);
 
 /// Why there is no answer.
 enum Broken {
@@ -88,7 +97,7 @@ impl Download<'_> {
                         last_progress = Instant::now();
                     }
                     if last_progress.elapsed() >= NOT_READY_PATIENCE {
-                        bail!("{detail}; it does not come along: ask for a part of the recording");
+                        bail!(NoFile(detail));
                     }
                     self.progress.wait(&detail);
                     said = detail;
@@ -134,7 +143,8 @@ impl Download<'_> {
             asked = asked.header(RANGE, format!("bytes={}-", self.at));
             asked = asked.header(IF_MATCH, file.etag.clone());
         }
-        let answer = asked.send().await;
+        let answer = tokio::time::timeout(ANSWER_PATIENCE, asked.send()).await;
+        let answer = answer.map_err(|_| Broken::MayPass("no answer comes".into()))?;
         let answer = answer.map_err(|error| Broken::MayPass(error.without_url().to_string()))?;
         match (answer.status(), &self.file) {
             (StatusCode::OK, None) => {
@@ -142,7 +152,18 @@ impl Download<'_> {
                 self.progress.set_length(self.file.as_ref().map_or(0, |file| file.bytes));
                 Ok(answer)
             }
-            (StatusCode::PARTIAL_CONTENT, Some(_)) => Ok(answer),
+            (StatusCode::PARTIAL_CONTENT, Some(file)) => {
+                let expected = format!("bytes {}-{}/{}", self.at, file.bytes - 1, file.bytes);
+                match answer.headers().get(CONTENT_RANGE).map(HeaderValue::as_bytes) {
+                    Some(range) if range == expected.as_bytes() => Ok(answer),
+                    _ => {
+                        Err(Broken::ForGood(anyhow::anyhow!("another range came than {expected}")))
+                    }
+                }
+            }
+            (StatusCode::PAYLOAD_TOO_LARGE, None) => {
+                Err(Broken::ForGood(NoFile(refusal(answer).await).into()))
+            }
             (StatusCode::SERVICE_UNAVAILABLE, _) => {
                 let seconds = answer.headers().get(RETRY_AFTER).and_then(|it| it.to_str().ok());
                 let seconds = seconds.and_then(|it| it.parse().ok()).unwrap_or(1);

@@ -8,11 +8,11 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use rdl_engine::{Engine, EngineError, Query, Recording, Token};
-use reqwest::redirect;
+use reqwest::{StatusCode, redirect};
 use url::Url;
 
 use super::args::OriginPlan;
-use super::download::download;
+use super::download::{NoFile, download};
 use super::progress::Progress;
 use crate::problem::ProblemBody;
 use crate::routes::{LinksAnswer, StreamRequest};
@@ -56,7 +56,8 @@ impl Origin {
     }
 
     /// Asks; resolves when the first message, or its absence, is known. A loader is asked for a file,
-    /// over every broken connection; with `partial`, which no file can be, for the stream.
+    /// over every broken connection; with `partial`, which no file can be, and where there can be
+    /// none, for the stream.
     pub(super) async fn open<'a>(
         &self,
         progress: &'a Progress,
@@ -66,11 +67,15 @@ impl Origin {
                 let pieces = recording.stream(query.clone()).await.map_err(told)?;
                 Ok(pieces.map_err(told).boxed())
             }
-            Origin::Loader { client, loader, request, token } if !request.partial => {
-                let url = link(client, loader, request, token.as_ref()).await?;
-                Ok(download(client, url, token.clone(), progress).boxed())
-            }
             Origin::Loader { client, loader, request, token } => {
+                if !request.partial {
+                    match self.open_file(progress).await {
+                        Err(error) if error.is::<NoFile>() => {
+                            progress.say(&format!("taking the stream: {error}"));
+                        }
+                        opened => return opened,
+                    }
+                }
                 let url = at(loader, "/v1/stream")?;
                 let answer = post(client, url, request, token.as_ref()).await?;
                 let broken = "the loader aborted its answer; its log says why; ask again";
@@ -79,6 +84,29 @@ impl Origin {
                     .map_err(move |error| anyhow!(error.without_url()).context(broken));
                 Ok(pieces.boxed())
             }
+        }
+    }
+
+    /// A loader's file; resolves when its first bytes are here.
+    async fn open_file<'a>(
+        &self,
+        progress: &'a Progress,
+    ) -> anyhow::Result<BoxStream<'a, anyhow::Result<Bytes>>> {
+        let Origin::Loader { client, loader, request, token } = self else {
+            bail!("only a loader has files")
+        };
+        let url = link(client, loader, request, token.as_ref()).await?;
+        let mut pieces = download(client, url, token.clone(), progress).boxed();
+        let first = pieces.next().await.transpose()?;
+        Ok(futures::stream::iter(first.map(Ok)).chain(pieces).boxed())
+    }
+
+    /// Whether asking again may give messages that came too late to be put in order: a file has been
+    /// made as often as that helps.
+    pub(super) fn may_give_more(&self) -> bool {
+        match self {
+            Origin::Backend { .. } => true,
+            Origin::Loader { request, .. } => request.partial,
         }
     }
 
@@ -140,10 +168,11 @@ async fn post(
         .await
         .map_err(reqwest::Error::without_url)
         .context("cannot reach the loader")?;
-    if answer.status() != reqwest::StatusCode::OK {
-        bail!(refusal(answer).await);
+    match answer.status() {
+        StatusCode::OK => Ok(answer),
+        StatusCode::PAYLOAD_TOO_LARGE => bail!(NoFile(refusal(answer).await)),
+        _ => bail!(refusal(answer).await),
     }
-    Ok(answer)
 }
 
 pub(super) fn client(url: &Url) -> anyhow::Result<reqwest::Client> {

@@ -8,11 +8,11 @@ use rdl_model::ErrorKind;
 use serde::{Deserialize, Serialize};
 
 use super::file_name::file_name;
-use super::request::{OrderedParams, StreamRequest};
+use super::request::{DEFAULT_LOOKBACK_SECONDS, OrderedParams, ReplayPolicyName, StreamRequest};
 use crate::problem::Problem;
 
-/// A longer token is not ours, in bytes.
-const MAX_TOKEN_BYTES: usize = 4096;
+/// A longer token is not ours, in bytes: servers and proxies cut long paths off.
+const MAX_TOKEN_BYTES: usize = 16 << 10;
 
 /// What a URL of a file says.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +43,13 @@ impl FileLink {
     /// The file of a request: a cut if it asks for less, or for something else, than everything.
     pub(super) fn of(request: StreamRequest) -> FileLink {
         let params = request.manifest_params();
-        let selection = StreamRequest { manifest_params: OrderedParams::default(), ..request };
+        let mut selection = StreamRequest { manifest_params: OrderedParams::default(), ..request };
+        let looks_back = selection.replay_policy == ReplayPolicyName::LastPerChannel
+            && selection.start.is_some();
+        if !looks_back || selection.replay_lookback_seconds == Some(DEFAULT_LOOKBACK_SECONDS) {
+            // What makes no difference makes no other cut.
+            selection.replay_lookback_seconds = None;
+        }
         let is_cut = selection != StreamRequest::default();
         FileLink { params, cut: is_cut.then_some(selection), version: None }
     }
@@ -51,6 +57,11 @@ impl FileLink {
     /// The path of the file on this loader, under the recording's name.
     pub(super) fn path(&self, name: Option<&str>) -> String {
         format!("/v1/files/{}/{}", self.token(), file_name(name))
+    }
+
+    /// Whether its token is as short as it has to be.
+    pub(super) fn fits(&self) -> bool {
+        self.token().len() <= MAX_TOKEN_BYTES
     }
 
     fn token(&self) -> String {
@@ -70,6 +81,10 @@ impl FileLink {
             Problem::new(ErrorKind::NotFound, detail)
         };
         let Text { p, c, v } = text.ok_or_else(unknown)?;
+        if c.as_ref().is_some_and(|cut| cut.partial) {
+            // A file is the same for everyone, whatever is refused to whom.
+            return Err(unknown());
+        }
         let version = v.map(|version| version.parse()).transpose();
         Ok(FileLink {
             params: ManifestParams(p),
@@ -127,7 +142,8 @@ mod tests {
             &json(r#"{"p":[],"w":1}"#),
             &json(r#"{"p":[["a"]]}"#),
             &json(r#"{"p":[],"c":{"topic":"/a"}}"#),
-            &"e".repeat(5000),
+            &json(r#"{"p":[],"c":{"partial":true}}"#),
+            &"e".repeat(MAX_TOKEN_BYTES + 4),
         ] {
             assert!(FileLink::parse(token).is_err(), "{token}");
         }
@@ -137,15 +153,35 @@ mod tests {
     fn a_request_for_everything_is_the_recording_and_any_other_a_cut() {
         let params = OrderedParams(vec![("a".into(), "b".into())]);
         let all = StreamRequest { manifest_params: params, ..StreamRequest::default() };
-        let link = FileLink::of(all.clone());
-        assert_eq!((link.params.0.len(), &link.cut), (1, &None));
+        let lookback = Some(DEFAULT_LOOKBACK_SECONDS);
+        for all in [all.clone(), StreamRequest { replay_lookback_seconds: lookback, ..all.clone() }]
+        {
+            let link = FileLink::of(all);
+            assert_eq!((link.params.0.len(), &link.cut), (1, &None));
+        }
         for cut in [
             StreamRequest { topics: Some(Vec::new()), ..all.clone() },
             StreamRequest { attachments: true, ..all.clone() },
             StreamRequest { start: Some("5".parse().map(TimeText).unwrap()), ..all.clone() },
         ] {
             let link = FileLink::of(cut);
+            assert!(link.fits());
             assert!(link.cut.is_some_and(|cut| cut.manifest_params.0.is_empty()));
         }
+    }
+
+    #[test]
+    fn a_long_selection_fits_up_to_where_paths_are_cut_off() {
+        let topics = |count: usize| {
+            let topics = (0..count).map(|at| format!("/a/topic/with/a/long/name/number/{at}"));
+            let request =
+                StreamRequest { topics: Some(topics.collect()), ..StreamRequest::default() };
+            FileLink::of(request)
+        };
+        let link = topics(250);
+        assert!(link.fits());
+        let path = link.path(None);
+        assert_eq!(FileLink::parse(path.split('/').nth(3).unwrap()).unwrap(), link);
+        assert!(!topics(2000).fits());
     }
 }

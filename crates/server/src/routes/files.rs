@@ -7,6 +7,7 @@
 mod conditions;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{
@@ -20,7 +21,7 @@ use self::conditions::{Wanted, wanted};
 use super::App;
 use super::authority::Authority;
 use super::file_link::FileLink;
-use super::file_name::disposition;
+use super::file_name::{disposition, file_name};
 use crate::problem::{Problem, ProblemBody};
 
 /// A recording as one MCAP file.
@@ -56,14 +57,18 @@ use crate::problem::{Problem, ProblemBody};
     ))]
 pub(super) async fn get(
     State(app): State<App>,
-    Path((token, name)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     Authority(bearer): Authority,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let Ok(Path((token, name))) = path else {
+        return Err(Problem::new(ErrorKind::NotFound, "the path of a file is plain text"));
+    };
     if !name.to_ascii_lowercase().ends_with(".mcap") {
         return Err(Problem::new(ErrorKind::NotFound, "a file's name ends in .mcap"));
     }
+    let name = file_name(Some(&name));
     let request = FileLink::parse(&token)?.request(bearer)?;
     let file = app.engine.open_file(&request, app.file_wait).await?;
     let etag = format!("\"{}\"", file.version());

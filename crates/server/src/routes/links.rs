@@ -7,6 +7,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::IntoResponse;
 use http::HeaderMap;
 use http::header::CACHE_CONTROL;
+use rdl_model::ErrorKind;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -67,6 +68,10 @@ pub(super) async fn post(
         && let Some(Ok(file)) = recording.file(FILE_PATIENCE).await
     {
         link.version = Some(file.version);
+    }
+    if !link.fits() {
+        let detail = "the selection is too long for a link; name fewer topics, or ask /v1/stream";
+        return Err(Problem::new(ErrorKind::TooLarge, detail));
     }
     let file = link.path(recording.name());
     let answer = LinksAnswer { file, stream, expires: None };

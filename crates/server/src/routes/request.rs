@@ -30,6 +30,10 @@ const KNOWN: [&str; 8] = [
     "attachments",
 ];
 
+/// How many seconds before the start sources may lie that are loaded only to look back, when nobody
+/// says otherwise.
+pub(super) const DEFAULT_LOOKBACK_SECONDS: f64 = 1800.0;
+
 /// The body of `POST /v1/stream`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -75,12 +75,17 @@ async fn both_ways_write_the_whole_recording() {
         let bytes = std::fs::read(&path).unwrap();
         validate_file(&bytes).await.unwrap();
         let (found, expected) = (decode(&bytes).unwrap(), recording.merged());
-        // A loader gives the file, in which chunks lie as they are.
+        // A loader gives the file, in which chunks lie as they are; no cut is made for it.
         if way == "--manifest-endpoint" {
             found.check_order().unwrap();
         }
         assert!(sorted(found.messages) == sorted(expected), "{way}");
         assert_eq!(files(folder.path()), 1, "nothing but the file is left");
+        if way == "--loader" {
+            let link = loader.describe("ds.recording=drive").await["links"]["file"].clone();
+            let file = get(&format!("{url}{}", link.as_str().unwrap()), &[]).await.unwrap();
+            assert!(file.body == bytes);
+        }
         std::fs::remove_file(path).unwrap();
     }
 }
@@ -173,4 +178,21 @@ async fn a_link_to_a_cut_is_printed_instead() {
     // Nobody but a loader can give a link.
     let output = export(&["--manifest-endpoint", "http://127.0.0.1:1", "--cut"]).await;
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+}
+
+/// Where there can be no file there is a stream.
+#[tokio::test]
+async fn what_is_too_large_for_a_file_is_streamed() {
+    let (backend, recording, _) = drive().await;
+    let small = [("REQUEST_CACHE_MAX_BYTES", "600000"), ("REQUEST_CACHE_MAX_BYTES_WAIT_MS", "500")];
+    let loader = Running::start(&backend.manifest_endpoint(), &small).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.mcap");
+    let (url, target) = (loader.process.url(), path.to_str().unwrap());
+    let arguments = ["--loader", &url, "-p", "recording=drive", "--attachments", "-o", target];
+    let output = export(&arguments).await;
+    assert!(output.status.success(), "{}", said(&output));
+    let found = decode(&std::fs::read(path).unwrap()).unwrap();
+    found.check_order().unwrap();
+    assert!(found.messages == recording.merged());
 }

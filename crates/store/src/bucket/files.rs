@@ -60,10 +60,16 @@ impl Bucket {
     }
 
     /// Writes the bytes of a cut; whoever wrote them before wrote the same. Memory holds one piece of
-    /// at most 8 MiB.
-    pub async fn put_cut(&self, version: &str, file: &KeptFile) -> Result<(), UploadError> {
+    /// at most 8 MiB; `count` is told how long each is that is about to be sent.
+    pub async fn put_cut(
+        &self,
+        version: &str,
+        file: &KeptFile,
+        mut count: impl FnMut(u64),
+    ) -> Result<(), UploadError> {
         let path = self.cut_path(version);
-        self.upload(&path, file.files(), PART, file.bytes(), |_| {}).await
+        let count = |piece: &Bytes| count(piece.len() as u64);
+        self.upload(&path, file.files(), PART, file.bytes(), count).await
     }
 
     /// Every cut in the bucket.

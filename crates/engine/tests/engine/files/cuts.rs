@@ -87,7 +87,7 @@ async fn a_cut_that_is_being_made_says_how_far_it_is() {
     let file = loop {
         match replica.engine.open_file(&all, Duration::from_millis(200)).await {
             Ok(file) => break file,
-            Err(EngineError::CutNotReady { written_bytes }) => {
+            Err(EngineError::CutNotReady { written_bytes, .. }) => {
                 assert!(written_bytes >= last);
                 last = written_bytes;
             }
@@ -162,4 +162,23 @@ async fn a_cut_in_a_folder_outlives_the_process_and_is_shared() {
     let file = last.open_file(&pinned, PATIENCE).await.unwrap();
     assert!(read_whole(&file).await == found);
     last.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_that_the_disk_has_no_room_for_is_refused_and_not_made_again_at_once() {
+    let source = source(3000);
+    let backend = Backend::of(std::slice::from_ref(&source)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let small = |config: &mut EngineConfig| config.store.max_bytes = Some(2 << 20);
+    let engine = backend.engine_with(folder.path(), small).await;
+    let all = cut(Query { attachments: true, ..Query::default() });
+    let error = engine.open_file(&all, PATIENCE).await.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    let downloads = backend.downloads();
+    let error = engine.open_file(&all, PATIENCE).await.map(drop).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    assert_eq!(backend.downloads(), downloads);
+    let part = engine.open_file(&cut(query()), PATIENCE).await.unwrap();
+    assert!(!output::messages(&read_whole(&part).await).is_empty());
+    engine.shutdown().await;
 }

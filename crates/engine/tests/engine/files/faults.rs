@@ -372,3 +372,30 @@ async fn what_several_sources_have_stands_there_once() {
     assert_eq!(read.collect::<Vec<_>>(), [5000, 100, 100]);
     assert_eq!(summary.metadata_indexes.len(), 4);
 }
+
+/// The manifest of those who wait is asked again before they are served.
+#[tokio::test]
+async fn what_is_withdrawn_while_a_file_is_made_is_not_served() {
+    let sources = [source(100), source(1000)];
+    let declared: Vec<Value> = sources.iter().enumerate().map(declare).collect();
+    let slowly = Answer::Slowly(sources[1].mcap(), 50 << 10, Duration::from_millis(400));
+    let answers = [("/s/0", vec![Answer::Whole(sources[0].mcap())]), ("/s/1", vec![slowly])];
+    for refusal in [None, Some(403)] {
+        let backend = Faulty::start(manifest(&declared), &answers).await;
+        let (engine, _folder) = engine_over(&backend).await;
+        let waiting = {
+            let engine = engine.clone();
+            tokio::spawn(async move { open(&engine).await.map(drop) })
+        };
+        tokio::time::sleep(Duration::from_millis(5_500)).await;
+        match refusal {
+            None => backend.set_manifest(manifest(&declared[..1])),
+            Some(status) => backend.refuse(status),
+        }
+        // It makes the session ask behind the back of those who wait.
+        let _ = engine.open_file(&request(), Duration::ZERO).await;
+        let error = waiting.await.unwrap().unwrap_err();
+        let expected = if refusal.is_some() { ErrorKind::Forbidden } else { ErrorKind::Gone };
+        assert_eq!(error.kind(), expected, "{error}");
+    }
+}

@@ -11,6 +11,8 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 REQUIREMENTS := tests/python/requirements.txt
 NODE_MODULES := tests/node/node_modules
+# Where Debian's package puts it; another one will do: make test CHROMIUM=/opt/chrome/chrome
+CHROMIUM := /usr/bin/chromium
 SDK_BACKEND := tests/foxglove-sdk-backend/Cargo.toml
 VERSITYGW_VERSION := v1.8.0
 VERSITYGW := target/tools/versitygw-$(VERSITYGW_VERSION)
@@ -21,7 +23,7 @@ BENCH_VENV := bench/.venv
 BENCH_PYTHON := $(BENCH_VENV)/bin/python
 BENCH_REQUIREMENTS := bench/compare/requirements.txt
 
-.PHONY: help demo test lint unit outside bench bench-smoke bench-tools cargo nginx node go docs soak clean
+.PHONY: help demo test lint unit outside bench bench-smoke bench-tools cargo nginx curl chromium node go docs soak clean
 
 help:
 	@echo "make demo   build the loader and play a generated drive"
@@ -41,9 +43,10 @@ lint: cargo
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # One run of cargo: the tests against real programs need what the other targets install.
-unit: cargo nginx outside $(NODE_MODULES)/.package-lock.json $(VERSITYGW)
+unit: cargo nginx curl chromium outside $(NODE_MODULES)/.package-lock.json $(VERSITYGW)
 	RDL_TEST_PYTHON=$(abspath $(PYTHON)) RDL_TEST_NODE_MODULES=$(abspath $(NODE_MODULES)) \
 	RDL_TEST_VERSITYGW=$(abspath $(VERSITYGW)) RDL_TEST_SDK_BACKENDS=$(abspath target/sdk-backend) \
+	RDL_TEST_CHROMIUM=$(CHROMIUM) \
 		cargo test --workspace --locked
 
 # A data backend written with Foxglove's SDK, as its users write one: with its zstd and without.
@@ -75,7 +78,7 @@ $(BENCH_PYTHON): $(BENCH_REQUIREMENTS)
 	@touch $(BENCH_PYTHON)
 
 $(PYTHON): $(REQUIREMENTS)
-	@echo "installing MCAP readers and moto, an S3 server, into $(VENV) (pip)"
+	@echo "installing MCAP readers, daft and moto, an S3 server, into $(VENV) (pip): 500 MB"
 	python3 -m venv $(VENV) || { \
 		echo "installing python3-venv (apt)"; \
 		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
@@ -86,7 +89,7 @@ $(PYTHON): $(REQUIREMENTS)
 
 # npm writes this file when it is done.
 $(NODE_MODULES)/.package-lock.json: tests/node/package.json tests/node/package-lock.json | node
-	@echo "installing Azurite, a server that speaks as Azure's blob store, into $(NODE_MODULES) (npm)"
+	@echo "installing MCAP readers and Azurite, a server that speaks as Azure's blob store, into $(NODE_MODULES) (npm)"
 	npm ci --prefix tests/node --no-audit --no-fund --loglevel=error
 	@touch $@
 
@@ -117,7 +120,22 @@ nginx:
 		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
 		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends nginx-light; }
 
-# Azurite runs on Node.js 18 or newer.
+# A test fetches ranges with it.
+curl:
+	@command -v curl >/dev/null || { \
+		echo "installing curl (apt)"; \
+		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
+		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends curl; }
+
+# A test reads recordings from a page in it.
+chromium:
+	@[ -x "$(CHROMIUM)" ] || { \
+		echo "installing chromium (apt)"; \
+		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
+		$$sudo apt-get update -q && \
+		$$sudo apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core; }
+
+# Azurite and the MCAP readers run on Node.js 18 or newer.
 node:
 	@{ command -v node && command -v npm; } >/dev/null || { \
 		echo "installing nodejs and npm (apt)"; \

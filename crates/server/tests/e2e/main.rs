@@ -17,6 +17,7 @@ mod faults;
 mod files;
 mod fleet;
 mod nginx;
+mod readers;
 mod replicas;
 mod replicas_under_fire;
 mod running;

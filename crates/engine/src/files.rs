@@ -18,7 +18,7 @@
 mod cut;
 mod identity;
 mod laid;
-mod numbering;
+mod made_chunks;
 mod opening;
 mod reading;
 mod sessions;
@@ -35,7 +35,7 @@ use rdl_merge::Query;
 use tokio::time::Instant;
 
 use self::cut::Makings;
-use self::numbering::Renumbered;
+use self::made_chunks::MadeChunks;
 pub use self::reading::FileBody;
 pub use self::sessions::OpenFile;
 use self::sessions::Sessions;
@@ -121,7 +121,7 @@ pub(crate) struct Files {
     makings: Makings,
     /// What the versions consist of that were opened or made here.
     contents: Mutex<HashMap<FileVersion, Arc<Contents>>>,
-    renumbered: Renumbered,
+    made_chunks: MadeChunks,
 }
 
 impl Files {
@@ -134,7 +134,7 @@ impl Files {
             recent: Mutex::default(),
             makings: Makings::default(),
             contents: Mutex::default(),
-            renumbered: Renumbered::new(memory.ingest().clone()),
+            made_chunks: MadeChunks::default(),
         }
     }
 
@@ -142,7 +142,9 @@ impl Files {
     /// is needed.
     pub(crate) fn let_go(&self, needs_room: bool) {
         self.sessions.tidy(needs_room, self.linger, self.idle_bytes);
-        self.renumbered.tidy();
+        if needs_room {
+            self.made_chunks.clear();
+        }
         let mut recent = self.recent.lock();
         recent.retain(|(made, _)| !needs_room && made.elapsed() < RECENT_FOR);
         while recent.iter().map(|(_, file)| file.memory_bytes()).sum::<usize>() > self.idle_bytes {
@@ -156,6 +158,7 @@ impl Files {
     pub(crate) fn clear(&self) {
         self.sessions.clear();
         self.recent.lock().clear();
+        self.made_chunks.clear();
     }
 
     fn find(&self, version: &FileVersion) -> Option<Arc<VirtualFile>> {

@@ -231,7 +231,10 @@ pub(super) async fn attachment_bytes(
         }
         (AttachmentPlace::File(record), _, Some(ranged)) => {
             let range = ByteRange::at(record.start + part.start, part.len());
-            ranged.read(source, viewer, range).await
+            match ranged.read(source, viewer, range).await {
+                Err(EngineError::DamagedCopy { .. }) => Err(ranged.lose(source).await),
+                read => read,
+            }
         }
         _ => Err(EngineError::TaskDied),
     }

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rdl_mcap_io::{ChunkDescriptor, ChunkError, NewIds, chunk_without_messages, renumber_chunk};
+use rdl_mcap_io::{
+    ChunkDescriptor, ChunkError, NewIds, chunk_without_messages, renumber_chunk, renumbered,
+};
 use rdl_model::{ByteRange, ChunkRef};
 
 use crate::EngineError;
 use crate::cpu::Urgency;
 use crate::files::laid::{FileSource, LaidFile};
-use crate::files::numbering::Made;
+use crate::files::made_chunks::Made;
 use crate::files::sessions::OpenFile;
 use crate::ranged::summary_lies;
 use crate::shared::Shared;
@@ -20,10 +22,8 @@ use crate::viewers::ViewerId;
 pub(super) enum Chunk {
     /// As it is kept.
     Kept(ChunkData),
-    /// Under new ids.
-    Renumbered(Arc<Made>),
-    /// Damaged in its source.
-    Hole(Bytes),
+    /// Under new ids, or damaged in its source.
+    Made(Arc<Made>),
 }
 
 impl Chunk {
@@ -32,18 +32,17 @@ impl Chunk {
         shared: &Shared,
         part: ByteRange,
     ) -> Result<Bytes, EngineError> {
-        let slice = |bytes: &Bytes| {
-            let offset = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-            bytes.slice(offset(part.start)..offset(part.end))
-        };
-        match self {
+        let read = match self {
             Self::Kept(data) => {
                 let data = data.clone();
-                Ok(shared.cpu.run(Urgency::Now, move || data.read(part)).await??)
+                shared.cpu.run(Urgency::Now, move || data.read(part)).await?
             }
-            Self::Renumbered(made) => Ok(slice(&made.bytes)),
-            Self::Hole(bytes) => Ok(slice(bytes)),
-        }
+            Self::Made(made) => {
+                let made = made.clone();
+                shared.cpu.run(Urgency::Now, move || made.read(part)).await?
+            }
+        };
+        Ok(read?)
     }
 }
 
@@ -59,35 +58,59 @@ pub(super) async fn open(
 ) -> Result<Chunk, EngineError> {
     let shared = file.shared();
     let (source, ids, laid) = laid_file.chunk(at);
-    let renumbered = (laid_file.version(), at);
-    if !is_kept && let Some(made) = shared.files.renumbered.find(&renumbered) {
-        return Ok(Chunk::Renumbered(made));
+    let name = (laid_file.version(), at);
+    if let Some(made) = shared.files.made_chunks.find(&name) {
+        return Ok(Chunk::Made(made));
     }
-    let data = match fetch(file, viewer, source, laid, at.chunk, upcoming).await? {
-        Some(data) => data,
-        None => {
-            let laid = if is_kept { (**laid).clone() } else { rdl_mcap_io::renumbered(laid, ids) };
-            let hole = chunk_without_messages(&laid);
-            return hole.map(Chunk::Hole).ok_or_else(|| another(source, at.chunk));
+    let data = fetch(file, viewer, source, laid, at.chunk, upcoming).await?;
+    if data.is_some() {
+        check(source, ids, laid, at.chunk, is_kept)?;
+    }
+    let made = match (data, is_kept) {
+        (Some(data), true) => return Ok(Chunk::Kept(data)),
+        (Some(data), false) => {
+            // Compressed, uncompressed, and under new ids.
+            let takes_bytes = data.len() + 2 * laid.uncompressed_bytes;
+            let (ids, limits) = (ids.clone(), shared.config.limits());
+            let make = move || Ok(renumber_chunk(&data.read_all()?, &ids, &limits));
+            make_chunk(shared, takes_bytes, make).await?
+        }
+        (None, _) => {
+            let laid = if is_kept { (**laid).clone() } else { renumbered(laid, ids) };
+            let no_room = ChunkError::Lies("it is smaller than any chunk".into());
+            let make = move || Ok(chunk_without_messages(&laid).ok_or(no_room));
+            make_chunk(shared, laid_bytes(source, at.chunk), make).await?
         }
     };
-    check(source, ids, laid, at.chunk, is_kept)?;
-    if is_kept {
-        return Ok(Chunk::Kept(data));
-    }
-    // Compressed, uncompressed, and under new ids.
-    let takes_bytes = data.len() + 2 * laid.uncompressed_bytes;
-    let memory = shared.files.renumbered.reserve(takes_bytes).await;
-    let (ids, limits) = (ids.clone(), shared.config.limits());
-    let made = shared.cpu.run(Urgency::Now, move || {
-        let stored = data.read_all()?;
-        Ok::<_, EngineError>(renumber_chunk(&stored, &ids, &limits))
-    });
-    let made = made.await??;
-    let bytes = made.map_err(|error| lies(source, at.chunk, &error))?;
-    let made = Arc::new(Made::new(bytes, memory));
-    shared.files.renumbered.keep(renumbered, made.clone());
-    Ok(Chunk::Renumbered(made))
+    let made = Arc::new(made.map_err(|error| lies(source, at.chunk, &error))?);
+    shared.files.made_chunks.keep(name, made.clone());
+    Ok(Chunk::Made(made))
+}
+
+/// What a chunk takes that is put together anew, in bytes.
+fn laid_bytes(source: &FileSource, chunk: u32) -> u64 {
+    let laid = &source.chunks[chunk as usize];
+    2 * (laid.stored_bytes() + laid.uncompressed_bytes)
+}
+
+/// Makes a chunk in so much memory, and puts it on the disk.
+async fn make_chunk(
+    shared: &Arc<Shared>,
+    takes_bytes: u64,
+    make: impl FnOnce() -> Result<Result<Bytes, ChunkError>, EngineError> + Send + 'static,
+) -> Result<Result<Made, ChunkError>, EngineError> {
+    let _memory = shared.memory.ingest().reserve(takes_bytes).await;
+    let here = shared.clone();
+    let made = move || {
+        let bytes = match make()? {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(Err(error)),
+        };
+        let file = here.store.scratch()?;
+        here.with_room(bytes.len() as u64, || file.append(&bytes))?;
+        Ok(Ok(Made::new(file)))
+    };
+    shared.cpu.run(Urgency::Now, made).await?
 }
 
 /// Where the chunk lies here; `None` where it is damaged in its source.
@@ -156,5 +179,12 @@ fn lies(source: &FileSource, chunk: u32, error: &ChunkError) -> EngineError {
     if source.are_claims {
         return summary_lies(&source.source, &source.generation, chunk, error);
     }
-    EngineError::Changed { source_name: source.source.name.clone() }
+    // It was made again, and is not the same to the byte. Streams go on with it; the next file is
+    // made of another body.
+    let changed = EngineError::Changed { source_name: source.source.name.clone() };
+    match source.source.is_current(&source.generation) {
+        true => source.source.retire(&source.generation),
+        false => source.source.supersede(&source.generation, changed.clone()),
+    }
+    changed
 }

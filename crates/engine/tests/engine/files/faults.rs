@@ -399,3 +399,32 @@ async fn what_is_withdrawn_while_a_file_is_made_is_not_served() {
         assert_eq!(error.kind(), expected, "{error}");
     }
 }
+
+/// Readers who stop in the middle of chunks that had to be renumbered hold up no load.
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_who_stop_reading_keep_no_memory_from_loads() {
+    let mut sources = [static_source("/a", 200), static_source("/b", 200), source(500)];
+    name_messages(&mut sources);
+    let declared = [file_entry("/f/0"), file_entry("/f/1"), declare((2, &sources[2]))];
+    let answers = [
+        ("/f/0", vec![Answer::Ranges(sources[0].mcap(), "v1")]),
+        ("/f/1", vec![Answer::Ranges(sources[1].mcap(), "v1")]),
+        ("/s/2", vec![Answer::Whole(sources[2].mcap())]),
+    ];
+    let backend = Faulty::start(manifest(&declared[..2]), &answers).await;
+    let little = |config: &mut EngineConfig| config.memory_limit_bytes = 16 << 20;
+    let (engine, _folder) = engine_with(&backend, little).await;
+    let file = open(&engine).await.unwrap();
+    let mut stopped = Vec::new();
+    for at in 0..12 {
+        let mut body = file.read(ByteRange::at(at * 500_000 + 100, 300_000)).await.unwrap();
+        assert!(body.try_next().await.unwrap().is_some());
+        stopped.push(body);
+    }
+    backend.set_manifest(manifest(&declared));
+    let recording = recording(&engine).await;
+    let stream = output::collect(&recording, Query::default());
+    let stream = tokio::time::timeout(Duration::from_secs(20), stream).await.unwrap().unwrap();
+    assert_eq!(output::messages(&stream).len(), 1400);
+    drop(stopped);
+}

@@ -12,14 +12,14 @@ use mcap::records::op;
 use crate::codec::ChunkError;
 use crate::open::chunk_body;
 use crate::walk::{ChunkHeader, RECORD_HEADER_BYTES, record_at};
-use crate::write::{ChunkHead, put_chunk_body, put_message_index, put_record};
+use crate::write::{ChunkHead, put_chunk_body, put_record};
 use crate::{ChannelRecord, ChunkDescriptor, Compression, Limits};
 
 /// An opcode that readers skip (MCAP specification, "Opcodes": private records).
-const PADDING: u8 = 0x80;
+pub(crate) const PADDING: u8 = 0x80;
 /// All fields of a Chunk record with its opcode and length, but for the compression's name and
 /// the records.
-const CHUNK_FRAME_BYTES: u64 = (RECORD_HEADER_BYTES + 8 + 8 + 8 + 4 + 4 + 8) as u64;
+pub(crate) const CHUNK_FRAME_BYTES: u64 = (RECORD_HEADER_BYTES + 8 + 8 + 8 + 4 + 4 + 8) as u64;
 
 /// Which ids the schemas and channels of one source get.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -181,38 +181,6 @@ fn put(bytes: &mut [u8], at: usize, id: Option<&u16>) -> bool {
     }
 }
 
-/// What stands in the place of a chunk that cannot be served: one of the same length without
-/// messages, and message indexes without entries. `None` where there is no room for that.
-pub fn chunk_without_messages(chunk: &ChunkDescriptor) -> Option<Bytes> {
-    let records_bytes = chunk.record_bytes.checked_sub(CHUNK_FRAME_BYTES)?;
-    let mut records = Vec::new();
-    put_padding(&mut records, records_bytes)?;
-    let mut out = Vec::with_capacity(usize::try_from(chunk.stored_bytes()).ok()?);
-    put_record(&mut out, op::CHUNK, |out| {
-        let head = ChunkHead {
-            times: chunk.times,
-            uncompressed_bytes: records_bytes,
-            crc: crc32fast::hash(&records),
-        };
-        put_chunk_body(out, &head, Compression::None, |out| out.extend_from_slice(&records));
-    });
-    for used in &chunk.channels {
-        put_message_index(&mut out, used.id, std::iter::empty());
-        put_padding(&mut out, 16 * u64::from(used.count))?;
-    }
-    (out.len() as u64 == chunk.stored_bytes()).then(|| out.into())
-}
-
-/// Appends a record that readers skip, so long with its opcode and length; nothing for 0.
-fn put_padding(out: &mut Vec<u8>, bytes: u64) -> Option<()> {
-    if bytes == 0 {
-        return Some(());
-    }
-    let content = usize::try_from(bytes).ok()?.checked_sub(RECORD_HEADER_BYTES)?;
-    put_record(out, PADDING, |out| out.resize(out.len() + content, 0));
-    Some(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -322,20 +290,5 @@ mod tests {
         assert!(same.is_identity());
         let unknown_schema = chunk(Compression::Lz4, &[channel(1, 9, "/a")]);
         assert!(!same.keep(&unknown_schema.descriptor));
-    }
-
-    #[test]
-    fn a_hole_is_as_long_as_the_chunk_and_has_no_messages() {
-        let channels = [channel(1, 1, "/a"), channel(2, 0, "/b")];
-        for compression in COMPRESSIONS {
-            let stored = chunk(compression, &channels);
-            let hole = chunk_without_messages(&stored.descriptor).unwrap();
-            assert_eq!(hole.len(), stored.bytes.len());
-            let record_bytes = usize::try_from(stored.descriptor.record_bytes).unwrap();
-            assert!(open(&hole.slice(..record_bytes)).is_empty());
-        }
-        let mut tiny = chunk(Compression::None, &channels).descriptor;
-        tiny.record_bytes = CHUNK_FRAME_BYTES + 5;
-        assert_eq!(chunk_without_messages(&tiny), None);
     }
 }

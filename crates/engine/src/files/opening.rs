@@ -222,26 +222,33 @@ async fn drop_duplicates(
     sources: &mut [FileSource],
     viewer: ViewerId,
 ) -> Result<(), EngineError> {
-    let mut known: HashMap<AttachmentHead, Vec<Option<u32>>> = HashMap::new();
-    let mut count: HashMap<AttachmentHead, usize> = HashMap::new();
+    let mut count: HashMap<&AttachmentHead, usize> = HashMap::new();
     for attachment in sources.iter().flat_map(|source| &source.attachments) {
-        *count.entry(attachment.head.clone()).or_default() += 1;
+        *count.entry(&attachment.head).or_default() += 1;
     }
-    for source in sources {
-        let mut distinct = Vec::new();
-        for attachment in std::mem::take(&mut source.attachments) {
-            // Only where the heads are the same does the content decide.
+    // Only where the heads are the same does the content decide.
+    let mut checksums = Vec::new();
+    for (source, laid) in sources.iter().enumerate() {
+        for (at, attachment) in laid.attachments.iter().enumerate() {
             if count.get(&attachment.head).is_some_and(|count| *count > 1) {
-                let checksum = checksum(recording, source, attachment.place, viewer).await?;
-                let seen = known.entry(attachment.head.clone()).or_default();
-                if checksum.is_some() && seen.contains(&checksum) {
-                    continue;
-                }
-                seen.push(checksum);
+                let checksum = checksum(recording, laid, attachment.place, viewer);
+                checksums.push(async move { checksum.await.map(|crc| (source, at, crc)) });
             }
-            distinct.push(attachment);
         }
-        source.attachments = distinct;
+    }
+    let checksums = futures::stream::iter(checksums).buffered(AT_A_TIME);
+    let checksums: Vec<(usize, usize, Option<u32>)> = checksums.try_collect().await?;
+    let mut known = HashSet::new();
+    let mut again = HashSet::new();
+    for (source, at, crc) in checksums {
+        let head = &sources[source].attachments[at].head;
+        if crc.is_some() && !known.insert((head.clone(), crc)) {
+            again.insert((source, at));
+        }
+    }
+    for (source, laid) in sources.iter_mut().enumerate() {
+        let mut at = 0..;
+        laid.attachments.retain(|_| !again.contains(&(source, at.next().unwrap_or(usize::MAX))));
     }
     Ok(())
 }

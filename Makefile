@@ -57,12 +57,12 @@ outside: cargo $(PYTHON)
 	cp target/sdk-backend/debug/foxglove-sdk-backend target/sdk-backend/zstd
 
 bench: cargo nginx bench-tools $(VERSITYGW) $(BENCH_PYTHON)
-	cargo build --release --locked --bin remote-data-loader --bin generate --bin digest --bin floor --bin delay
+	cargo build --release --locked --bin remote-data-loader --bin generate --bin digest --bin floor --bin delay --bin ranges
 	$(BENCH_PYTHON) bench/compare --write
 
 # Only compares answers with what was generated: it needs no other programs' packages, nor speed.
 bench-smoke: cargo nginx bench-tools $(VERSITYGW)
-	cargo build --locked --bin remote-data-loader --bin generate --bin digest --bin floor --bin delay
+	cargo build --locked --bin remote-data-loader --bin generate --bin digest --bin floor --bin delay --bin ranges
 	python3 bench/compare --smoke --binaries target/debug
 
 bench-tools:

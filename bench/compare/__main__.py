@@ -16,11 +16,12 @@ import sys
 import tempfile
 
 import far
+import files
 import machine
 import rows
 
 RESULTS = machine.ROOT / "bench" / "RESULTS.md"
-PARTS = {**rows.ALL, "far": far.far, "shared": far.shared}
+PARTS = {**rows.ALL, "files": files.files, "far": far.far, "shared": far.shared}
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import os
 import pathlib
 import re
@@ -14,6 +15,7 @@ import subprocess
 import threading
 import time
 import urllib.parse
+import urllib.request
 
 TICKS = os.sysconf("SC_CLK_TCK")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -100,6 +102,15 @@ class Nginx(Process):
                 counts[path] = counts.get(path, 0) + 1
         return counts
 
+    def sent_bytes(self, ending):
+        """How much it sent of the paths with this ending, heads not counted."""
+        sent = 0
+        for line in self.log.read_text().splitlines():
+            _, request, told, *_ = line.split('"')
+            if request.split()[1].endswith(ending):
+                sent += int(told.split()[1])
+        return sent
+
 
 class Loader(Process):
     """The loader, with a cold cache of its own, on the recording of a manifest."""
@@ -125,6 +136,11 @@ class Loader(Process):
     def stream(self, **query):
         query = {"ds.recording": "bench", **query}
         return f"{self.url}/v1/stream?{urllib.parse.urlencode(query)}"
+
+    def file(self):
+        """The URL of the recording as one file: of exactly one once all of it is known."""
+        with urllib.request.urlopen(f"{self.url}/v1/recording?ds.recording=bench") as told:
+            return self.url + json.load(told)["links"]["file"]
 
     def stop(self):
         super().stop()

@@ -72,8 +72,8 @@ class Bench:
     def nginx(self, sendfile=True):
         return Nginx(machine.DATA, self.state, sendfile)
 
-    def loader(self, nginx, name, **settings):
-        return Loader(f"{nginx.url}/{name}/manifest", self.state, **settings)
+    def loader(self, nginx, name, manifest="manifest", **settings):
+        return Loader(f"{nginx.url}/{name}/{manifest}", self.state, **settings)
 
     def check(self, loader, name, **query):
         """That an answer has the messages of the recording, each once, in order."""

@@ -1,8 +1,11 @@
 //! Recordings to measure with, and comparisons with other programs.
 //!
 //! [`scenario`] says what a recording is made of, [`recording`] writes it, [`digest`] tells whether
-//! two hold the same messages. `compare.py` beside this package runs the comparisons.
+//! two hold the same messages, [`client`] reads files over HTTP. `compare` beside this package runs
+//! the comparisons.
 
+pub mod client;
 pub mod digest;
+pub mod random;
 pub mod recording;
 pub mod scenario;

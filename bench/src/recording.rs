@@ -20,6 +20,7 @@ use rdl_testkit::rfc3339;
 use serde_json::{Value, json};
 
 use crate::digest::Digest;
+use crate::random::Random;
 use crate::scenario::{Scenario, SourcePlan, Topic};
 
 /// How the channels are numbered.
@@ -107,7 +108,8 @@ impl Track {
         let seed =
             topic.name.bytes().fold(start, |seed, byte| seed.rotate_left(7) ^ u64::from(byte));
         let topic = topic.clone();
-        let mut track = Track { channel, topic, random: Random(seed), next: 0, count: 0, start };
+        let mut track =
+            Track { channel, topic, random: Random::new(seed), next: 0, count: 0, start };
         track.schedule();
         track
     }
@@ -239,16 +241,4 @@ fn streamed_entry(recording: &str, plan: &SourcePlan, source: &Source) -> Value 
         "startTime": rfc3339(source.times.0),
         "endTime": rfc3339(source.times.1),
     })
-}
-
-/// SplitMix64: the same numbers everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
 }

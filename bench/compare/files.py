@@ -1,0 +1,159 @@
+"""The virtual file: a recording read by ranges, beside nginx with the same bytes in a file."""
+
+import contextlib
+import json
+import pathlib
+import statistics
+import subprocess
+
+import machine
+from machine import ask, digest_of
+from rows import Row
+
+KIB = 1 << 10
+MIB = 1 << 20
+
+
+def files(bench):
+    """Ranges and all of it, what is fetched for a part of the time, and how long opening takes."""
+    yield from verbatim(bench)
+    yield from renumbered(bench)
+    yield from part_of_the_time(bench)
+    yield from many_sources(bench)
+
+
+def reads(*arguments):
+    """What `bench/src/bin/ranges.rs` says."""
+    command = [machine.binaries / "ranges", *map(str, arguments)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+@contextlib.contextmanager
+def downloaded(nginx, url):
+    """The URL of the same bytes at nginx."""
+    whole = machine.DATA / "whole.mcap"
+    try:
+        with open(whole, "wb") as sink:
+            ask(url, sink=sink)
+        yield f"{nginx.url}/{whole.name}"
+    finally:
+        whole.unlink(missing_ok=True)
+
+
+def check(bench, loader, name):
+    """That the file has the messages of the recording, in the order of its index."""
+    read = reads("read", loader.file())
+    found, expected = read["digest"], bench.truth(name)[0]
+    if found != expected:
+        raise RuntimeError(f"{name}: the file has {found}, not {expected}")
+    return read
+
+
+def percentiles(times):
+    times = sorted(times)
+    return statistics.median(times), times[len(times) * 99 // 100], times[-1]
+
+
+def beside(bench, servers, urls, command):
+    """Each server asked the same in turns, in each run; what it took each of them of CPU."""
+    before = [server.cpu_seconds() for server in servers]
+    found = [reads(*command, *urls) for _ in range(bench.runs)]
+    spent = [server.cpu_seconds() - start for server, start in zip(servers, before)]
+    return found, spent
+
+
+def random_ranges(bench, servers, urls, what, kib, most=None, most_ms=None):
+    """Rows on ranges of one size; targets are to nginx, or in milliseconds."""
+    count = 20 if bench.smoke else 3000 if kib < KIB else 1000
+    command = ("random", "--bytes", kib * KIB, "--count", count)
+    found, spent = beside(bench, servers, urls, command)
+    ours, theirs = zip(*([percentiles(times) for times in run["ms"]] for run in found))
+    what = f"{what}, {count} ranges of {kib} KiB"
+    for name, run, seconds in (("", ours, spent[0]), ("nginx: ", theirs, spent[1])):
+        for at, figure in enumerate(("median", "99 of 100", "longest")):
+            target = {"most": most_ms} if not name and figure == "median" else {}
+            if not name and figure == "longest" and most is not None:
+                target = {"most": 40}
+            each = seconds / bench.runs / count * 1e6
+            note = f"{each:.0f} CPU µs a range" if figure == "median" else ""
+            yield Row(f"{name}{what}: {figure}", "ms", [it[at] for it in run], note=note, **target)
+    for at, figure in enumerate(("median", "99 of 100")):
+        ratios = [mine[at] / nginx[at] for mine, nginx in zip(ours, theirs)]
+        yield Row(f"{what}: {figure} to nginx", "times", ratios, most=most)
+
+
+def whole(bench, servers, urls, what):
+    """Rows on all of it over one connection."""
+    found, spent = beside(bench, servers, urls, ("whole", "--runs", 3))
+    ours, theirs = zip(*([statistics.median(rates) for rates in run["mb_per_second"]] for run in found))
+    for name, rates, seconds in (("", ours, spent[0]), ("nginx: ", theirs, spent[1])):
+        note = f"{seconds / bench.runs / 3:.2f} CPU s"
+        yield Row(f"{name}{what}, all of it over one connection", "MB/s", list(rates), note=note)
+    ratios = [mine / nginx for mine, nginx in zip(ours, theirs)]
+    yield Row(f"{what}, all of it over one connection: to nginx", "times", ratios, least=0.8)
+
+
+def peak(loader, what):
+    return Row(f"{what}: peak memory", "MiB", [loader.peak_mib()], most=250)
+
+
+def verbatim(bench):
+    """(d), uncompressed, so that the file has a gigabyte: every chunk lies in it as it is kept."""
+    name = bench.recording("d", compression="none")
+    what = "file of (d), warm, chunks as they are"
+    with bench.nginx() as nginx, bench.loader(nginx, name) as loader:
+        check(bench, loader, name)
+        with downloaded(nginx, loader.file()) as copy:
+            servers, urls = (loader, nginx), (loader.file(), copy)
+            for kib in (64, 1024):
+                yield from random_ranges(bench, servers, urls, what, kib, most=2)
+            yield from whole(bench, servers, urls, what)
+        yield peak(loader, what)
+
+
+def renumbered(bench):
+    """(a) of static sources that number their channels alike: their chunks get new ids."""
+    name = bench.recording("a", ids="foreign")
+    what = "file of (a), warm, static sources with the same ids"
+    with bench.nginx() as nginx, bench.loader(nginx, name, "manifest-static") as loader:
+        check(bench, loader, name)
+        with downloaded(nginx, loader.file()) as copy:
+            servers, urls = (loader, nginx), (loader.file(), copy)
+            yield from random_ranges(bench, servers, urls, what, 64, most_ms=5)
+        yield peak(loader, what)
+
+
+def part_of_the_time(bench):
+    """A tenth of the time, of static sources of which nothing is here: what is fetched for it."""
+    for scenario, ids in (("b", "canonical"), ("d", "canonical"), ("a", "foreign")):
+        name = bench.recording(scenario, ids=ids)
+        size = sum(pathlib.Path(file).stat().st_size for file in bench.files(name))
+        what = f"file of ({scenario}), {len(bench.files(name))} static, {ids} ids, cold"
+        with bench.nginx() as nginx, bench.loader(nginx, name, "manifest-static") as loader:
+            read = reads("read", "--from", 0.45, "--to", 0.55, loader.file())
+            fetched = nginx.sent_bytes(".mcap")
+            streamed = digest_of(loader.stream(start=read["start"], end=read["end"]))
+            if streamed != read["digest"]:
+                raise RuntimeError(f"{name}: the file has {read['digest']}, not {streamed}")
+            tenth = f"{what}: a tenth of the time, fetched of the sources"
+            note = f"{fetched / 1e6:.0f} of {size / 1e6:.0f} MB, {read['requests']} requests"
+            # A few chunks of ten megabytes are more than a tenth.
+            target = {} if bench.smoke else {"most": 12}
+            yield Row(tenth, "%", [100 * fetched / size], note=note, **target)
+            yield peak(loader, what)
+
+
+def many_sources(bench):
+    """(s): how long it takes to open a file of six hundred sources."""
+    name = bench.recording("s")
+    with bench.nginx() as nginx, bench.loader(nginx, name) as loader:
+        unpinned = loader.file()
+        bench.check(loader, name)
+        what = f"file of (s), {len(bench.files(name))} sources"
+        opening = f"{what}: length, footer and summary"
+        cold = reads("open", "--times", 1, unpinned)["ms"]
+        yield Row(f"{opening}, all loaded and never opened", "ms", cold, most=150)
+        warm = reads("open", "--times", 5 if bench.smoke else 50, loader.file())["ms"]
+        yield Row(f"{opening}, warm, median of {len(warm)}", "ms", [statistics.median(warm)], most=150)
+        check(bench, loader, name)
+        yield peak(loader, what)

@@ -25,7 +25,7 @@ def files(bench):
 def reads(*arguments):
     """What `bench/src/bin/ranges.rs` says."""
     command = [machine.binaries / "ranges", *map(str, arguments)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
 @contextlib.contextmanager

@@ -86,6 +86,7 @@ class Nginx(Process):
               client_body_temp_path {state}; proxy_temp_path {state}; fastcgi_temp_path {state};
               uwsgi_temp_path {state}; scgi_temp_path {state};
               default_type application/octet-stream; output_buffers 2 256k;
+              keepalive_requests 1000000;
               server {{ listen 127.0.0.1:{self.port}; root {folder}; }}
             }}"""
         )

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::serve::ListenerExt as _;
 use clap::Args;
 use rdl_engine::{Engine, EngineConfig, EngineError};
 use tokio::net::TcpListener;
@@ -76,6 +77,10 @@ pub(crate) async fn serve(
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let address = listener.local_addr().context("cannot tell the address")?;
     let App { engine, stopping, .. } = app.clone();
+    // Else the end of an answer waits until the reader says that the rest came: up to 40 ms.
+    let listener = listener.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
     let serving = axum::serve(listener, routes::router(app, settings))
         .with_graceful_shutdown(stopping.clone().cancelled_owned())
         .into_future();

@@ -22,7 +22,9 @@ import rows
 
 RESULTS = machine.ROOT / "bench" / "RESULTS.md"
 PARTS = {**rows.ALL, "files": files.files, "far": far.far, "shared": far.shared}
-BEGIN, END = "<!-- results -->", "<!-- end of results -->"
+# Where they stand in it: those of everything, and those of some parts that were measured after that.
+ALL = "results"
+ALONE = rf"\n\n<!-- (?!{ALL} )([\w, ]+) -->.*?<!-- end of \1 -->"
 
 
 def arguments():
@@ -32,7 +34,7 @@ def arguments():
     size.add_argument("--smoke", action="store_true", help="10 MB and no peers, to see that all of it works")
     parser.add_argument("--only", choices=PARTS, action="append", help="one part of it")
     parser.add_argument("--binaries", type=pathlib.Path, help="where they are: target/release")
-    parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md")
+    parser.add_argument("--write", action="store_true", help="write bench/RESULTS.md; with --only, beside the others")
     return parser.parse_args()
 
 
@@ -53,7 +55,7 @@ def main():
     document = [vars(row) for row in found]
     (machine.DATA / "results.json").write_text(json.dumps(document, indent=1))
     if asked.write:
-        write(found, payload_mb, runs)
+        write(found, payload_mb, runs, asked.only)
 
 
 def number(value):
@@ -78,20 +80,20 @@ def processor():
     return platform.machine()
 
 
-def write(found, payload_mb, runs):
+def write(found, payload_mb, runs, only):
     def said(*command):
         told = subprocess.run(command, capture_output=True, text=True, check=False)
         return (told.stdout + told.stderr).strip().splitlines()[0]
 
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in
-                ("mcap", "small-mcap", "pymcap-cli")]
+    versions = [] if only else [f"{name} {importlib.metadata.version(name)}" for name in
+                                ("mcap", "small-mcap", "pymcap-cli")]
     nginx = shutil.which("nginx") or "/usr/sbin/nginx"
     versions.append("nginx " + said(nginx, "-v").rpartition("/")[2])
     versions.append(" ".join(said("curl", "--version").split()[:2]))
     versions.append("zstd " + said("zstd", "--version").partition(" v")[2].partition(",")[0])
     versions.append(f"versitygw {machine.versitygw_version()}")
     cores = len(pathlib.Path("/proc/cpuinfo").read_text().split("processor\t:")) - 1
-    command = "make bench" if payload_mb == 1000 else f"python3 {' '.join(sys.argv)}"
+    command = "make bench" if payload_mb == 1000 and not only else f"python3 {' '.join(sys.argv)}"
     table = "\n".join([
         f"`{command}` on {datetime.date.today()}, {cores} cores of {processor()}, Linux "
         f"{platform.release()}. Recordings of {payload_mb} MB, {runs} run(s) of each: the median, "
@@ -101,9 +103,17 @@ def write(found, payload_mb, runs):
         "| --- | --- | --- | --- |",
         *map(line, found),
     ])
+    name = ", ".join(only) if only else ALL
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     text = RESULTS.read_text()
-    pattern = re.escape(BEGIN) + ".*" + re.escape(END)
-    text = re.sub(pattern, lambda _: f"{BEGIN}\n{table}\n{END}", text, flags=re.DOTALL)
+    if not only:
+        # What was measured alone is older now.
+        text = re.sub(ALONE, "", text, flags=re.DOTALL)
+    elif begin not in text:
+        behind = f"<!-- end of {ALL} -->"
+        text = text.replace(behind, f"{behind}\n\n{begin}\n{end}")
+    pattern = re.escape(begin) + ".*" + re.escape(end)
+    text = re.sub(pattern, lambda _: f"{begin}\n{table}\n{end}", text, flags=re.DOTALL)
     RESULTS.write_text(text)
 
 

@@ -67,16 +67,17 @@ def random_ranges(bench, servers, urls, what, kib, most=None, most_ms=None):
     count = 20 if bench.smoke else 3000 if kib < KIB else 1000
     command = ("random", "--bytes", kib * KIB, "--count", count)
     found, spent = beside(bench, servers, urls, command)
-    ours, theirs = zip(*([percentiles(times) for times in run["ms"]] for run in found))
+    ours, theirs = zip(*(map(percentiles, run["ms"]) for run in found))
     what = f"{what}, {count} ranges of {kib} KiB"
-    for name, run, seconds in (("", ours, spent[0]), ("nginx: ", theirs, spent[1])):
-        for at, figure in enumerate(("median", "99 of 100", "longest")):
-            target = {"most": most_ms} if not name and figure == "median" else {}
-            if not name and figure == "longest" and most is not None:
-                target = {"most": 40}
-            each = seconds / bench.runs / count * 1e6
-            note = f"{each:.0f} CPU µs a range" if figure == "median" else ""
-            yield Row(f"{name}{what}: {figure}", "ms", [it[at] for it in run], note=note, **target)
+    each = [f"{seconds / bench.runs / count * 1e6:.0f} CPU µs a range" for seconds in spent]
+    median, tail, longest = zip(*ours)
+    yield Row(f"{what}: median", "ms", median, note=each[0], most=most_ms)
+    yield Row(f"{what}: 99 of 100", "ms", tail)
+    # So long an answer stalls whose end waits until the reader says that the rest came.
+    yield Row(f"{what}: longest", "ms", longest, most=40)
+    median, tail, longest = (statistics.median(figures) for figures in zip(*theirs))
+    note = f"{each[1]}; 99 of 100: {tail:.2f} ms, longest: {longest:.1f} ms"
+    yield Row("nginx, the same: median", "ms", [it[0] for it in theirs], note=note)
     for at, figure in enumerate(("median", "99 of 100")):
         ratios = [mine[at] / nginx[at] for mine, nginx in zip(ours, theirs)]
         yield Row(f"{what}: {figure} to nginx", "times", ratios, most=most)
@@ -85,12 +86,13 @@ def random_ranges(bench, servers, urls, what, kib, most=None, most_ms=None):
 def whole(bench, servers, urls, what):
     """Rows on all of it over one connection."""
     found, spent = beside(bench, servers, urls, ("whole", "--runs", 3))
-    ours, theirs = zip(*([statistics.median(rates) for rates in run["mb_per_second"]] for run in found))
-    for name, rates, seconds in (("", ours, spent[0]), ("nginx: ", theirs, spent[1])):
-        note = f"{seconds / bench.runs / 3:.2f} CPU s"
-        yield Row(f"{name}{what}, all of it over one connection", "MB/s", list(rates), note=note)
+    rates = [map(statistics.median, run["mb_per_second"]) for run in found]
+    ours, theirs = zip(*rates)
+    what = f"{what}, all of it over one connection"
+    for whose, rates, seconds in ((what, ours, spent[0]), ("nginx, the same", theirs, spent[1])):
+        yield Row(whose, "MB/s", rates, note=f"{seconds / bench.runs / 3:.2f} CPU s")
     ratios = [mine / nginx for mine, nginx in zip(ours, theirs)]
-    yield Row(f"{what}, all of it over one connection: to nginx", "times", ratios, least=0.8)
+    yield Row(f"{what}: to nginx", "times", ratios, least=0.8)
 
 
 def peak(loader, what):

@@ -11,6 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use parking_lot::RwLock;
 use rdl_mcap_io::Position;
+use rdl_model::ByteRange;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
@@ -92,6 +93,17 @@ impl SourceFiles {
         let bytes = read_exactly(&file, position.range.start, len).map_err(failed)?;
         self.note_read();
         Ok(bytes)
+    }
+
+    /// The same where it does not block: the file is open and the bytes are in memory.
+    pub fn read_at_once(&self, position: Position) -> Option<Bytes> {
+        if position.part < self.first_part.load(Ordering::Acquire) {
+            return None;
+        }
+        let file = self.charge.space().descriptors.get(self.owner, position.part)?;
+        let bytes = read_cached(&file, position.range)?;
+        self.note_read();
+        Some(bytes)
     }
 
     /// Fills `buffer` with the bytes at `offset` of a part. Blocks. Errors as in
@@ -308,4 +320,21 @@ fn read_exactly(file: &File, offset: u64, len: usize) -> io::Result<Bytes> {
     }
     bytes.truncate(len);
     Ok(bytes.into())
+}
+
+/// Reads a range if all of it is in the system's memory.
+#[cfg(target_os = "linux")]
+pub(crate) fn read_cached(file: &File, range: ByteRange) -> Option<Bytes> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+
+    let mut bytes = vec![0; usize::try_from(range.len()).ok()?];
+    let mut into = [io::IoSliceMut::new(&mut bytes)];
+    let read = preadv2(file, &mut into, range.start, ReadWriteFlags::NOWAIT);
+    (read.ok()? == bytes.len()).then(|| bytes.into())
+}
+
+/// Other systems do not tell.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn read_cached(_: &File, _: ByteRange) -> Option<Bytes> {
+    None
 }

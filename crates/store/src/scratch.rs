@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use parking_lot::Mutex;
 use rdl_model::ByteRange;
 
 use crate::charge::Charge;
-use crate::files::read_range;
+use crate::files::{read_cached, read_range};
 use crate::{StoreError, inventory};
 
 /// How many empty files wait to be used again: to make a new one takes the file system longer than
@@ -23,7 +24,7 @@ pub(crate) struct IdleFiles(Mutex<Vec<PathBuf>>);
 
 /// A file for what was fetched by range or does not fit into memory; emptied when dropped.
 ///
-/// It is opened for each call, so that thousands of them hold no descriptors.
+/// Only those that were read last are held open: there are thousands.
 #[derive(Debug)]
 pub struct ScratchFile {
     path: PathBuf,
@@ -31,7 +32,12 @@ pub struct ScratchFile {
     appending: Mutex<()>,
     end: AtomicU64,
     charge: Charge,
+    /// Whose the open descriptor is.
+    owner: u64,
 }
+
+/// The only part that a scratch file has, as descriptors are counted.
+const WHOLE: u32 = 0;
 
 impl ScratchFile {
     /// An empty file: one that is idle, or a new one at `path`.
@@ -44,7 +50,8 @@ impl ScratchFile {
                 path
             }
         };
-        Ok(ScratchFile { path, appending: Mutex::new(()), end: AtomicU64::new(0), charge })
+        let owner = charge.space().descriptors.new_owner();
+        Ok(ScratchFile { path, appending: Mutex::new(()), end: AtomicU64::new(0), charge, owner })
     }
 
     /// Appends bytes and says where they lie. Blocks. After [`StoreError::Full`] nothing was
@@ -68,7 +75,13 @@ impl ScratchFile {
 
     /// Reads what was appended. Blocks.
     pub fn read(&self, range: ByteRange) -> Result<Bytes, StoreError> {
-        read_range(&self.open(range.end)?, &self.path, range.start, range.len())
+        read_range(&*self.open(range.end)?, &self.path, range.start, range.len())
+    }
+
+    /// The same where it does not block: the file is open and the bytes are in memory.
+    pub fn read_at_once(&self, range: ByteRange) -> Option<Bytes> {
+        let file = self.charge.space().descriptors.get(self.owner, WHOLE)?;
+        read_cached(&file, range)
     }
 
     /// Fills `buffer` with what was appended at `offset`. Blocks.
@@ -83,17 +96,25 @@ impl ScratchFile {
     }
 
     /// Opens it for reading up to `end`, which must have been appended.
-    fn open(&self, end: u64) -> Result<File, StoreError> {
+    fn open(&self, end: u64) -> Result<Arc<File>, StoreError> {
         if end > self.bytes() {
             let beyond = std::io::ErrorKind::UnexpectedEof.into();
             return Err(StoreError::io("read", &self.path)(beyond));
         }
-        File::open(&self.path).map_err(StoreError::reading("open", &self.path))
+        let descriptors = &self.charge.space().descriptors;
+        if let Some(file) = descriptors.get(self.owner, WHOLE) {
+            return Ok(file);
+        }
+        let file = File::open(&self.path).map_err(StoreError::reading("open", &self.path))?;
+        let file = Arc::new(file);
+        descriptors.put(self.owner, WHOLE, &file);
+        Ok(file)
     }
 }
 
 impl Drop for ScratchFile {
     fn drop(&mut self) {
+        self.charge.space().descriptors.close_all(self.owner);
         let emptied = File::options().write(true).truncate(true).open(&self.path).is_ok();
         let mut idle = self.charge.space().idle_files.0.lock();
         if emptied && idle.len() < MOST_IDLE {
@@ -133,7 +154,11 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().len(), 9);
         let third = scratch.append(b"!").unwrap();
 
+        assert_eq!(scratch.read_at_once(second), None, "it is not open");
         assert_eq!(scratch.read(second).unwrap().as_ref(), b"twelve");
+        if let Some(bytes) = scratch.read_at_once(second) {
+            assert_eq!(bytes.as_ref(), b"twelve");
+        }
         assert_eq!(scratch.read(first).unwrap().as_ref(), b"one");
         assert_eq!(scratch.read(third).unwrap().as_ref(), b"!");
         let mut buffer = [0; 4];
@@ -142,6 +167,7 @@ mod tests {
         assert!(scratch.read(ByteRange::at(third.end, 1)).is_err());
         assert!(scratch.read(ByteRange { start: 0, end: u64::MAX }).is_err());
         assert!(scratch.read_into(u64::MAX, &mut buffer).is_err());
+        assert_eq!(scratch.read_at_once(ByteRange::at(third.end, 1)), None);
 
         drop(scratch);
         assert_eq!(fs::metadata(&path).unwrap().len(), 0);

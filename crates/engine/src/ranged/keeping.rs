@@ -118,6 +118,13 @@ impl FetchedChunk {
         self.group.file.read(ByteRange::at(self.range.start + part.start, part.len()))
     }
 
+    /// Reads a part of it where that does not block.
+    pub(crate) fn read_at_once(&self, part: ByteRange) -> Option<Bytes> {
+        self.note_use();
+        let range = ByteRange::at(self.range.start + part.start, part.len());
+        self.group.file.read_at_once(range)
+    }
+
     /// Reads the part at `offset` that fills the buffer. Blocks.
     pub(crate) fn read_into(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StoreError> {
         self.note_use();

@@ -320,6 +320,17 @@ impl ChunkData {
         }
     }
 
+    /// Reads a part of it where that does not block.
+    pub(crate) fn read_at_once(&self, part: ByteRange) -> Option<Bytes> {
+        match self {
+            Self::Stored(files, position) => {
+                let range = ByteRange::at(position.range.start + part.start, part.len());
+                files.read_at_once(Position { range, ..*position })
+            }
+            Self::Fetched(fetched) => fetched.read_at_once(part),
+        }
+    }
+
     /// Reads the part at `offset` that fills the buffer. Blocks.
     pub(crate) fn read_into(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StoreError> {
         match self {

@@ -18,6 +18,10 @@ use crate::shared::Shared;
 use crate::source::{ChunkData, Place};
 use crate::viewers::ViewerId;
 
+/// So much is read without a thread for it, where it is in memory: less than it takes to go there
+/// and back, and it is still in the processor's caches when it is sent.
+const AT_ONCE_BYTES: u64 = 128 << 10;
+
 /// A chunk and its message indexes, as long as was laid out.
 pub(super) enum Chunk {
     /// As it is kept.
@@ -34,6 +38,10 @@ impl Chunk {
     ) -> Result<Bytes, EngineError> {
         let read = match self {
             Self::Kept(data) => {
+                let at_once = ByteRange::at(part.start, AT_ONCE_BYTES.min(part.len()));
+                if let Some(bytes) = data.read_at_once(at_once) {
+                    return Ok(bytes);
+                }
                 let data = data.clone();
                 shared.cpu.run(Urgency::Now, move || data.read(part)).await?
             }

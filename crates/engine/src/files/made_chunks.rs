@@ -28,6 +28,11 @@ impl Made {
         Made(file)
     }
 
+    /// Reads a part of it where that does not block.
+    pub(super) fn read_at_once(&self, part: ByteRange) -> Option<Bytes> {
+        self.0.read_at_once(part)
+    }
+
     /// Reads a part of it. Blocks.
     pub(super) fn read(&self, part: ByteRange) -> Result<Bytes, StoreError> {
         self.0.read(part)

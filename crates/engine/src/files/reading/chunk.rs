@@ -36,12 +36,16 @@ impl Chunk {
         shared: &Shared,
         part: ByteRange,
     ) -> Result<Bytes, EngineError> {
+        let at_once = ByteRange::at(part.start, AT_ONCE_BYTES.min(part.len()));
+        let here = match self {
+            Self::Kept(data) => data.read_at_once(at_once),
+            Self::Made(made) => made.read_at_once(at_once),
+        };
+        if let Some(bytes) = here {
+            return Ok(bytes);
+        }
         let read = match self {
             Self::Kept(data) => {
-                let at_once = ByteRange::at(part.start, AT_ONCE_BYTES.min(part.len()));
-                if let Some(bytes) = data.read_at_once(at_once) {
-                    return Ok(bytes);
-                }
                 let data = data.clone();
                 shared.cpu.run(Urgency::Now, move || data.read(part)).await?
             }

@@ -182,6 +182,15 @@ impl Files {
         file
     }
 
+    /// Whoever asks for that version next has it made anew, or finds that it cannot be.
+    fn forget(&self, file: &Arc<VirtualFile>) {
+        let mut open = self.open.lock();
+        if open.get(&file.version()).is_some_and(|known| known.ptr_eq(&Arc::downgrade(file))) {
+            open.remove(&file.version());
+        }
+        self.recent.lock().retain(|(_, known)| !Arc::ptr_eq(known, file));
+    }
+
     fn contents(&self, version: &FileVersion) -> Option<Arc<Contents>> {
         self.contents.lock().get(version).cloned()
     }

@@ -73,6 +73,7 @@ impl OpenFile {
             return error;
         }
         let gone = EngineError::FileGone { why: error.to_string().into() };
+        self.shared().files.forget(&self.file);
         self.session.end(&gone);
         gone
     }

@@ -11,7 +11,8 @@ from machine import ask, digest_of
 from rows import Row
 
 KIB = 1 << 10
-MIB = 1 << 20
+# A copy of the file.
+WHOLE = "whole.mcap"
 
 
 def files(bench):
@@ -31,13 +32,12 @@ def reads(*arguments):
 @contextlib.contextmanager
 def downloaded(nginx, url):
     """The URL of the same bytes at nginx."""
-    whole = machine.DATA / "whole.mcap"
     try:
-        with open(whole, "wb") as sink:
+        with open(machine.DATA / WHOLE, "wb") as sink:
             ask(url, sink=sink)
-        yield f"{nginx.url}/{whole.name}"
+        yield f"{nginx.url}/{WHOLE}"
     finally:
-        whole.unlink(missing_ok=True)
+        (machine.DATA / WHOLE).unlink(missing_ok=True)
 
 
 def check(bench, loader, name):
@@ -62,10 +62,10 @@ def beside(bench, servers, urls, command):
     return found, spent
 
 
-def random_ranges(bench, servers, urls, what, kib, most=None, most_ms=None):
+def random_ranges(bench, servers, urls, what, kib, *where, most=None, most_ms=None):
     """Rows on ranges of one size; targets are to nginx, or in milliseconds."""
     count = 20 if bench.smoke else 3000 if kib < KIB else 1000
-    command = ("random", "--bytes", kib * KIB, "--count", count)
+    command = ("random", "--bytes", kib * KIB, "--count", count, *where)
     found, spent = beside(bench, servers, urls, command)
     ours, theirs = zip(*(map(percentiles, run["ms"]) for run in found))
     what = f"{what}, {count} ranges of {kib} KiB"
@@ -84,15 +84,19 @@ def random_ranges(bench, servers, urls, what, kib, most=None, most_ms=None):
 
 
 def whole(bench, servers, urls, what):
-    """Rows on all of it over one connection."""
-    found, spent = beside(bench, servers, urls, ("whole", "--runs", 3))
-    rates = [map(statistics.median, run["mb_per_second"]) for run in found]
-    ours, theirs = zip(*rates)
+    """Rows on all of it over one connection, to each of the other servers."""
+    runs = 1 if bench.smoke else 3
+    found, spent = beside(bench, list(servers.values()), urls, ("whole", "--runs", runs))
+    of_server = zip(*(map(statistics.median, run["mb_per_second"]) for run in found))
+    rates = dict(zip(servers, of_server))
     what = f"{what}, all of it over one connection"
-    for whose, rates, seconds in ((what, ours, spent[0]), ("nginx, the same", theirs, spent[1])):
-        yield Row(whose, "MB/s", rates, note=f"{seconds / bench.runs / 3:.2f} CPU s")
-    ratios = [mine / nginx for mine, nginx in zip(ours, theirs)]
-    yield Row(f"{what}: to nginx", "times", ratios, least=0.8)
+    for name, seconds in zip(servers, spent):
+        whose = f"{name}, the same" if name else what
+        note = f"{seconds / bench.runs / runs:.2f} CPU s"
+        yield Row(whose, "MB/s", rates[name], note=note)
+    for name, least in (("nginx", 0.8), ("nginx without sendfile", None)):
+        ratios = [mine / theirs for mine, theirs in zip(rates[""], rates[name])]
+        yield Row(f"{what}: to {name}", "times", ratios, least=least)
 
 
 def peak(loader, what):
@@ -109,19 +113,24 @@ def verbatim(bench):
             servers, urls = (loader, nginx), (loader.file(), copy)
             for kib in (64, 1024):
                 yield from random_ranges(bench, servers, urls, what, kib, most=2)
-            yield from whole(bench, servers, urls, what)
+            with bench.nginx(sendfile=False) as copying:
+                servers = {"": loader, "nginx": nginx, "nginx without sendfile": copying}
+                urls = (*urls, f"{copying.url}/{WHOLE}")
+                yield from whole(bench, servers, urls, what)
         yield peak(loader, what)
 
 
 def renumbered(bench):
     """(a) of static sources that number their channels alike: their chunks get new ids."""
     name = bench.recording("a", ids="foreign")
-    what = "file of (a), warm, static sources with the same ids"
+    what = "file of (a), warm, static sources with the same ids, within renumbered chunks"
     with bench.nginx() as nginx, bench.loader(nginx, name, "manifest-static") as loader:
         check(bench, loader, name)
         with downloaded(nginx, loader.file()) as copy:
             servers, urls = (loader, nginx), (loader.file(), copy)
-            yield from random_ranges(bench, servers, urls, what, 64, most_ms=5)
+            # What is kept as it is stays compressed.
+            where = "--uncompressed"
+            yield from random_ranges(bench, servers, urls, what, 64, where, most_ms=5)
         yield peak(loader, what)
 
 

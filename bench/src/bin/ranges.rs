@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand};
+use mcap::records::ChunkIndex;
 use mcap::sans_io::indexed_reader::{IndexedReadEvent, IndexedReader, IndexedReaderOptions};
 use mcap::sans_io::summary_reader::{SummaryReadEvent, SummaryReader, SummaryReaderOptions};
 use rdl_bench::client::RemoteFile;
@@ -32,6 +33,9 @@ enum Command {
         /// How many of each server.
         #[arg(long)]
         count: usize,
+        /// Only within chunks that are not compressed.
+        #[arg(long)]
+        uncompressed: bool,
         urls: Vec<String>,
     },
     /// The whole file, without a range.
@@ -62,7 +66,9 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     let told = match Arguments::parse().command {
-        Command::Random { bytes, count, urls } => random(bytes, count, &urls)?,
+        Command::Random { bytes, count, uncompressed, urls } => {
+            random(bytes, count, uncompressed, &urls)?
+        }
         Command::Whole { runs, urls } => whole(runs, &urls)?,
         Command::Open { times, url } => {
             let once = |_| {
@@ -83,15 +89,19 @@ fn milliseconds(since: Instant) -> f64 {
 }
 
 /// The milliseconds of each range, for each server.
-fn random(bytes: u64, count: usize, urls: &[String]) -> anyhow::Result<Value> {
+fn random(bytes: u64, count: usize, uncompressed: bool, urls: &[String]) -> anyhow::Result<Value> {
     let mut files = open(urls)?;
-    let size = files[0].bytes;
-    let bytes = bytes.min(size);
+    let places = match uncompressed {
+        true => uncompressed_chunks(&mut files[0], bytes)?,
+        false => vec![0..files[0].bytes],
+    };
     let mut random = Random::new(bytes);
     let mut times = vec![Vec::with_capacity(count); files.len()];
     let mut bodies = vec![Vec::new(); files.len()];
     for at in 0..count {
-        let start = random.next() % (size - bytes + 1);
+        let place = &places[usize::try_from(random.next())? % places.len()];
+        let bytes = bytes.min(place.end - place.start);
+        let start = place.start + random.next() % (place.end - place.start - bytes + 1);
         for turn in 0..files.len() {
             // None of them always follows the same one.
             let server = (at + turn) % files.len();
@@ -102,6 +112,18 @@ fn random(bytes: u64, count: usize, urls: &[String]) -> anyhow::Result<Value> {
         ensure!(bodies.iter().all(|body| *body == bodies[0]), "{start}: the bytes differ");
     }
     Ok(json!({"ms": times}))
+}
+
+/// Where the chunks without compression lie that have so many bytes.
+fn uncompressed_chunks(file: &mut RemoteFile, bytes: u64) -> anyhow::Result<Vec<Range<u64>>> {
+    let chunks = summary(file)?.chunk_indexes;
+    let is_one = |chunk: &&ChunkIndex| chunk.compression.is_empty() && chunk.chunk_length >= bytes;
+    let at = |chunk: &ChunkIndex| {
+        chunk.chunk_start_offset..chunk.chunk_start_offset + chunk.chunk_length
+    };
+    let places: Vec<_> = chunks.iter().filter(is_one).map(at).collect();
+    ensure!(!places.is_empty(), "every chunk is compressed");
+    Ok(places)
 }
 
 /// The megabytes that come in a second in each run, for each server.

@@ -1,5 +1,6 @@
-//! Parts and scratch files that are being read, kept open: a chunk is read in slices, and to open the
-//! file for each takes 3 µs, an eighth of what it takes to read 256 KiB that are in the page cache.
+//! Parts and scratch files that are being read, kept open: a chunk is read in slices, and to open
+//! the file for each takes 3 µs, an eighth of what it takes to read 256 KiB that are in the page
+//! cache.
 //!
 //! Invariants: at most [`MAX_OPEN`] files, however many sources there are; what is discarded or let
 //! go of is not held open, so that the system frees its bytes.

@@ -97,12 +97,13 @@ impl SourceFiles {
 
     /// The same where it does not block: the file is open and the bytes are in memory.
     pub fn read_at_once(&self, position: Position) -> Option<Bytes> {
-        if position.part < self.first_part.load(Ordering::Acquire) {
+        let now = self.now_ms();
+        if position.part < self.first_part.load(Ordering::Acquire) || self.is_to_touch(now) {
             return None;
         }
         let file = self.charge.space().descriptors.get(self.owner, position.part)?;
         let bytes = read_cached(&file, position.range)?;
-        self.note_read();
+        self.read_ms.store(now, Ordering::Relaxed);
         Some(bytes)
     }
 
@@ -154,7 +155,7 @@ impl SourceFiles {
         let now = self.now_ms();
         self.read_ms.store(now, Ordering::Relaxed);
         let touched = self.touched_ms.load(Ordering::Relaxed);
-        if u128::from(now.saturating_sub(touched)) < TOUCHED_EVERY.as_millis() {
+        if !self.is_to_touch(now) {
             return;
         }
         let is_first = self
@@ -164,6 +165,11 @@ impl SourceFiles {
         if is_first {
             self.touch();
         }
+    }
+
+    fn is_to_touch(&self, now_ms: u64) -> bool {
+        let touched = self.touched_ms.load(Ordering::Relaxed);
+        u128::from(now_ms.saturating_sub(touched)) >= TOUCHED_EVERY.as_millis()
     }
 
     /// Writes down that a kept source is used now.

@@ -18,8 +18,8 @@ use crate::shared::Shared;
 use crate::source::{ChunkData, Place};
 use crate::viewers::ViewerId;
 
-/// So much is read without a thread for it, where it is in memory: less than it takes to go there
-/// and back, and it is still in the processor's caches when it is sent.
+/// So much is read without a thread for it, where it is in memory: it takes no longer than to have
+/// another thread do it, and it is still in the processor's caches when it is sent.
 const AT_ONCE_BYTES: u64 = 128 << 10;
 
 /// A chunk and its message indexes, as long as was laid out.

@@ -4,6 +4,7 @@
 //! turns, over connections that are kept open.
 
 use std::io::SeekFrom;
+use std::iter;
 use std::ops::Range;
 use std::time::Instant;
 
@@ -93,7 +94,7 @@ fn random(bytes: u64, count: usize, uncompressed: bool, urls: &[String]) -> anyh
     let mut files = open(urls)?;
     let places = match uncompressed {
         true => uncompressed_chunks(&mut files[0], bytes)?,
-        false => vec![0..files[0].bytes],
+        false => iter::once(0..files[0].bytes).collect(),
     };
     let mut random = Random::new(bytes);
     let mut times = vec![Vec::with_capacity(count); files.len()];

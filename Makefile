@@ -9,6 +9,8 @@ SHELL := /bin/bash
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+# Not the interpreter itself: that is a link to the system's, which is not ours to touch.
+PACKAGES := $(VENV)/installed
 REQUIREMENTS := tests/python/requirements.txt
 NODE_MODULES := tests/node/node_modules
 # Where Debian's package puts it; another one will do: make test CHROMIUM=/opt/chrome/chrome
@@ -21,6 +23,7 @@ GO_VERSION := 1.25.0
 
 BENCH_VENV := bench/.venv
 BENCH_PYTHON := $(BENCH_VENV)/bin/python
+BENCH_PACKAGES := $(BENCH_VENV)/installed
 BENCH_REQUIREMENTS := bench/compare/requirements.txt
 
 .PHONY: help demo test lint unit outside bench bench-smoke bench-tools cargo nginx curl chromium node go docs soak clean
@@ -50,13 +53,13 @@ unit: cargo nginx curl chromium outside $(NODE_MODULES)/.package-lock.json $(VER
 		cargo test --workspace --locked
 
 # A data backend written with Foxglove's SDK, as its users write one: with its zstd and without.
-outside: cargo $(PYTHON)
+outside: cargo $(PACKAGES)
 	cargo build --manifest-path $(SDK_BACKEND) --locked --target-dir target/sdk-backend
 	cp target/sdk-backend/debug/foxglove-sdk-backend target/sdk-backend/plain
 	cargo build --manifest-path $(SDK_BACKEND) --locked --target-dir target/sdk-backend --features zstd
 	cp target/sdk-backend/debug/foxglove-sdk-backend target/sdk-backend/zstd
 
-bench: cargo nginx bench-tools $(VERSITYGW) $(BENCH_PYTHON)
+bench: cargo nginx bench-tools $(VERSITYGW) $(BENCH_PACKAGES)
 	cargo build --release --locked --bin remote-data-loader --bin generate --bin digest --bin floor --bin delay --bin ranges
 	$(BENCH_PYTHON) bench/compare --write
 
@@ -71,13 +74,13 @@ bench-tools:
 		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
 		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends curl zstd; }
 
-$(BENCH_PYTHON): $(BENCH_REQUIREMENTS)
+$(BENCH_PACKAGES): $(BENCH_REQUIREMENTS)
 	@echo "installing the programs that the loader is compared with into $(BENCH_VENV) (pip)"
 	python3 -m venv $(BENCH_VENV)
 	$(BENCH_PYTHON) -m pip install --quiet --disable-pip-version-check -r $(BENCH_REQUIREMENTS)
-	@touch $(BENCH_PYTHON)
+	@touch $@
 
-$(PYTHON): $(REQUIREMENTS)
+$(PACKAGES): $(REQUIREMENTS)
 	@echo "installing MCAP readers, daft and moto, an S3 server, into $(VENV) (pip): 500 MB"
 	python3 -m venv $(VENV) || { \
 		echo "installing python3-venv (apt)"; \
@@ -85,7 +88,7 @@ $(PYTHON): $(REQUIREMENTS)
 		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends python3-venv; \
 		python3 -m venv $(VENV); }
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
-	@touch $(PYTHON)
+	@touch $@
 
 # npm writes this file when it is done.
 $(NODE_MODULES)/.package-lock.json: tests/node/package.json tests/node/package-lock.json | node

@@ -20,6 +20,7 @@ use rdl_mcap_io::{
 };
 use rdl_merge::{Entries, MergeHeap, Query, SourceState, Step};
 use rdl_model::{ChunkRef, Nanos};
+use rdl_testkit::Random;
 use rustix::time::{ClockId, clock_gettime};
 
 /// How much a response has ready before it lets go of it.
@@ -97,28 +98,12 @@ const LARGE: Shape = Shape {
     chunk_bytes: 1 << 20,
 };
 
-/// SplitMix64: the same numbers everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn between(&mut self, least: u64, greatest: u64) -> u64 {
-        least + self.next() % (greatest - least + 1)
-    }
-}
-
 /// Half noise, half structure, so that it compresses to about a half.
 fn payload_pool() -> Vec<u8> {
-    let mut random = Random(7);
+    let mut random = Random::new(7);
     let mut pool = Vec::with_capacity(1 << 20);
     while pool.len() < 1 << 20 {
-        pool.extend_from_slice(&random.next().to_le_bytes());
+        pool.extend_from_slice(&random.next_u64().to_le_bytes());
         pool.extend_from_slice(&[0, 0, 0x80, 0x3f, 0, 0, 0, 0]);
     }
     pool
@@ -143,16 +128,17 @@ fn channels(source: u64) -> BTreeMap<u16, Arc<ChannelRecord>> {
 fn recording(shape: Shape, compression: Compression) -> Vec<Source> {
     let pool = payload_pool();
     let source = |number: u64| {
-        let mut random = Random(number);
+        let mut random = Random::new(number);
         let channels = channels(number);
         let ids: Vec<u16> = channels.keys().copied().collect();
         let mut builder = ChunkBuilder::new(compression);
         let mut chunks = Vec::new();
         for n in 0..shape.messages / shape.sources {
-            let len = random.between(shape.sizes.0, shape.sizes.1) as usize;
-            let start = random.between(0, (pool.len() - len) as u64) as usize;
-            let time = Nanos(1_700_000_000_000_000_000 + n * 1_000 + random.between(0, 999));
-            let channel = ids[random.between(0, ids.len() as u64 - 1) as usize];
+            let (least, greatest) = shape.sizes;
+            let len = (least + random.below(greatest - least + 1)) as usize;
+            let start = random.below((pool.len() - len) as u64 + 1) as usize;
+            let time = Nanos(1_700_000_000_000_000_000 + n * 1_000 + random.below(1_000));
+            let channel = ids[random.below(ids.len() as u64) as usize];
             let message = MessageView {
                 channel,
                 sequence: n as u32,

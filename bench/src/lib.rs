@@ -6,6 +6,5 @@
 
 pub mod client;
 pub mod digest;
-pub mod random;
 pub mod recording;
 pub mod scenario;

@@ -16,11 +16,10 @@ use rdl_mcap_io::{
     OutputWriter, SchemaDef,
 };
 use rdl_model::Nanos;
-use rdl_testkit::rfc3339;
+use rdl_testkit::{Random, rfc3339};
 use serde_json::{Value, json};
 
 use crate::digest::Digest;
-use crate::random::Random;
 use crate::scenario::{Scenario, SourcePlan, Topic};
 
 /// How the channels are numbered.
@@ -121,18 +120,18 @@ impl Track {
 
     /// At its pace, shaken by up to a quarter of its period.
     fn schedule(&mut self) {
-        let shake = self.random.next() % (self.topic.period_nanos / 4);
+        let shake = self.random.next_u64() % (self.topic.period_nanos / 4);
         self.next = self.start + u64::from(self.count) * self.topic.period_nanos + shake;
     }
 
     /// Half noise and half structure, which compresses to about a half.
     fn fill(&mut self, data: &mut Vec<u8>) {
         let (least, greatest) = self.topic.bytes;
-        let bytes = least + self.random.next() % (greatest - least + 1);
+        let bytes = least + self.random.next_u64() % (greatest - least + 1);
         data.clear();
         while (data.len() as u64) < bytes {
             for _ in 0..4 {
-                data.extend_from_slice(&self.random.next().to_le_bytes());
+                data.extend_from_slice(&self.random.next_u64().to_le_bytes());
             }
             for word in 0..5_u64 {
                 data.extend_from_slice(&(u64::from(self.count) + word).to_le_bytes());

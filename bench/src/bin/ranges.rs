@@ -15,7 +15,7 @@ use mcap::sans_io::indexed_reader::{IndexedReadEvent, IndexedReader, IndexedRead
 use mcap::sans_io::summary_reader::{SummaryReadEvent, SummaryReader, SummaryReaderOptions};
 use rdl_bench::client::RemoteFile;
 use rdl_bench::digest::Digest;
-use rdl_bench::random::Random;
+use rdl_testkit::Random;
 use serde_json::{Value, json};
 
 #[derive(Parser)]
@@ -100,9 +100,9 @@ fn random(bytes: u64, count: usize, uncompressed: bool, urls: &[String]) -> anyh
     let mut times = vec![Vec::with_capacity(count); files.len()];
     let mut bodies = vec![Vec::new(); files.len()];
     for at in 0..count {
-        let place = &places[usize::try_from(random.next())? % places.len()];
+        let place = &places[usize::try_from(random.next_u64())? % places.len()];
         let bytes = bytes.min(place.end - place.start);
-        let start = place.start + random.next() % (place.end - place.start - bytes + 1);
+        let start = place.start + random.next_u64() % (place.end - place.start - bytes + 1);
         for turn in 0..files.len() {
             // None of them always follows the same one.
             let server = (at + turn) % files.len();

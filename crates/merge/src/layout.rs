@@ -60,8 +60,6 @@ pub struct FileLayout {
     pub ids: Vec<NewIds>,
     /// The most chunks that have messages of one time.
     pub most_overlapping: usize,
-    /// The least and the greatest log time.
-    pub times: Option<TimeRange>,
     /// How many messages.
     pub message_count: u64,
 }
@@ -165,7 +163,6 @@ impl FileLayout {
             own: own.into_iter().map(|(_, bytes)| bytes).collect(),
             ids,
             most_overlapping: overlap::most_overlapping(&times),
-            times: times.into_iter().reduce(TimeRange::union),
             message_count,
         })
     }

@@ -22,11 +22,12 @@ use sha2::{Digest as _, Sha256};
 use super::identity;
 use super::version::{Body, Contents, FileVersion, Made};
 use super::virtual_file::{OpeningFile, VirtualFile};
-use crate::EngineError;
+use crate::cpu::Urgency;
 use crate::recording::{Inner, Recording, watching};
 use crate::shared::Shared;
 use crate::sharing::Sharing;
 use crate::viewers::ViewerId;
+use crate::{EngineError, SourceKind};
 
 /// How often a cut is made that lacks messages which came too late to be put in order: once their
 /// sources are complete they are in their place.
@@ -89,7 +90,7 @@ impl CutFile {
         &self.contents.sources
     }
 
-    /// Reads a part; of the bucket with what is kept of the last call. Blocks where it is here.
+    /// Reads a part; of the bucket with what is kept of the last call.
     pub(super) async fn read(
         &self,
         shared: &Shared,
@@ -100,7 +101,7 @@ impl CutFile {
         if let Some(file) = &self.here {
             let file = file.clone();
             let read = move || file.read(range);
-            return Ok(shared.cpu.run(crate::cpu::Urgency::Now, read).await??);
+            return Ok(shared.cpu.run(Urgency::Now, read).await??);
         }
         let sharing = shared.sharing.as_ref().ok_or(EngineError::TaskDied)?;
         let incoming = incoming.get_or_insert_with(|| {
@@ -251,7 +252,7 @@ async fn find_in_bucket(shared: &Shared, contents: &Contents) -> Option<CutFile>
 /// sources are indexed.
 async fn bodies(recording: &Arc<Inner>) -> Vec<Body> {
     let viewer = ViewerId::new();
-    let is_static = |at: &usize| recording.sources[*at].source.kind == crate::SourceKind::Static;
+    let is_static = |at: &usize| recording.sources[*at].source.kind == SourceKind::Static;
     let looks: Vec<_> = (0..recording.sources.len())
         .filter(is_static)
         .map(|at| watching::settled(recording, at, viewer))
@@ -261,8 +262,8 @@ async fn bodies(recording: &Arc<Inner>) -> Vec<Body> {
         let source = &recorded.source;
         let generation = source.current();
         let identity = match source.kind {
-            crate::SourceKind::Streamed => source.key,
-            crate::SourceKind::Static => identity::of_static(&generation),
+            SourceKind::Streamed => source.key,
+            SourceKind::Static => identity::of_static(&generation),
         };
         Body { key: source.key, identity }
     });

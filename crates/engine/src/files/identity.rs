@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use rdl_mcap_io::{ChannelRecord, ChunkDescriptor, MetadataRecord};
+use rdl_mcap_io::{ChannelRecord, ChunkDescriptor};
 use rdl_model::{SourceKey, SourceKeyHasher, TimeRange};
 
 use crate::source::{Attachment, FileIdentity, Generation, State};
@@ -35,7 +35,7 @@ pub(super) fn of(state: &State, generation: &Generation) -> SourceKey {
             }
             hasher = hasher.field("metadata");
             for metadata in &state.metadata {
-                hasher = hasher.field(metadata_bytes(metadata));
+                hasher = hasher.field(metadata.to_record_bytes());
             }
             hasher = hasher.field("attachments");
             for attachment in &state.attachments {
@@ -100,10 +100,6 @@ fn chunk_bytes(chunk: &ChunkDescriptor) -> Vec<u8> {
         put(&mut out, &records.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>());
     }
     out
-}
-
-fn metadata_bytes(metadata: &MetadataRecord) -> Vec<u8> {
-    metadata.to_record_bytes().into()
 }
 
 fn attachment_bytes(attachment: &Attachment) -> Vec<u8> {

@@ -70,8 +70,8 @@ impl VirtualFile {
     }
 
     /// The sources from which it is read.
-    pub(super) fn laid(self: &Arc<Self>) -> Option<&LaidFile> {
-        match &**self {
+    pub(super) fn laid(&self) -> Option<&LaidFile> {
+        match self {
             Self::Laid(file) => Some(file),
             Self::Cut(_) => None,
         }

@@ -69,7 +69,7 @@ impl Origin {
             }
             Origin::Loader { client, loader, request, token } => {
                 if !request.partial {
-                    match self.open_file(progress).await {
+                    match open_file(client, loader, request, token.as_ref(), progress).await {
                         Err(error) if error.is::<NoFile>() => {
                             progress.say(&format!("taking the stream: {error}"));
                         }
@@ -85,20 +85,6 @@ impl Origin {
                 Ok(pieces.boxed())
             }
         }
-    }
-
-    /// A loader's file; resolves when its first bytes are here.
-    async fn open_file<'a>(
-        &self,
-        progress: &'a Progress,
-    ) -> anyhow::Result<BoxStream<'a, anyhow::Result<Bytes>>> {
-        let Origin::Loader { client, loader, request, token } = self else {
-            bail!("only a loader has files")
-        };
-        let url = link(client, loader, request, token.as_ref()).await?;
-        let mut pieces = download(client, url, token.clone(), progress).boxed();
-        let first = pieces.next().await.transpose()?;
-        Ok(futures::stream::iter(first.map(Ok)).chain(pieces).boxed())
     }
 
     /// Whether asking again may give messages that came too late to be put in order: a file has been
@@ -129,6 +115,20 @@ impl Origin {
             engine.shutdown().await;
         }
     }
+}
+
+/// A loader's file; resolves when its first bytes are here.
+async fn open_file<'a>(
+    client: &reqwest::Client,
+    loader: &Url,
+    request: &StreamRequest,
+    token: Option<&Token>,
+    progress: &'a Progress,
+) -> anyhow::Result<BoxStream<'a, anyhow::Result<Bytes>>> {
+    let url = link(client, loader, request, token).await?;
+    let mut pieces = download(client, url, token.cloned(), progress).boxed();
+    let first = pieces.next().await.transpose()?;
+    Ok(futures::stream::iter(first.map(Ok)).chain(pieces).boxed())
 }
 
 /// The link to the file that a request comes to.

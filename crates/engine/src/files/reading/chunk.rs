@@ -88,21 +88,17 @@ pub(super) async fn open(
             make_chunk(shared, takes_bytes, make).await?
         }
         (None, _) => {
+            // Its records and their frame, and the chunk of them.
+            let takes_bytes = 2 * (laid.stored_bytes() + laid.uncompressed_bytes);
             let laid = if is_kept { (**laid).clone() } else { renumbered(laid, ids) };
             let no_room = ChunkError::Lies("it is smaller than any chunk".into());
             let make = move || Ok(chunk_without_messages(&laid).ok_or(no_room));
-            make_chunk(shared, laid_bytes(source, at.chunk), make).await?
+            make_chunk(shared, takes_bytes, make).await?
         }
     };
     let made = Arc::new(made.map_err(|error| lies(source, at.chunk, &error))?);
     shared.files.made_chunks.keep(name, made.clone());
     Ok(Chunk::Made(made))
-}
-
-/// What a chunk takes that is put together anew, in bytes.
-fn laid_bytes(source: &FileSource, chunk: u32) -> u64 {
-    let laid = &source.chunks[chunk as usize];
-    2 * (laid.stored_bytes() + laid.uncompressed_bytes)
 }
 
 /// Makes a chunk in so much memory, and puts it on the disk.

@@ -71,6 +71,11 @@ struct Opening {
 }
 
 impl State {
+    /// Nobody reads the file any more for now, for this reason.
+    fn end(&mut self, why: &EngineError) {
+        self.ended = Some((why.clone(), Instant::now()));
+    }
+
     /// Why nobody reads the file any more; after a while it may be opened anew.
     fn ended(&mut self) -> Option<EngineError> {
         let (error, at) = self.ended.as_ref()?;
@@ -126,7 +131,7 @@ impl Session {
 
     /// Nobody reads the file any more for now, for this reason.
     pub(super) fn end(&self, why: &EngineError) {
-        self.state.lock().ended = Some((why.clone(), Instant::now()));
+        self.state.lock().end(why);
     }
 
     /// Opens the file, which may have to be made first.
@@ -163,7 +168,7 @@ impl Session {
                 Ok(Err(error)) => {
                     state.opening = None;
                     if error.lasts_for_files() {
-                        state.ended = Some((error.clone(), Instant::now()));
+                        state.end(&error);
                     }
                     return Err(error);
                 }
@@ -182,7 +187,7 @@ impl Session {
     ) -> Result<OpenFile, EngineError> {
         if !granted.has_all {
             if let Err(gone) = opening::missing(granted.recording.inner(), file.bodies()) {
-                state.ended = Some((gone.clone(), Instant::now()));
+                state.end(&gone);
                 return Err(gone);
             }
             if let Some(known) = &mut state.granted
@@ -235,19 +240,18 @@ impl Session {
             let missing = opening::missing(recording.inner(), file.bodies());
             missing.err().or_else(|| file.changed())
         });
-        if let Some(laid) = file.as_ref().and_then(VirtualFile::laid) {
+        if let Some(laid) = file.as_ref().and_then(|file| file.laid()) {
             look_again(&recording, laid);
         }
-        let granted = Granted { recording, at, has_all: file.is_some() && gone.is_none() };
         let mut state = self.state.lock();
-        // Another file may have been opened meanwhile, of which that is not known.
-        let has_all = granted.has_all
-            && state.file.as_ref().zip(file.as_ref()).is_some_and(|(a, b)| Arc::ptr_eq(a, b));
-        let granted = Granted { has_all, ..granted };
+        // Of one that was opened meanwhile it is not known.
+        let is_same =
+            state.file.as_ref().zip(file.as_ref()).is_some_and(|(a, b)| Arc::ptr_eq(a, b));
+        let granted = Granted { recording, at, has_all: is_same && gone.is_none() };
         state.granted = Some(granted.clone());
         match gone {
             Some(gone) => {
-                state.ended = Some((gone.clone(), Instant::now()));
+                state.end(&gone);
                 Err(gone)
             }
             None => Ok(granted),

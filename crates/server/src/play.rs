@@ -6,10 +6,11 @@ use anyhow::Context as _;
 use clap::Args;
 use rdl_engine::{Engine, EngineConfig, FetchConfig};
 
+use crate::auth::Auth;
 use crate::demo::{self, DemoBackend};
 use crate::routes::App;
 use crate::serve;
-use crate::settings::{ServerSettings, parse_address};
+use crate::settings::{AuthConfig, ServerSettings, parse_address};
 
 /// The flags of `demo`.
 #[derive(Args, Clone, Debug)]
@@ -34,6 +35,6 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     fetch.allow_http_sources = true;
     fetch.use_system_proxy = false;
     let engine = Engine::start(EngineConfig::new(fetch)).await.context("cannot start")?;
-    let app = App::new(engine, &settings);
+    let app = App::new(engine, Auth::new(AuthConfig::disabled())?, &settings);
     serve::serve(listener, app, &settings, demo::introduction).await
 }

@@ -26,10 +26,12 @@ pub(crate) struct Problem {
     /// Status and code, where they say more than the kind.
     finer: Option<(StatusCode, &'static str)>,
     detail: String,
-    user_message: Option<String>,
+    user_message: Option<Box<str>>,
+    /// Where to sign in.
+    login_url: Option<Box<str>>,
     retry_after: Option<Duration>,
     /// What only the log is told.
-    cause: Option<String>,
+    cause: Option<Box<str>>,
 }
 
 /// The body of a problem.
@@ -50,6 +52,10 @@ pub(crate) struct ProblemBody {
     /// Stable, for programs.
     #[schema(example = "bad-gateway")]
     pub(crate) code: String,
+    /// With a 401: where a user signs in; a path or a URL.
+    #[serde(default, rename = "loginUrl", skip_serializing_if = "Option::is_none")]
+    #[schema(example = "https://loader.example.com/login")]
+    pub(crate) login_url: Option<String>,
 }
 
 /// What the log says of a problem; an extension of its response.
@@ -64,6 +70,7 @@ impl Problem {
             finer: None,
             detail: detail.into(),
             user_message: None,
+            login_url: None,
             retry_after: None,
             cause: None,
         }
@@ -93,6 +100,38 @@ impl Problem {
             .finer(StatusCode::RANGE_NOT_SATISFIABLE, "range-not-satisfiable")
     }
 
+    /// The session's access token has run out; a refresh may give another.
+    pub(crate) fn token_expired() -> Problem {
+        let detail = "the session's access token has run out: POST /v1/session/refresh";
+        Problem::new(ErrorKind::Unauthorized, detail)
+            .finer(StatusCode::UNAUTHORIZED, "token-expired")
+    }
+
+    /// The access token in a link has run out.
+    pub(crate) fn link_expired() -> Problem {
+        let detail = "the link has expired: sign in and ask /v1/recording or /v1/links for another";
+        Problem::new(ErrorKind::Unauthorized, detail)
+            .finer(StatusCode::UNAUTHORIZED, "token-expired")
+    }
+
+    /// A one-time code does not give a session.
+    pub(crate) fn invalid_login_code() -> Problem {
+        let detail = "this code is damaged, used, more than a minute old, or for another page; \
+                      sign in again";
+        Problem::bad_request(detail).finer(StatusCode::BAD_REQUEST, "invalid-login-code")
+    }
+
+    /// The page that asks may not.
+    pub(crate) fn origin_not_allowed(detail: &str) -> Problem {
+        let problem = Problem::new(ErrorKind::Forbidden, detail);
+        problem.finer(StatusCode::FORBIDDEN, "origin-not-allowed")
+    }
+
+    /// The same with the place to sign in.
+    pub(crate) fn with_login(self, url: String) -> Problem {
+        Problem { login_url: Some(url.into()), ..self }
+    }
+
     fn finer(self, status: StatusCode, code: &'static str) -> Problem {
         Problem { finer: Some((status, code)), ..self }
     }
@@ -110,6 +149,7 @@ impl Problem {
             status: status.as_u16(),
             detail: self.detail.clone(),
             code: self.code().into(),
+            login_url: self.login_url.as_deref().map(str::to_owned),
         }
     }
 
@@ -156,23 +196,23 @@ impl From<EngineError> for Problem {
         let cause = error.to_string();
         let user_message = error.user_message().map(for_header);
         let detail = match (&user_message, kind) {
-            (Some(message), _) => message.clone(),
+            (Some(message), _) => message.to_string(),
             (None, ErrorKind::Internal) => "the loader itself failed; its log says why".to_owned(),
             (None, _) => cause.clone(),
         };
         Problem {
             user_message,
             retry_after: error.retry_after(),
-            cause: Some(cause),
+            cause: Some(cause.into()),
             ..Problem::new(kind, detail)
         }
     }
 }
 
 /// Without what a header cannot hold.
-fn for_header(message: &str) -> String {
+fn for_header(message: &str) -> Box<str> {
     let printable = message.chars().map(|c| if c.is_control() { ' ' } else { c });
-    printable.take(MAX_USER_MESSAGE_CHARS).collect::<String>().trim().to_owned()
+    printable.take(MAX_USER_MESSAGE_CHARS).collect::<String>().trim().into()
 }
 
 impl IntoResponse for Problem {
@@ -196,7 +236,12 @@ impl IntoResponse for Problem {
         {
             headers.insert(USER_MESSAGE, value);
         }
-        response.extensions_mut().insert(Cause(self.cause.unwrap_or(self.detail)));
+        let cause = self.cause.as_deref().unwrap_or(&self.detail).to_owned();
+        response.extensions_mut().insert(Cause(cause));
+        if self.kind == ErrorKind::Unauthorized {
+            // Whoever knows where to sign in adds it.
+            response.extensions_mut().insert(self);
+        }
         response
     }
 }

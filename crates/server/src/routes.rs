@@ -12,17 +12,20 @@ mod file_name;
 mod files;
 mod health;
 mod links;
+mod login;
 mod openapi;
+mod pages;
 mod params;
 mod recording;
 mod request;
+mod session;
 mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post};
 use rdl_engine::{Engine, ManifestParams};
 use rdl_model::ErrorKind;
@@ -34,6 +37,7 @@ pub(crate) use self::request::{
     CompressionName, OrderedParams, ReplayPolicyName, StreamRequest, TimeText, parse_compression,
     parse_replay_policy,
 };
+use crate::auth::Auth;
 use crate::problem::Problem;
 use crate::settings::ServerSettings;
 use crate::telemetry;
@@ -43,8 +47,8 @@ use crate::telemetry;
 pub(crate) struct App {
     /// Gives the recordings.
     pub(crate) engine: Arc<Engine>,
-    /// Whether requests without a token are answered.
-    pub(crate) auth_disabled: bool,
+    /// Tells whose a request is.
+    pub(crate) auth: Arc<Auth>,
     /// How long a request for a file waits until all of it is loaded.
     pub(crate) file_wait: Duration,
     /// Cancelled when the process is to end: endless answers end then.
@@ -53,10 +57,10 @@ pub(crate) struct App {
 
 impl App {
     /// An app over this engine.
-    pub(crate) fn new(engine: Arc<Engine>, settings: &ServerSettings) -> App {
+    pub(crate) fn new(engine: Arc<Engine>, auth: Auth, settings: &ServerSettings) -> App {
         App {
             engine,
-            auth_disabled: settings.disable_auth,
+            auth: Arc::new(auth),
             file_wait: Duration::from_millis(settings.file_wait_ms),
             stopping: CancellationToken::new(),
         }
@@ -65,20 +69,35 @@ impl App {
 
 /// The path of the file of a recording.
 pub(crate) fn file_path(params: ManifestParams, name: &str) -> String {
-    FileLink { params, cut: None, version: None }.path(Some(name))
+    FileLink { params, cut: None, version: None, authority: None }.bare_path(Some(name))
 }
 
 /// Every route.
 pub(crate) fn router(app: App, settings: &ServerSettings) -> Router {
     let get_only = |route: MethodRouter<App>| route.fallback(method_not_allowed);
-    let api = Router::new()
+    let mut api = Router::new()
         .route("/v1/recording", get_only(get(recording::get)))
         .route("/v1/stream", get_only(get(stream::get).post(stream::post)))
         .route("/v1/events", get_only(get(events::get)))
         .route("/v1/files/{token}/{name}", get_only(get(files::get)))
         .route("/v1/links", get_only(post(links::post)))
-        .route("/openapi.json", get_only(get(openapi::get)))
+        .route("/v1/session", get_only(get(session::get).post(session::post)))
+        .route("/v1/session/refresh", get_only(post(session::refresh)))
+        .route("/logout", get_only(post(session::logout)))
+        .route("/login", get_only(get(login::login)))
+        .route("/login/login.js", get_only(get(pages::login_script)))
+        .route("/login/callback.js", get_only(get(pages::callback_script)))
+        .route("/login/style.css", get_only(get(pages::style)))
+        .route("/oauth/start", get_only(get(login::start)))
+        .route("/oauth/callback", get_only(get(login::callback)))
+        .route("/openapi.json", get_only(get(openapi::get)));
+    if let Some(path) = app.auth.callback_path() {
+        api = api.route(path, get_only(get(login::callback)));
+    }
+    let api = api
         .fallback(not_found)
+        .layer(from_fn_with_state(app.clone(), authority::check_origin))
+        .layer(from_fn_with_state(app.clone(), authority::show_login))
         .layer(cors::layer(settings))
         .layer(from_fn(telemetry::log_request));
     let health = Router::new()

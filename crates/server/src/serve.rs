@@ -11,9 +11,11 @@ use clap::Args;
 use rdl_engine::{Engine, EngineConfig, EngineError};
 use tokio::net::TcpListener;
 
+use crate::auth::Auth;
 use crate::routes::{self, App};
 use crate::settings::{
-    EngineSettings, Reserved, ServerSettings, SettingsError, unheeded_variables,
+    AuthConfig, AuthSettings, EngineSettings, Reserved, ServerSettings, SettingsError,
+    unheeded_variables,
 };
 use crate::signals::Signals;
 
@@ -26,13 +28,44 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) server: ServerSettings,
     #[command(flatten)]
+    pub(crate) auth: AuthSettings,
+    #[command(flatten)]
     pub(crate) engine: EngineSettings,
+}
+
+/// What `serve` is told, checked.
+pub(crate) struct ServeConfig {
+    engine: EngineConfig,
+    auth: AuthConfig,
 }
 
 impl ServeArgs {
     /// Checks everything that can be checked before anything starts.
-    pub(crate) fn check(&self) -> Result<EngineConfig, SettingsError> {
-        self.engine.engine_config()
+    pub(crate) fn check(&self) -> Result<ServeConfig, SettingsError> {
+        let auth = self.auth.auth_config(&self.server)?;
+        Ok(ServeConfig { engine: self.engine.engine_config()?, auth })
+    }
+
+    /// Says what works and yet may not be what was meant.
+    fn warn(&self, auth: &AuthConfig) {
+        if auth.is_disabled {
+            return;
+        }
+        if auth.login.is_none() {
+            tracing::info!("no login: OAUTH_CLIENT_ID is not set; requests need a bearer token");
+        }
+        if auth.keys.is_none() {
+            tracing::warn!(
+                "COOKIE_ENCRYPTION_KEY is not set: sessions and links are encrypted with a random \
+                 key, which other replicas do not have and which ends with this process"
+            );
+        }
+        if self.engine.backend.auth_token_origins.is_none() {
+            tracing::warn!(
+                "AUTH_TOKEN_ORIGINS is not set: users' access tokens go to every source that a \
+                 manifest names, unless its URL is signed"
+            );
+        }
     }
 
     fn cannot_start(&self, error: EngineError) -> anyhow::Error {
@@ -49,13 +82,15 @@ impl ServeArgs {
 }
 
 /// Serves until a signal comes.
-pub(crate) async fn run(args: ServeArgs, config: EngineConfig) -> anyhow::Result<()> {
+pub(crate) async fn run(args: ServeArgs, config: ServeConfig) -> anyhow::Result<()> {
     for Reserved { variable, purpose } in unheeded_variables() {
         tracing::info!(variable, purpose, "accepted, and without effect in this version");
     }
+    args.warn(&config.auth);
+    let auth = Auth::new(config.auth)?;
     let listener = bind(&args.server).await?;
-    let engine = Engine::start(config).await.map_err(|error| args.cannot_start(error))?;
-    let app = App::new(engine, &args.server);
+    let engine = Engine::start(config.engine).await.map_err(|error| args.cannot_start(error))?;
+    let app = App::new(engine, auth, &args.server);
     serve(listener, app, &args.server, |address| format!("listening on http://{address}")).await
 }
 

@@ -4,6 +4,7 @@
 //! variable and what that accepts; an empty variable counts as unset. `docs/CONFIG.md` is
 //! generated from these definitions.
 
+mod auth;
 mod backend;
 mod cache;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod values;
 use clap::{Args, Command};
 use rdl_engine::EngineConfig;
 
+pub(crate) use self::auth::{AuthConfig, AuthSettings, ProviderConfig};
 pub(crate) use self::backend::BackendSettings;
 pub(crate) use self::cache::{CacheSettings, Cloud};
 pub(crate) use self::loading::LoadingSettings;

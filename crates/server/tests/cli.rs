@@ -77,6 +77,8 @@ fn a_wrong_value_ends_with_2_and_one_line_that_names_its_variable() {
         ("REQUEST_CACHE_MAX_INCOMPLETE_PART_LIST_AGE_MS", "0"),
         ("CORS_ALLOWED_ORIGINS", "*"),
         ("RUST_LOG", "rdl=noisy"),
+        ("COOKIE_ENCRYPTION_KEY", "hunter2"),
+        ("OAUTH_TOKEN_URL", "http://idp.example.com/token"),
         ("MANIFEST_ENDPOINT", "http://data.example.com/manifest"),
     ] {
         let (status, text) = run(&["serve"], &[ENDPOINT, (name, value)]);
@@ -135,15 +137,25 @@ fn serves_until_sigterm_with_an_existing_deployments_variables() {
         ("REQUEST_CACHE_PART_LIST_TOUCH_INTERVAL_MS", "4000"),
         ("S3_COMPATIBLE_SERVICE_URL", "anything"),
         ("AZURE_CLIENT_SECRET", "anything"),
-        ("COOKIE_ENCRYPTION_KEY", "anything"),
+        ("COOKIE_ENCRYPTION_KEY", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+        ("OAUTH_CLIENT_ID", "loader"),
+        ("OAUTH_CLIENT_SECRET", "hunter2"),
+        ("OAUTH_AUTHORIZE_URL", "https://idp.example.com/authorize"),
+        ("OAUTH_TOKEN_URL", "https://idp.example.com/token"),
+        ("OAUTH_CALLBACK_URL", "https://loader.example.com/oauth/callback"),
         ("REQUEST_CACHE_STORAGE_PROVIDER", "in_memory"),
         ("REQUEST_CACHE_BUCKET_NAME", "bucket"),
     ];
     let mut service = Service::start(folder.path(), &environment);
     let taken = format!("--address={}", service.address);
-    let (status, text) = run(&["serve", &taken], &[ENDPOINT]);
+    let (status, text) = run(&["serve", &taken, "--disable-auth"], &[ENDPOINT]);
     assert_eq!((status, text.lines().count()), (Some(1), 1), "{text}");
     assert!(text.contains("ADDRESS"), "{text}");
+    // With auth it is said what may not be meant so.
+    let (_, text) = run(&["serve", &taken], &[ENDPOINT]);
+    for named in ["COOKIE_ENCRYPTION_KEY", "AUTH_TOKEN_ORIGINS", "OAUTH_CLIENT_ID"] {
+        assert!(text.contains(&format!("{named} is not set")), "{text}");
+    }
 
     signal(&service.child, "TERM");
     let mut ended = None;

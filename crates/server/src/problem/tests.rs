@@ -42,7 +42,7 @@ async fn every_kind_has_a_status_and_a_code() {
 async fn a_backends_message_goes_to_the_user() {
     let problem = Problem {
         user_message: Some(for_header("no seat\r\nleft: ä")),
-        detail: for_header("no seat\r\nleft: ä"),
+        detail: for_header("no seat\r\nleft: ä").into(),
         ..Problem::new(ErrorKind::Forbidden, "")
     };
     insta::assert_snapshot!(wire(problem).await);

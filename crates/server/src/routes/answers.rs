@@ -9,7 +9,6 @@ use rdl_model::{Nanos, Problem, Severity};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::file_link::FileLink;
 use super::params::to_query;
 
 /// What is known of a recording.
@@ -185,10 +184,9 @@ impl RecordingAnswer {
         info: RecordingInfo,
         file: Option<FileInfo>,
         params: &ManifestParams,
+        file_path: String,
     ) -> RecordingAnswer {
-        let link =
-            FileLink { params: params.clone(), version: file.map(|file| file.version), cut: None };
-        let links = LinksAnswer::new(params, link.path(info.name.as_deref()));
+        let links = LinksAnswer::new(params, file_path);
         RecordingAnswer {
             name: info.name,
             start: text(info.start),

@@ -1,33 +1,100 @@
 //! With whose authority a request comes.
 
-use axum::extract::FromRequestParts;
-use http::HeaderMap;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode};
 use rdl_engine::Token;
 use rdl_model::ErrorKind;
 
 use super::App;
+use crate::auth::{Asker, Auth, Expiry, Found};
 use crate::problem::Problem;
 
-/// The caller's bearer token (RFC 6750 section 2.1). Absent only where auth is disabled.
-pub(super) struct Authority(pub(super) Option<Token>);
+/// The access token that a request carries: as a bearer token (RFC 6750 section 2.1), else in the
+/// cookie of a session. Absent only where auth is disabled.
+#[derive(Clone, Debug)]
+pub(super) struct Authority {
+    pub(super) token: Option<Token>,
+    /// Until when it lasts, where that is known.
+    pub(super) expires: Option<Expiry>,
+}
 
 impl FromRequestParts<App> for Authority {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        match bearer(&parts.headers)? {
-            None if !app.auth_disabled => Err(Problem::new(
-                ErrorKind::Unauthorized,
-                "this loader wants a token: send it as `Authorization: Bearer <token>`",
-            )),
-            token => Ok(Authority(token)),
+        Authority::of(&app.auth, &parts.headers)
+    }
+}
+
+impl Authority {
+    pub(super) fn of(auth: &Auth, headers: &HeaderMap) -> Result<Authority, Problem> {
+        if let Some(token) = bearer(headers)? {
+            let expires = Expiry::of_token(token.expose());
+            return Ok(Authority { token: Some(token), expires });
+        }
+        if auth.is_disabled() {
+            return Ok(Authority { token: None, expires: None });
+        }
+        let unauthorized = |detail: &str| Err(Problem::new(ErrorKind::Unauthorized, detail));
+        match auth.session(headers) {
+            Found::Session(session, _) if session.is_expired() => Err(Problem::token_expired()),
+            Found::Session(session, _) => {
+                Ok(Authority { token: Some(session.access), expires: session.expires })
+            }
+            Found::Unreadable => unauthorized(
+                "the session's cookie is damaged, or from before the keys changed; sign in again",
+            ),
+            Found::Nothing => unauthorized(match auth.login() {
+                Some(_) => "sign in, or send a token as `Authorization: Bearer <token>`",
+                None => "this loader wants a token: send it as `Authorization: Bearer <token>`",
+            }),
         }
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<Option<Token>, Problem> {
+/// Refuses what a page of a strange origin posts, and what somebody's cookies are sent along with and
+/// nobody says from where: it may be forged (CSRF).
+pub(super) async fn check_origin(State(app): State<App>, request: Request, next: Next) -> Response {
+    let is_checked = request.method() == Method::POST && !app.auth.is_disabled();
+    let headers = request.headers();
+    let refused = is_checked.then(|| match app.auth.origins().asker(headers) {
+        Asker::Known => None,
+        Asker::Stranger => {
+            Some("pages of this origin may not ask; CORS_ALLOWED_ORIGINS names those that may")
+        }
+        Asker::Unsaid if app.auth.has_cookies(headers) && !headers.contains_key(AUTHORIZATION) => {
+            Some("a POST with a session's cookie needs an `Origin`")
+        }
+        Asker::Unsaid => None,
+    });
+    match refused.flatten() {
+        Some(why) => Problem::origin_not_allowed(why).into_response(),
+        None => next.run(request).await,
+    }
+}
+
+/// Tells everyone who is not signed in where to do that.
+pub(super) async fn show_login(State(app): State<App>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if response.status() != StatusCode::UNAUTHORIZED {
+        return response;
+    }
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let shown = problem.with_login(app.auth.login_url()).into_response();
+    // What else was said stays: cookies that end a session.
+    let (parts, body) = shown.into_parts();
+    let (mut before, _) = response.into_parts();
+    before.headers.extend(parts.headers);
+    before.extensions.extend(parts.extensions);
+    Response::from_parts(before, body)
+}
+
+/// The bearer token of a request.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<Token>, Problem> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (first, second) = (values.next(), values.next());
     if second.is_some() {

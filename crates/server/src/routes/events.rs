@@ -41,7 +41,7 @@ const GRANT: Duration = Duration::from_secs(30);
          description = "A manifest parameter; any number of them"),
         ("prefetch" = Option<bool>, Query, description = "Load everything"),
     ),
-    security((), ("bearer" = [])),
+    security((), ("bearer" = []), ("cookie" = [])),
     responses(
         (status = 200, description = "The events", content_type = "text/event-stream",
          body = EventAnswer),
@@ -51,14 +51,15 @@ const GRANT: Duration = Duration::from_secs(30);
 pub(super) async fn get(
     State(app): State<App>,
     RawQuery(query): RawQuery,
-    Authority(token): Authority,
+    authority: Authority,
 ) -> Result<Response, Problem> {
     let mut params = Params::parse(query.as_deref(), &["prefetch"])?;
     let prefetch = params.take_bool("prefetch")?;
-    let recording = app.engine.recording(&params.manifest, token.clone()).await?;
+    let recording = app.engine.recording(&params.manifest, authority.token.clone()).await?;
     if prefetch {
         recording.prefetch();
     }
+    let Authority { token, .. } = authority;
     let watch = Watch { app, params: params.manifest, token, recording, prefetch };
     let events = Sse::new(watch.events()).keep_alive(KeepAlive::default());
     let mut response = events.into_response();

@@ -1,18 +1,25 @@
-//! The token in a file's URL: what the file is. It needs no secret where auth is disabled, and is the
-//! same for everyone who asks for the same.
+//! The token in a file's URL: what the file is, and with auth on whose behalf it is read.
+//!
+//! Where auth is disabled it needs no secret, and is the same for everyone who asks for the same.
+//! Otherwise it is sealed, since whoever has it may read what its user may.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
 use rdl_engine::{FileRequest, FileVersion, ManifestParams, Token};
 use rdl_model::ErrorKind;
 use serde::{Deserialize, Serialize};
 
+use super::authority::{Authority, bearer};
 use super::file_name::file_name;
 use super::request::{DEFAULT_LOOKBACK_SECONDS, OrderedParams, ReplayPolicyName, StreamRequest};
+use crate::auth::{Auth, Expiry, Purpose};
 use crate::problem::Problem;
 
-/// A longer token is not ours, in bytes: servers and proxies cut long paths off.
+/// A longer token is not ours, in bytes: servers and proxies cut long paths off …
 const MAX_TOKEN_BYTES: usize = 16 << 10;
+/// … and what carries somebody's authority shall fit wherever a URL does.
+const MAX_SEALED_BYTES: usize = 4 << 10;
 
 /// What a URL of a file says.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +30,16 @@ pub(super) struct FileLink {
     pub(super) cut: Option<StreamRequest>,
     /// The version that it has to be.
     pub(super) version: Option<FileVersion>,
+    /// On whose behalf it is read; absent: on that of whoever asks.
+    pub(super) authority: Option<LinkAuthority>,
+}
+
+/// A user's access token in a link, never more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LinkAuthority {
+    token: Token,
+    /// Until when it lasts, where that is known.
+    pub(super) expires: Option<Expiry>,
 }
 
 /// The same as it stands in the token: short, since it stands in a URL.
@@ -37,6 +54,19 @@ struct Text {
     /// The version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     v: Option<String>,
+    /// The access token, only where the whole is sealed …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    a: Option<String>,
+    /// … and when it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    e: Option<Expiry>,
+}
+
+impl LinkAuthority {
+    pub(super) fn of(authority: Authority) -> Option<LinkAuthority> {
+        let Authority { token, expires } = authority;
+        Some(LinkAuthority { token: token?, expires })
+    }
 }
 
 impl FileLink {
@@ -51,36 +81,64 @@ impl FileLink {
             selection.replay_lookback_seconds = None;
         }
         let is_cut = selection != StreamRequest::default();
-        FileLink { params, cut: is_cut.then_some(selection), version: None }
+        FileLink { params, cut: is_cut.then_some(selection), version: None, authority: None }
     }
 
-    /// The path of the file on this loader, under the recording's name.
-    pub(super) fn path(&self, name: Option<&str>) -> String {
-        format!("/v1/files/{}/{}", self.token(), file_name(name))
+    /// The path of the file on this loader, under the recording's name; `None` where it is too long.
+    pub(super) fn path(&self, auth: &Auth, name: Option<&str>) -> Option<String> {
+        let (token, most_bytes) = match auth.is_disabled() {
+            true => (self.bare_token(), MAX_TOKEN_BYTES),
+            false => (auth.keys().seal(Purpose::Link, &self.text()), MAX_SEALED_BYTES),
+        };
+        (token.len() <= most_bytes).then(|| path_of(&token, name))
     }
 
-    /// Whether its token is as short as it has to be.
-    pub(super) fn fits(&self) -> bool {
-        self.token().len() <= MAX_TOKEN_BYTES
+    /// The same; one that is too long carries no authority.
+    pub(super) fn path_or_bare(&self, auth: &Auth, name: Option<&str>) -> String {
+        self.path(auth, name).unwrap_or_else(|| self.bare_path(name))
     }
 
-    fn token(&self) -> String {
-        let v = self.version.map(|version| version.to_string());
-        let text = Text { p: self.params.0.clone(), c: self.cut.clone(), v };
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&text).unwrap_or_default())
+    /// The path of the file for whoever has authority of their own.
+    pub(super) fn bare_path(&self, name: Option<&str>) -> String {
+        path_of(&self.bare_token(), name)
+    }
+
+    fn bare_token(&self) -> String {
+        let bare = Text { a: None, e: None, ..self.text() };
+        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&bare).unwrap_or_default())
+    }
+
+    fn text(&self) -> Text {
+        let authority = self.authority.as_ref();
+        Text {
+            p: self.params.0.clone(),
+            c: self.cut.clone(),
+            v: self.version.map(|version| version.to_string()),
+            a: authority.map(|authority| authority.token.expose().to_owned()),
+            e: authority.and_then(|authority| authority.expires),
+        }
     }
 
     /// Reads a token; one that is none of ours names nothing.
-    pub(super) fn parse(token: &str) -> Result<FileLink, Problem> {
-        let text = Some(token)
-            .filter(|token| token.len() <= MAX_TOKEN_BYTES)
-            .and_then(|token| URL_SAFE_NO_PAD.decode(token).ok())
-            .and_then(|text| serde_json::from_slice::<Text>(&text).ok());
+    pub(super) fn parse(auth: &Auth, token: &str) -> Result<FileLink, Problem> {
         let unknown = || {
-            let detail = "this link is damaged; ask /v1/recording or /v1/links for another";
+            let detail = "this link is damaged, or from before the keys changed; ask /v1/recording \
+                          or /v1/links for another";
             Problem::new(ErrorKind::NotFound, detail)
         };
-        let Text { p, c, v } = text.ok_or_else(unknown)?;
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(unknown());
+        }
+        let sealed = match auth.is_disabled() {
+            true => None,
+            false => auth.keys().open::<Text>(Purpose::Link, token),
+        };
+        let text = sealed.or_else(|| {
+            let text = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token).ok()?).ok();
+            // Anybody can write that: it carries no authority.
+            text.map(|text| Text { a: None, e: None, ..text })
+        });
+        let Text { p, c, v, a, e } = text.ok_or_else(unknown)?;
         if c.as_ref().is_some_and(|cut| cut.partial) {
             // A file is the same for everyone, whatever is refused to whom.
             return Err(unknown());
@@ -90,98 +148,35 @@ impl FileLink {
             params: ManifestParams(p),
             cut: c,
             version: version.map_err(|()| unknown())?,
+            authority: a.map(|token| LinkAuthority { token: Token::new(token), expires: e }),
         })
     }
 
-    /// What the engine is asked, with this authority.
-    pub(super) fn request(self, token: Option<Token>) -> Result<FileRequest, Problem> {
+    /// What the engine is asked: with the token that the request brings, else with the link's own
+    /// authority as long as that lasts, else with that of the session.
+    pub(super) fn request(self, auth: &Auth, headers: &HeaderMap) -> Result<FileRequest, Problem> {
+        let token = match (bearer(headers)?, self.authority) {
+            (Some(token), _) => Some(token),
+            (None, Some(LinkAuthority { token, expires }))
+                if !expires.is_some_and(Expiry::is_past) =>
+            {
+                Some(token)
+            }
+            (None, ended) => match Authority::of(auth, headers) {
+                Ok(authority) => authority.token,
+                // Who has none wants to know what became of the link.
+                Err(_) if ended.is_some() => return Err(Problem::link_expired()),
+                Err(problem) => return Err(problem),
+            },
+        };
         let cut = self.cut.map(|cut| cut.query()).transpose()?;
         Ok(FileRequest { params: self.params, token, cut, version: self.version })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::routes::TimeText;
-
-    fn link(version: Option<&str>) -> FileLink {
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let params =
-            ManifestParams(vec![pair("recording", "a/b ,é"), pair("x", ""), pair("x", "2")]);
-        let cut = StreamRequest { topics: Some(vec!["/a,b".into()]), ..StreamRequest::default() };
-        let cut = version.is_none().then_some(cut);
-        FileLink { params, cut, version: version.map(|version| version.parse().unwrap()) }
-    }
-
-    #[test]
-    fn a_link_says_all_in_its_path_with_characters_that_every_reader_takes() {
-        for version in [None, Some("0123456789abcdef0123456789abcdef")] {
-            let link = link(version);
-            let path = link.path(Some("A drive, rainy"));
-            let harmless = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
-            assert!(path.chars().all(harmless), "{path}");
-            let [_, _, _, token, name] = path.split('/').collect::<Vec<_>>()[..] else {
-                panic!("{path}")
-            };
-            assert_eq!(name, "A_drive__rainy.mcap");
-            assert_eq!(FileLink::parse(token).unwrap(), link);
-        }
-    }
-
-    #[test]
-    fn a_damaged_token_names_nothing() {
-        let whole = link(Some("0123456789abcdef0123456789abcdef")).token();
-        let json = |text: &str| URL_SAFE_NO_PAD.encode(text);
-        for token in [
-            "",
-            "e30",
-            &whole[..whole.len() - 3],
-            &whole.replacen('e', "!", 1),
-            &json(r#"{"p":[],"v":"xyz"}"#),
-            &json(r#"{"p":[],"w":1}"#),
-            &json(r#"{"p":[["a"]]}"#),
-            &json(r#"{"p":[],"c":{"topic":"/a"}}"#),
-            &json(r#"{"p":[],"c":{"partial":true}}"#),
-            &"e".repeat(MAX_TOKEN_BYTES + 4),
-        ] {
-            assert!(FileLink::parse(token).is_err(), "{token}");
-        }
-    }
-
-    #[test]
-    fn a_request_for_everything_is_the_recording_and_any_other_a_cut() {
-        let params = OrderedParams(vec![("a".into(), "b".into())]);
-        let all = StreamRequest { manifest_params: params, ..StreamRequest::default() };
-        let lookback = Some(DEFAULT_LOOKBACK_SECONDS);
-        for all in [all.clone(), StreamRequest { replay_lookback_seconds: lookback, ..all.clone() }]
-        {
-            let link = FileLink::of(all);
-            assert_eq!((link.params.0.len(), &link.cut), (1, &None));
-        }
-        for cut in [
-            StreamRequest { topics: Some(Vec::new()), ..all.clone() },
-            StreamRequest { attachments: true, ..all.clone() },
-            StreamRequest { start: Some("5".parse().map(TimeText).unwrap()), ..all.clone() },
-        ] {
-            let link = FileLink::of(cut);
-            assert!(link.fits());
-            assert!(link.cut.is_some_and(|cut| cut.manifest_params.0.is_empty()));
-        }
-    }
-
-    #[test]
-    fn a_long_selection_fits_up_to_where_paths_are_cut_off() {
-        let topics = |count: usize| {
-            let topics = (0..count).map(|at| format!("/a/topic/with/a/long/name/number/{at}"));
-            let request =
-                StreamRequest { topics: Some(topics.collect()), ..StreamRequest::default() };
-            FileLink::of(request)
-        };
-        let link = topics(250);
-        assert!(link.fits());
-        let path = link.path(None);
-        assert_eq!(FileLink::parse(path.split('/').nth(3).unwrap()).unwrap(), link);
-        assert!(!topics(2000).fits());
-    }
+fn path_of(token: &str, name: Option<&str>) -> String {
+    format!("/v1/files/{token}/{}", file_name(name))
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,6 @@ use rdl_model::{ByteRange, ErrorKind};
 
 use self::conditions::{Wanted, wanted};
 use super::App;
-use super::authority::Authority;
 use super::file_link::FileLink;
 use super::file_name::{disposition, file_name};
 use crate::problem::{Problem, ProblemBody};
@@ -30,7 +29,8 @@ use crate::problem::{Problem, ProblemBody};
 /// `links.file` of `/v1/recording`, or comes from `POST /v1/links`. One range at a time is served;
 /// several are answered with the whole. Waits until every source is loaded, and answers 503 with the
 /// progress when that takes longer than `FILE_WAIT_MS`. 410: these bytes are gone, open the
-/// recording anew.
+/// recording anew. With auth a link carries the authority of the user who got it, until their access
+/// token runs out; a bearer token of the request counts before it, the session's cookie after it.
 #[utoipa::path(method(get, head), path = "/v1/files/{token}/{name}", operation_id = "getFile",
     tag = "recordings",
     params(
@@ -41,7 +41,7 @@ use crate::problem::{Problem, ProblemBody};
         ("If-Match" = Option<String>, Header, description = "The ETag that the file must have"),
         ("If-None-Match" = Option<String>, Header, description = "The ETag of what is known"),
     ),
-    security((), ("bearer" = [])),
+    security((), ("bearer" = []), ("cookie" = [])),
     responses(
         (status = 200, description = "The file", content_type = "application/mcap",
          body = inline([u8])),
@@ -58,7 +58,6 @@ use crate::problem::{Problem, ProblemBody};
 pub(super) async fn get(
     State(app): State<App>,
     path: Result<Path<(String, String)>, PathRejection>,
-    Authority(bearer): Authority,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -69,7 +68,7 @@ pub(super) async fn get(
         return Err(Problem::new(ErrorKind::NotFound, "a file's name ends in .mcap"));
     }
     let name = file_name(Some(&name));
-    let request = FileLink::parse(&token)?.request(bearer)?;
+    let request = FileLink::parse(&app.auth, &token)?.request(&app.auth, &headers)?;
     let file = app.engine.open_file(&request, app.file_wait).await?;
     let etag = format!("\"{}\"", file.version());
     let is_head = method == Method::HEAD;

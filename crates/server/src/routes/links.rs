@@ -14,9 +14,10 @@ use utoipa::ToSchema;
 use super::App;
 use super::answers::with_query;
 use super::authority::Authority;
-use super::file_link::FileLink;
+use super::file_link::{FileLink, LinkAuthority};
 use super::recording::FILE_PATIENCE;
 use super::request::{StreamRequest, json_body};
+use crate::auth::Expiry;
 use crate::problem::{Problem, ProblemBody};
 
 /// Paths on this loader.
@@ -30,7 +31,8 @@ pub(crate) struct LinksAnswer {
     /// As one MCAP stream.
     #[schema(example = "/v1/stream?ds.recording=first-recording")]
     pub(crate) stream: String,
-    /// Until when the links work; null: for ever.
+    /// Until when the file's link works without further authority; null: for ever, or for as long as
+    /// the caller's token lasts, where that is not known.
     #[schema(required, format = DateTime)]
     pub(crate) expires: Option<String>,
 }
@@ -42,7 +44,7 @@ pub(crate) struct LinksAnswer {
 /// policy, compression and attachments the file is the whole recording, with everything that it has.
 #[utoipa::path(post, path = "/v1/links", operation_id = "postLinks", tag = "recordings",
     request_body = StreamRequest,
-    security((), ("bearer" = [])),
+    security((), ("bearer" = []), ("cookie" = [])),
     responses(
         (status = 200, description = "The links", body = LinksAnswer),
         (status = "default", description = "Why not", body = ProblemBody,
@@ -51,7 +53,7 @@ pub(crate) struct LinksAnswer {
 pub(super) async fn post(
     State(app): State<App>,
     RawQuery(query): RawQuery,
-    Authority(token): Authority,
+    authority: Authority,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -61,19 +63,21 @@ pub(super) async fn post(
         return Err(Problem::bad_request(detail));
     }
     request.query()?;
-    let recording = app.engine.recording(&request.manifest_params(), token).await?;
+    let recording =
+        app.engine.recording(&request.manifest_params(), authority.token.clone()).await?;
     let stream = with_query("/v1/stream", &request.to_query());
     let mut link = FileLink::of(request);
+    link.authority = LinkAuthority::of(authority);
     if link.cut.is_none()
         && let Some(Ok(file)) = recording.file(FILE_PATIENCE).await
     {
         link.version = Some(file.version);
     }
-    if !link.fits() {
+    let file = link.path(&app.auth, recording.name()).ok_or_else(|| {
         let detail = "the selection is too long for a link; name fewer topics, or ask /v1/stream";
-        return Err(Problem::new(ErrorKind::TooLarge, detail));
-    }
-    let file = link.path(recording.name());
-    let answer = LinksAnswer { file, stream, expires: None };
+        Problem::new(ErrorKind::TooLarge, detail)
+    })?;
+    let expires = link.authority.and_then(|authority| authority.expires);
+    let answer = LinksAnswer { file, stream, expires: expires.as_ref().map(Expiry::to_string) };
     Ok(([(CACHE_CONTROL, "no-store")], Json(answer)))
 }

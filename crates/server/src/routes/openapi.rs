@@ -1,7 +1,7 @@
 //! `GET /openapi.json`: the API for programs.
 
 use axum::Json;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 #[derive(OpenApi)]
@@ -18,26 +18,41 @@ use utoipa::{Modify, OpenApi};
         super::events::get,
         super::files::get,
         super::links::post,
+        super::login::login,
+        super::login::start,
+        super::login::callback,
+        super::session::get,
+        super::session::post,
+        super::session::refresh,
+        super::session::logout,
         super::health::liveness,
         super::health::readiness,
         get,
     ),
     components(schemas(super::answers::EventAnswer)),
-    modifiers(&Bearer),
+    modifiers(&Security),
     tags(
         (name = "recordings", description = "What viewers ask"),
+        (name = "signing in", description = "Who asks"),
         (name = "operations", description = "What operators ask"),
     ),
 )]
 struct Api;
 
-struct Bearer;
+struct Security;
 
-impl Modify for Bearer {
+impl Modify for Security {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         let components = api.components.get_or_insert_default();
         let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         components.add_security_scheme("bearer", bearer);
+        let cookie = ApiKeyValue::with_description(
+            "__Host-rdl-session.0",
+            "Set by `POST /v1/session`; `__Host-rdl-embedded.0` on pages of other sites. A long one \
+             is split over further cookies",
+        );
+        let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(cookie));
+        components.add_security_scheme("cookie", cookie);
     }
 }
 

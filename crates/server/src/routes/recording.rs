@@ -13,6 +13,7 @@ use rdl_model::{ErrorKind, Problem as DataProblem, ProblemCode};
 use super::App;
 use super::answers::RecordingAnswer;
 use super::authority::Authority;
+use super::file_link::{FileLink, LinkAuthority};
 use super::params::Params;
 use crate::problem::{Problem, ProblemBody};
 
@@ -27,7 +28,7 @@ pub(super) const FILE_PATIENCE: Duration = Duration::from_secs(5);
 #[utoipa::path(get, path = "/v1/recording", operation_id = "getRecording", tag = "recordings",
     params(("ds.{name}" = Option<String>, Query,
             description = "A manifest parameter; any number of them")),
-    security((), ("bearer" = [])),
+    security((), ("bearer" = []), ("cookie" = [])),
     responses(
         (status = 200, description = "What is known", body = RecordingAnswer),
         (status = "default", description = "Why not", body = ProblemBody,
@@ -36,10 +37,10 @@ pub(super) const FILE_PATIENCE: Duration = Duration::from_secs(5);
 pub(super) async fn get(
     State(app): State<App>,
     RawQuery(query): RawQuery,
-    Authority(token): Authority,
+    authority: Authority,
 ) -> Result<impl IntoResponse, Problem> {
     let params = Params::parse(query.as_deref(), &[])?;
-    let recording = app.engine.recording(&params.manifest, token).await?;
+    let recording = app.engine.recording(&params.manifest, authority.token.clone()).await?;
     let mut info = recording.describe().await;
     let file = match recording.file(FILE_PATIENCE).await {
         Some(Ok(file)) => Some(file),
@@ -50,7 +51,14 @@ pub(super) async fn get(
         None => None,
     };
     info.problems.extend(file.and_then(|file| file.wide_overlap).map(wide_overlap));
-    let answer = RecordingAnswer::new(info, file, &params.manifest);
+    let link = FileLink {
+        params: params.manifest.clone(),
+        cut: None,
+        version: file.map(|file| file.version),
+        authority: LinkAuthority::of(authority),
+    };
+    let path = link.path_or_bare(&app.auth, info.name.as_deref());
+    let answer = RecordingAnswer::new(info, file, &params.manifest, path);
     Ok(([(CACHE_CONTROL, "no-store")], Json(answer)))
 }
 

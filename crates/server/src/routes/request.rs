@@ -310,16 +310,23 @@ pub(super) fn json_body(
     if query.is_some_and(|query| !query.is_empty()) {
         return Err(Problem::bad_request("a POST knows no query parameters; put them in the body"));
     }
+    StreamRequest::from_json(&whole_body(headers, body)?)
+}
+
+/// A body that says that it is JSON.
+pub(super) fn whole_body(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Bytes, Problem> {
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = media_type.unwrap_or_default().split(';').next().unwrap_or_default();
     if !media_type.trim().eq_ignore_ascii_case("application/json") {
         return Err(Problem::bad_request("send JSON with `Content-Type: application/json`"));
     }
-    let body = body.map_err(|rejection| match rejection.status().as_u16() {
+    body.map_err(|rejection| match rejection.status().as_u16() {
         413 => Problem::new(ErrorKind::TooLarge, "the body of the request is over 2 MB"),
         _ => Problem::bad_request("the body of the request did not arrive whole"),
-    })?;
-    StreamRequest::from_json(&body)
+    })
 }
 
 impl Serialize for TimeText {

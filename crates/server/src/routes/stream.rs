@@ -42,7 +42,7 @@ use crate::problem::{Problem, ProblemBody};
          description = "Leave out sources that fail, and name them in the closing metadata record"),
         ("attachments" = Option<bool>, Query, description = "Send attachments too"),
     ),
-    security((), ("bearer" = [])),
+    security((), ("bearer" = []), ("cookie" = [])),
     responses(
         (status = 200, description = "The MCAP", content_type = "application/mcap",
          body = inline([u8])),
@@ -52,9 +52,9 @@ use crate::problem::{Problem, ProblemBody};
 pub(super) async fn get(
     State(app): State<App>,
     RawQuery(query): RawQuery,
-    Authority(token): Authority,
+    authority: Authority,
 ) -> Result<Response, Problem> {
-    answer(&app, &StreamRequest::from_query(query.as_deref())?, token).await
+    answer(&app, &StreamRequest::from_query(query.as_deref())?, authority.token).await
 }
 
 /// The messages that are asked for, as one MCAP in ascending log time.
@@ -62,7 +62,7 @@ pub(super) async fn get(
 /// The same as the GET, asked in JSON.
 #[utoipa::path(post, path = "/v1/stream", operation_id = "postStream", tag = "recordings",
     request_body = StreamRequest,
-    security((), ("bearer" = [])),
+    security((), ("bearer" = []), ("cookie" = [])),
     responses(
         (status = 200, description = "The MCAP", content_type = "application/mcap",
          body = inline([u8])),
@@ -72,12 +72,12 @@ pub(super) async fn get(
 pub(super) async fn post(
     State(app): State<App>,
     RawQuery(query): RawQuery,
-    Authority(token): Authority,
+    authority: Authority,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let request = json_body(query.as_deref(), &headers, body)?;
-    answer(&app, &request, token).await
+    answer(&app, &request, authority.token).await
 }
 
 async fn answer(

@@ -7,6 +7,10 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::problem::ProblemBody;
+use crate::settings::AuthConfig;
+
+mod provider;
+mod signing_in;
 
 struct Service {
     router: Router,
@@ -22,6 +26,11 @@ struct Answer {
 
 impl Service {
     async fn start(disable_auth: bool) -> Service {
+        let auth = AuthConfig { is_disabled: disable_auth, ..AuthConfig::disabled() };
+        Service::with(auth).await
+    }
+
+    async fn with(auth: AuthConfig) -> Service {
         let folder = tempfile::tempdir().unwrap();
         // Nobody listens there: whoever asks the backend gets a 502.
         let mut fetch = FetchConfig::new("http://127.0.0.1:1/manifest".parse().unwrap());
@@ -33,11 +42,13 @@ impl Service {
             StoreConfig { folder: Some(folder.path().to_owned()), bucket: None, max_bytes: None };
         let settings = ServerSettings {
             address: "127.0.0.1:0".parse().unwrap(),
-            disable_auth,
+            disable_auth: auth.is_disabled,
             file_wait_ms: 1000,
             cors_allowed_origins: vec!["https://app.example.com".parse().unwrap()],
         };
-        let app = App::new(Engine::start(config).await.unwrap(), &settings);
+        let auth = AuthConfig { allowed_origins: settings.cors_allowed_origins.clone(), ..auth };
+        let engine = Engine::start(config).await.unwrap();
+        let app = App::new(engine, Auth::new(auth).unwrap(), &settings);
         Service { router: router(app.clone(), &settings), app, _folder: folder }
     }
 
@@ -91,7 +102,9 @@ async fn without_a_token_nothing_is_told() {
             let answer = service.get(route, headers).await;
             assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{route}");
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
-            assert_eq!(answer.problem().code, "unauthorized");
+            let problem = answer.problem();
+            assert_eq!(problem.code, "unauthorized");
+            assert_eq!(problem.login_url.as_deref(), Some("/login"));
         }
     }
     for route in ["/v1/stream", "/v1/links"] {
@@ -251,7 +264,9 @@ async fn the_api_describes_itself() {
     assert_eq!(answer.status, StatusCode::OK);
     let api: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     let others = ["/v1/files/{token}/{name}", "/v1/links", "/liveness", "/readiness"];
-    for route in ROUTES.iter().chain(&others).chain(&["/openapi.json"]) {
+    let auth = ["/login", "/oauth/start", "/oauth/callback", "/v1/session", "/v1/session/refresh"];
+    let all = ROUTES.iter().chain(&others).chain(&auth).chain(&["/logout", "/openapi.json"]);
+    for route in all {
         assert!(api["paths"][route].is_object(), "{route}");
     }
 }

@@ -18,10 +18,4 @@ pub(super) const RESERVED: &[Reserved] = &[
     reserved("PROMETHEUS_METRICS_NAMESPACE", "metrics"),
     reserved("PROMETHEUS_METRICS_SUBSYSTEM", "metrics"),
     reserved("REMOTE_DATA_LOADER_VERSION", "metrics"),
-    reserved("OAUTH_CLIENT_ID", "login"),
-    reserved("OAUTH_CLIENT_SECRET", "login"),
-    reserved("OAUTH_AUTHORIZE_URL", "login"),
-    reserved("OAUTH_TOKEN_URL", "login"),
-    reserved("OAUTH_CALLBACK_URL", "login"),
-    reserved("COOKIE_ENCRYPTION_KEY", "login"),
 ];

@@ -7,6 +7,10 @@ use std::str::FromStr;
 pub(crate) struct Secret(String);
 
 impl Secret {
+    pub(crate) fn new(secret: impl Into<String>) -> Secret {
+        Secret(secret.into())
+    }
+
     /// The secret itself.
     pub(crate) fn expose(&self) -> &str {
         &self.0

@@ -111,13 +111,16 @@ async fn a_file_is_for_those_who_get_the_recording() {
         let authorization = format!("Bearer {token}");
         ask(&loader, &path, &[("authorization", authorization.as_str())]).await
     };
-    assert_eq!(ask(&loader, &path, &[]).await.status, 401, "nothing without a token");
     assert_eq!(with("wrong").await.status, 401);
+    let bare = ask(&loader, "/v1/files/eyJwIjpbWyJyZWNvcmRpbmciLCJkcml2ZSJdXX0/x.mcap", &[]).await;
+    assert_eq!(bare.status, 401, "nothing without a token");
+    // The link carries its user's own.
+    let whole = ask(&loader, &path, &[]).await;
+    assert_eq!(whole.status, 200, "{}", whole.text());
     let whole = with("right").await;
     assert_eq!(whole.status, 200, "{}", whole.text());
     // What is kept is nobody's by being kept.
     assert_eq!(with("wrong").await.status, 401);
-    assert_eq!(ask(&loader, &path, &[]).await.status, 401);
     let secret = "right";
     assert!(!path.contains(secret) && !loader.process.printed().contains(&path));
 
@@ -129,6 +132,7 @@ async fn a_file_is_for_those_who_get_the_recording() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     assert_eq!(with("right").await.status, 401);
+    assert_eq!(ask(&loader, &path, &[]).await.status, 401);
     assert_eq!(with("another").await.status, 200);
 }
 

@@ -49,7 +49,7 @@ fn info() -> RecordingInfo {
 fn a_recording_in_json() {
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let params = ManifestParams(vec![pair("recording", "a b&c"), pair("x", "1"), pair("x", "2")]);
-    let answer = RecordingAnswer::new(info(), None, &params);
+    let answer = RecordingAnswer::new(info(), None, &params, "/v1/files/x/A_drive.mcap".into());
     insta::assert_json_snapshot!(answer);
 }
 

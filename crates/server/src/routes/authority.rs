@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use rdl_engine::Token;
@@ -89,6 +89,7 @@ pub(super) async fn show_login(State(app): State<App>, request: Request, next: N
     let (parts, body) = shown.into_parts();
     let (mut before, _) = response.into_parts();
     before.headers.extend(parts.headers);
+    before.headers.remove(CONTENT_LENGTH);
     before.extensions.extend(parts.extensions);
     Response::from_parts(before, body)
 }

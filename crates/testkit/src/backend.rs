@@ -80,7 +80,8 @@ struct House {
     files: BTreeMap<String, Served>,
     scripts: BTreeMap<String, VecDeque<Fault>>,
     always: BTreeMap<String, Fault>,
-    token: Option<String>,
+    /// What each bearer token gets, by token; everyone gets everything when there is none.
+    users: BTreeMap<String, u16>,
     seen: Vec<SeenRequest>,
 }
 
@@ -159,7 +160,17 @@ impl FakeBackend {
 
     /// From now on everything needs this bearer token, else 401.
     pub fn require_token(&self, token: &str) {
-        self.house.lock().token = Some(format!("Bearer {token}"));
+        self.house.lock().users = BTreeMap::from([(token.to_owned(), 200)]);
+    }
+
+    /// From now on this bearer token gets everything, too.
+    pub fn allow(&self, token: &str) {
+        self.house.lock().users.insert(token.to_owned(), 200);
+    }
+
+    /// From now on this bearer token gets nothing but this status.
+    pub fn refuse(&self, token: &str, status: u16) {
+        self.house.lock().users.insert(token.to_owned(), status);
     }
 
     /// Every request so far, in the order in which they came.
@@ -223,6 +234,15 @@ impl House {
         (answer, fault)
     }
 
+    /// What becomes of whoever asks.
+    fn standing(&self, request: &SeenRequest) -> u16 {
+        if self.users.is_empty() {
+            return 200;
+        }
+        let bearer = request.header("authorization").and_then(|it| it.strip_prefix("Bearer "));
+        bearer.and_then(|token| self.users.get(token)).copied().unwrap_or(401)
+    }
+
     fn answer(&self, request: &SeenRequest, fault: &Fault) -> answer::Answer {
         match fault {
             Fault::Status(status, message) => {
@@ -231,8 +251,10 @@ impl House {
             Fault::Redirect(to) => return answer::Answer::redirect(to),
             _ => {}
         }
-        if self.token.is_some() && request.header("authorization") != self.token.as_deref() {
-            return answer::Answer::refusal(401, Some("the token is missing or wrong"));
+        match self.standing(request) {
+            200 => {}
+            401 => return answer::Answer::refusal(401, Some("the token is missing or wrong")),
+            status => return answer::Answer::refusal(status, Some("not for you")),
         }
         let served = if request.path == "/manifest" {
             let recording =

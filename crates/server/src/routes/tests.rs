@@ -9,7 +9,9 @@ use super::*;
 use crate::problem::ProblemBody;
 use crate::settings::AuthConfig;
 
+mod browser;
 mod provider;
+mod sessions;
 mod signing_in;
 
 struct Service {

@@ -73,6 +73,11 @@ async fn manifests_and_tokens() {
     assert_eq!(get(&url, &headers).await.unwrap().json().unwrap(), json!({"sources": []}));
     let unknown = format!("{}?recording=b", backend.manifest_endpoint());
     assert_eq!(get(&unknown, &headers).await.unwrap().status, 404);
+    backend.allow("other");
+    backend.refuse("secret", 403);
+    let other = [("authorization", "Bearer other")];
+    assert_eq!(get(&url, &other).await.unwrap().status, 200);
+    assert_eq!(get(&url, &headers).await.unwrap().status, 403);
     let seen = backend.requests();
     assert_eq!(seen[2].query, "recording=b");
     assert_eq!(seen[2].header("authorization"), Some("Bearer secret"));

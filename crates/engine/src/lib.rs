@@ -34,7 +34,9 @@ pub use engine::Engine;
 pub use error::EngineError;
 pub use files::{FileBody, FileInfo, FileRequest, FileVersion, OpenFile};
 pub use info::{RecordingInfo, SourceInfo, SourceKind, SourceStatus, TopicInfo};
-pub use rdl_fetch::{FetchConfig, HttpClient, ManifestClient, ManifestParams, Token, TokenPolicy};
+pub use rdl_fetch::{
+    FetchConfig, HttpClient, IpNet, ManifestClient, ManifestParams, Token, TokenPolicy,
+};
 pub use rdl_mcap_io::Compression;
 pub use rdl_merge::{Query, ReplayPolicy};
 pub use rdl_store::{

@@ -1,5 +1,6 @@
 //! Which addresses no request may go to: those where clouds keep credentials, and those that are
-//! no host's. Loopback and private networks are where real backends live, and are allowed.
+//! no host's. Loopback and private networks are where real backends live, and are allowed unless
+//! the operator denies them ([`DeniedNetworks`]).
 
 use std::fmt;
 use std::io;
@@ -10,24 +11,36 @@ use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use crate::denied::DeniedNetworks;
+
 /// A request would have gone to an address that it must not go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RefusedAddress(IpAddr);
+pub(crate) enum RefusedAddress {
+    Special(IpAddr),
+    Denied(IpAddr),
+}
 
 impl fmt::Display for RefusedAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is a link-local, metadata or other special address", self.0)
+        match self {
+            Self::Special(address) => {
+                write!(f, "{address} is a link-local, metadata or other special address")
+            }
+            Self::Denied(address) => {
+                write!(f, "{address} lies in a network that DENY_SOURCE_CIDRS denies")
+            }
+        }
     }
 }
 
 impl std::error::Error for RefusedAddress {}
 
-/// Whether requests must not go to `address`.
-fn is_refused(address: IpAddr) -> bool {
+/// Whether no request may go to `address`, whoever names it.
+fn is_special(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(v4) => is_refused_v4(v4),
+        IpAddr::V4(v4) => is_special_v4(v4),
         IpAddr::V6(v6) => {
-            embedded_v4(v6).is_some_and(is_refused_v4)
+            embedded_v4(v6).is_some_and(is_special_v4)
                 || v6.is_unicast_link_local()
                 || v6.is_unspecified()
                 || v6.is_multicast()
@@ -37,7 +50,7 @@ fn is_refused(address: IpAddr) -> bool {
     }
 }
 
-fn is_refused_v4(address: Ipv4Addr) -> bool {
+fn is_special_v4(address: Ipv4Addr) -> bool {
     // Metadata services outside of 169.254.0.0/16: Alibaba's, Azure's, Oracle's.
     const METADATA: [Ipv4Addr; 3] = [
         Ipv4Addr::new(100, 100, 100, 200),
@@ -53,7 +66,7 @@ fn is_refused_v4(address: Ipv4Addr) -> bool {
 }
 
 /// The IPv4 address that an IPv6 address leads to: mapped, compatible, NAT64 (RFC 6052) or 6to4.
-fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+pub(crate) fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let of = |high: u16, low: u16| {
         let [a, b] = high.to_be_bytes();
         let [c, d] = low.to_be_bytes();
@@ -68,23 +81,15 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Refuses a URL whose host is a literal address that is refused; names are guarded when they are
-/// resolved.
-pub(crate) fn check_literal(url: &Url) -> Result<(), RefusedAddress> {
-    let address = match url.host() {
-        Some(Host::Ipv4(v4)) => IpAddr::V4(v4),
-        Some(Host::Ipv6(v6)) => IpAddr::V6(v6),
-        Some(Host::Domain(_)) | None => return Ok(()),
-    };
-    if is_refused(address) { Err(RefusedAddress(address)) } else { Ok(()) }
-}
-
 type Lookup = Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
 /// Resolves names and leaves out the addresses that are refused. What it returns is what is
 /// connected to, so a name cannot resolve to something else in between.
 #[derive(Clone)]
-pub(crate) struct GuardedResolver(Lookup);
+pub(crate) struct GuardedResolver {
+    lookup: Lookup,
+    denied: Option<Arc<DeniedNetworks>>,
+}
 
 impl GuardedResolver {
     pub(crate) fn system() -> GuardedResolver {
@@ -99,18 +104,62 @@ impl GuardedResolver {
         + Sync
         + 'static,
     ) -> GuardedResolver {
-        GuardedResolver(Arc::new(lookup))
+        GuardedResolver { lookup: Arc::new(lookup), denied: None }
+    }
+
+    /// The same that refuses these networks too.
+    pub(crate) fn denying(&self, networks: DeniedNetworks) -> GuardedResolver {
+        GuardedResolver { lookup: self.lookup.clone(), denied: Some(Arc::new(networks)) }
+    }
+
+    /// What can be said of a URL before its host is connected to: a literal address is never
+    /// resolved, and the name of a proxy not for the sake of a source.
+    pub(crate) async fn check(&self, url: &Url) -> Result<(), RefusedAddress> {
+        let judge = |address| judge(address, self.denied.as_deref());
+        match url.host() {
+            Some(Host::Ipv4(v4)) => judge(IpAddr::V4(v4)),
+            Some(Host::Ipv6(v6)) => judge(IpAddr::V6(v6)),
+            Some(Host::Domain(name)) if self.is_proxy(name) => {
+                // Where it cannot be found, nobody connects to it.
+                let found = (self.lookup)(name.to_owned()).await.unwrap_or_default();
+                found.iter().try_for_each(|address| judge(address.ip()))
+            }
+            Some(Host::Domain(_)) | None => Ok(()),
+        }
+    }
+
+    fn is_proxy(&self, name: &str) -> bool {
+        self.denied.as_ref().is_some_and(|denied| denied.is_proxy(name))
+    }
+}
+
+fn judge(address: IpAddr, denied: Option<&DeniedNetworks>) -> Result<(), RefusedAddress> {
+    if is_special(address) {
+        return Err(RefusedAddress::Special(address));
+    }
+    match denied {
+        Some(denied) if denied.have(address) => Err(RefusedAddress::Denied(address)),
+        _ => Ok(()),
     }
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let found = (self.0)(name.as_str().to_owned());
+        let found = (self.lookup)(name.as_str().to_owned());
+        // The operator named the proxies: one that lies in a denied network is to be reached all
+        // the same, and guards the addresses behind it itself. A source under a proxy's name is
+        // judged by `check`.
+        let denied = self.denied.clone().filter(|denied| !denied.is_proxy(name.as_str()));
         Box::pin(async move {
-            let (refused, allowed): (Vec<_>, Vec<_>) =
-                found.await?.into_iter().partition(|address| is_refused(address.ip()));
-            match (allowed.is_empty(), refused.first()) {
-                (true, Some(refused)) => Err(RefusedAddress(refused.ip()).into()),
+            let (mut allowed, mut refused) = (Vec::new(), None);
+            for address in found.await? {
+                match judge(address.ip(), denied.as_deref()) {
+                    Ok(()) => allowed.push(address),
+                    Err(why) => refused = refused.or(Some(why)),
+                }
+            }
+            match refused {
+                Some(refused) if allowed.is_empty() => Err(refused.into()),
                 _ => Ok(Box::new(allowed.into_iter()) as Addrs),
             }
         })
@@ -142,7 +191,7 @@ mod tests {
             "64:ff9b::a9fe:a9fe",
             "2002:a9fe:a9fe::1",
         ] {
-            assert!(is_refused(refused.parse().unwrap()), "{refused}");
+            assert!(is_special(refused.parse().unwrap()), "{refused}");
         }
         for allowed in [
             "127.0.0.1",
@@ -156,12 +205,13 @@ mod tests {
             "2001:db8::1",
             "::ffff:127.0.0.1",
         ] {
-            assert!(!is_refused(allowed.parse().unwrap()), "{allowed}");
+            assert!(!is_special(allowed.parse().unwrap()), "{allowed}");
         }
     }
 
-    #[test]
-    fn literal_hosts_are_checked_however_they_are_written() {
+    #[tokio::test]
+    async fn literal_hosts_are_checked_however_they_are_written() {
+        let resolver = GuardedResolver::system();
         for url in [
             "http://169.254.169.254/latest",
             "http://2852039166/",
@@ -170,25 +220,61 @@ mod tests {
             "http://[::ffff:a9fe:a9fe]/",
             "http://0/",
         ] {
-            assert!(check_literal(&url.parse().unwrap()).is_err(), "{url}");
+            assert!(resolver.check(&url.parse().unwrap()).await.is_err(), "{url}");
         }
-        assert!(check_literal(&"http://localhost/".parse().unwrap()).is_ok());
-        assert!(check_literal(&"http://127.0.0.1/".parse().unwrap()).is_ok());
+        assert!(resolver.check(&"http://localhost/".parse().unwrap()).await.is_ok());
+        assert!(resolver.check(&"http://127.0.0.1/".parse().unwrap()).await.is_ok());
+    }
+
+    /// A resolver to which every name is at these addresses.
+    fn at(addresses: &'static [&'static str]) -> GuardedResolver {
+        GuardedResolver::with(move |_| {
+            let found = addresses.iter().map(|address| address.parse().unwrap()).collect();
+            Box::pin(async move { Ok(found) })
+        })
+    }
+
+    async fn resolve(
+        resolver: &GuardedResolver,
+        name: &str,
+    ) -> Result<Vec<String>, Option<RefusedAddress>> {
+        let found = resolver.resolve(name.parse().unwrap()).await;
+        let found = found.map_err(|error| error.downcast_ref::<RefusedAddress>().cloned());
+        found.map(|found| found.map(|found| found.to_string()).collect())
     }
 
     #[tokio::test]
     async fn resolved_addresses_are_filtered() {
-        let resolve = |addresses: &'static [&'static str]| async move {
-            let resolver = GuardedResolver::with(move |_| {
-                let found = addresses.iter().map(|address| address.parse().unwrap()).collect();
-                Box::pin(async move { Ok(found) })
-            });
-            let found = resolver.resolve("name.example".parse().unwrap()).await;
-            found.map(|found| found.map(|found| found.to_string()).collect::<Vec<_>>())
-        };
-        let mixed = resolve(&["169.254.169.254:0", "10.0.0.1:0"]).await;
-        assert_eq!(mixed.unwrap(), ["10.0.0.1:0"]);
-        let error = resolve(&["169.254.169.254:0", "[fe80::1]:0"]).await.unwrap_err();
-        assert!(error.is::<RefusedAddress>());
+        let mixed = at(&["169.254.169.254:0", "10.0.0.1:0"]);
+        assert_eq!(resolve(&mixed, "name.example").await.unwrap(), ["10.0.0.1:0"]);
+        let special = at(&["169.254.169.254:0", "[fe80::1]:0"]);
+        let error = resolve(&special, "name.example").await.unwrap_err().unwrap();
+        assert_eq!(error, RefusedAddress::Special("169.254.169.254".parse().unwrap()));
+        let denying = mixed.denying(denied(&[]));
+        let error = resolve(&denying, "name.example").await.unwrap_err().unwrap();
+        assert!(matches!(error, RefusedAddress::Special(_)), "{error}");
+        let denying = at(&["[::ffff:10.0.0.1]:0", "8.8.8.8:0"]).denying(denied(&[]));
+        assert_eq!(resolve(&denying, "name.example").await.unwrap(), ["8.8.8.8:0"]);
+        let denying = at(&["[64:ff9b::a00:1]:0"]).denying(denied(&[]));
+        let error = resolve(&denying, "name.example").await.unwrap_err().unwrap();
+        assert!(error.to_string().contains("DENY_SOURCE_CIDRS"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_proxy_may_lie_in_a_denied_network_and_a_source_under_its_name_may_not() {
+        let internal = at(&["8.8.8.8:0", "10.0.0.1:0"]).denying(denied(&["proxy.example"]));
+        assert_eq!(resolve(&internal, "proxy.example").await.unwrap().len(), 2);
+        assert_eq!(resolve(&internal, "Proxy.Example.").await.unwrap().len(), 2);
+        assert_eq!(resolve(&internal, "other.example").await.unwrap().len(), 1);
+        let check = async |url: &str| internal.check(&url.parse().unwrap()).await;
+        assert!(matches!(check("http://proxy.example:1/").await, Err(RefusedAddress::Denied(_))));
+        assert!(check("http://other.example/").await.is_ok());
+        let special = at(&["169.254.169.254:0"]).denying(denied(&["proxy.example"]));
+        assert!(resolve(&special, "proxy.example").await.is_err());
+    }
+
+    fn denied(proxies: &[&str]) -> DeniedNetworks {
+        let proxies = proxies.iter().map(|name| (*name).to_owned());
+        DeniedNetworks::new(&["10.0.0.0/8".parse().unwrap()], proxies)
     }
 }

@@ -8,7 +8,8 @@ use rdl_wire::signature;
 use reqwest::Response;
 use url::Url;
 
-use crate::address::{self, GuardedResolver};
+use crate::address::GuardedResolver;
+use crate::denied::{DeniedNetworks, proxy_names};
 use crate::{FetchConfig, FetchError, TimedOut, Token, redacted};
 
 /// How many redirects are followed.
@@ -19,8 +20,17 @@ const MAX_IDLE_CONNECTIONS: usize = 32;
 /// Sends requests to the data backend and to sources. Cheap to clone; clones share connections.
 #[derive(Clone)]
 pub struct HttpClient {
-    client: reqwest::Client,
+    own: Way,
+    /// To every origin but the manifest endpoint's own, where networks are denied.
+    elsewhere: Option<Way>,
     pub(crate) config: Arc<FetchConfig>,
+}
+
+/// How requests leave, and where they may not go.
+#[derive(Clone)]
+struct Way {
+    client: reqwest::Client,
+    resolver: GuardedResolver,
 }
 
 /// An answer, whatever its status, and the URL to show for it: the one that was asked for, before
@@ -45,25 +55,18 @@ impl HttpClient {
             // Fails when the process has installed one itself, which is as good.
             let _ = rustls::crypto::ring::default_provider().install_default();
         });
-        let builder = || {
-            let builder = reqwest::Client::builder()
-                .user_agent(concat!("remote-data-loader/", env!("CARGO_PKG_VERSION")))
-                .redirect(reqwest::redirect::Policy::none())
-                .dns_resolver(resolver.clone())
-                .connect_timeout(config.connect_timeout)
-                // A download that waits for its reader would hold up others on one connection.
-                .http1_only()
-                // Hundreds of loads may end at once; what they leave open costs the peer, too.
-                .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS);
-            if config.use_system_proxy { builder } else { builder.no_proxy() }
+        let own = Way::new(&config, resolver.clone())?;
+        let elsewhere = match config.denied_networks.as_slice() {
+            [] => None,
+            networks => {
+                let variable = |name: &str| std::env::var(name).ok();
+                let proxies =
+                    if config.use_system_proxy { proxy_names(variable) } else { Vec::new() };
+                let denied = DeniedNetworks::new(networks, proxies);
+                Some(Way::new(&config, resolver.denying(denied))?)
+            }
         };
-        let client = builder().build().or_else(|error| {
-            // A machine without root certificates can still talk plain http.
-            tracing::warn!(%error, "no root certificates: https requests will fail");
-            builder().tls_certs_only([]).build()
-        });
-        let client = client.map_err(|error| FetchError::Setup { what: error.to_string() })?;
-        Ok(HttpClient { client, config })
+        Ok(HttpClient { own, elsewhere, config })
     }
 
     /// GETs `url` and follows redirects. Resolves when the headers are there.
@@ -110,18 +113,21 @@ impl HttpClient {
             }
             other => return Err(refuse(format!("the scheme {other} is not http or https"))),
         }
-        address::check_literal(&url).map_err(|refused| refuse(refused.to_string()))?;
-
         let endpoint = &config.manifest_endpoint;
+        let is_own = url.origin() == endpoint.origin();
+        // The operator named the manifest endpoint: denied networks are about what others name.
+        let way = self.elsewhere.as_ref().filter(|_| !is_own).unwrap_or(&self.own);
+        way.resolver.check(&url).await.map_err(|refused| refuse(refused.to_string()))?;
+
         // The manifest endpoint's own user info gives way to a token.
-        let is_endpoint = url.origin() == endpoint.origin() && url.path() == endpoint.path();
+        let is_endpoint = is_own && url.path() == endpoint.path();
         if is_endpoint && token.is_some() {
             let _ = url.set_username("");
             let _ = url.set_password(None);
         }
         let token = token
             .filter(|_| config.token_policy.allows(&url, endpoint) && !signature::is_signed(&url));
-        let mut request = self
+        let mut request = way
             .client
             .get(url)
             .headers(headers.clone())
@@ -138,6 +144,30 @@ impl HttpClient {
             Ok(Err(error)) => Err(FetchError::from_client(&shown, &error, config.connect_timeout)),
             Err(_) => Err(FetchError::Timeout { url: shown, what: TimedOut::FirstByte, after }),
         }
+    }
+}
+
+impl Way {
+    fn new(config: &FetchConfig, resolver: GuardedResolver) -> Result<Way, FetchError> {
+        let builder = || {
+            let builder = reqwest::Client::builder()
+                .user_agent(concat!("remote-data-loader/", env!("CARGO_PKG_VERSION")))
+                .redirect(reqwest::redirect::Policy::none())
+                .dns_resolver(resolver.clone())
+                .connect_timeout(config.connect_timeout)
+                // A download that waits for its reader would hold up others on one connection.
+                .http1_only()
+                // Hundreds of loads may end at once; what they leave open costs the peer, too.
+                .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS);
+            if config.use_system_proxy { builder } else { builder.no_proxy() }
+        };
+        let client = builder().build().or_else(|error| {
+            // A machine without root certificates can still talk plain http.
+            tracing::warn!(%error, "no root certificates: https requests will fail");
+            builder().tls_certs_only([]).build()
+        });
+        let client = client.map_err(|error| FetchError::Setup { what: error.to_string() })?;
+        Ok(Way { client, resolver })
     }
 }
 

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use url::{Origin, Url};
 
 /// To which origins a bearer token may go. No policy lets it go to a URL that is already signed.
@@ -40,6 +41,9 @@ pub struct FetchConfig {
     pub allow_http_sources: bool,
     /// To which origins tokens go.
     pub token_policy: TokenPolicy,
+    /// Networks to which no request may go, at any hop; the manifest endpoint's own origin may lie
+    /// in them, and so may the proxies. Link-local and metadata addresses are always refused.
+    pub denied_networks: Vec<IpNet>,
     /// How long a manifest answers for the same token; zero: not at all. Never longer than 30 s.
     pub manifest_cache_ttl: Duration,
     /// How many manifests are kept.
@@ -74,6 +78,7 @@ impl FetchConfig {
             manifest_endpoint,
             allow_http_sources: false,
             token_policy: TokenPolicy::EverySource,
+            denied_networks: Vec::new(),
             manifest_cache_ttl: Duration::ZERO,
             manifest_cache_capacity: 1024,
             manifest_cache_max_bytes: 32 << 20,
@@ -97,6 +102,7 @@ impl fmt::Debug for FetchConfig {
             .field("manifest_endpoint", &rdl_wire::redacted(&self.manifest_endpoint))
             .field("allow_http_sources", &self.allow_http_sources)
             .field("token_policy", &self.token_policy)
+            .field("denied_networks", &self.denied_networks)
             .finish_non_exhaustive()
     }
 }

@@ -12,6 +12,7 @@
 mod address;
 mod client;
 mod config;
+mod denied;
 mod download;
 mod error;
 mod manifest;
@@ -24,6 +25,7 @@ pub use client::HttpClient;
 pub use config::{FetchConfig, TokenPolicy};
 pub use download::Download;
 pub use error::{FetchError, TimedOut};
+pub use ipnet::IpNet;
 pub use manifest::{ManifestClient, ManifestParams};
 pub use range::{Opened, Opening, RangeReader, Validator};
 pub use rdl_wire::redacted;

@@ -160,6 +160,78 @@ async fn names_that_resolve_to_special_addresses_are_refused() {
     assert!(error.to_string().contains("169.254.169.254"), "{error}");
 }
 
+/// A client to which every name is at 127.0.0.1, and which denies these networks.
+fn denying(config: FetchConfig, networks: &[&str]) -> HttpClient {
+    let denied_networks = networks.iter().map(|network| network.parse().unwrap()).collect();
+    let resolver =
+        GuardedResolver::with(|_| Box::pin(async { Ok(vec!["127.0.0.1:0".parse().unwrap()]) }));
+    let config = FetchConfig { denied_networks, ..config };
+    HttpClient::with_resolver(Arc::new(config), &resolver).unwrap()
+}
+
+async fn is_denied(http: &HttpClient, url: &str) {
+    let error = get(http, &url.parse().unwrap()).await.unwrap_err();
+    assert!(matches!(error, FetchError::NotAllowed { .. }), "{url}: {error:?}");
+    assert!(error.to_string().contains("DENY_SOURCE_CIDRS"), "{url}: {error}");
+    assert!(!error.is_retryable() && error.kind() == ErrorKind::BadGateway);
+}
+
+#[tokio::test]
+async fn denied_networks_are_refused_at_every_hop() {
+    let source = Backend::start(|_| Reply::new(200, &[], b"")).await;
+    let port = source.url.port().unwrap();
+    let to = source.url.to_string();
+    let endpoint = Backend::start(move |seen| match seen.target.as_str() {
+        "/away" => Reply::redirect(&to),
+        _ => Reply::new(200, &[], b""),
+    })
+    .await;
+    let http = denying(endpoint.config(), &["fd00::/8", "127.0.0.0/8"]);
+    is_denied(&http, &format!("http://127.0.0.1:{port}/p?k={SECRET}")).await;
+    is_denied(&http, &format!("http://source.example:{port}/p?k={SECRET}")).await;
+    is_denied(&http, &format!("http://[::ffff:127.0.0.1]:{port}/")).await;
+    is_denied(&http, &format!("http://[64:ff9b::7f00:1]:{port}/")).await;
+    is_denied(&http, "http://[fd00::7]/").await;
+    is_denied(&http, endpoint.at("/away").as_str()).await;
+    assert!(source.seen().is_empty());
+    // Another network, and none.
+    for networks in [&["10.0.0.0/8"][..], &[]] {
+        let http = denying(endpoint.config(), networks);
+        assert_eq!(get(&http, &source.at("/")).await.unwrap(), 200);
+        assert_eq!(get(&http, &endpoint.at("/away")).await.unwrap(), 200);
+    }
+}
+
+#[tokio::test]
+async fn the_manifest_endpoints_own_origin_may_lie_in_a_denied_network() {
+    let endpoint = Backend::start(|seen| match seen.target.as_str() {
+        "/metadata" => Reply::redirect("http://169.254.169.254/latest"),
+        "/same" => Reply::redirect("/data"),
+        _ => Reply::new(200, &[], b""),
+    })
+    .await;
+    let other = Backend::start(|_| Reply::new(200, &[], b"")).await;
+    let ports = [&endpoint, &other].map(|backend| backend.url.port().unwrap());
+    for host in ["127.0.0.1", "backend.example"] {
+        let [own, other] = ports.map(|port| format!("http://{host}:{port}"));
+        let config = config(format!("{own}/manifest").parse().unwrap());
+        let http = denying(config, &["127.0.0.0/8"]);
+        for path in ["manifest", "data", "same"] {
+            let url = format!("{own}/{path}").parse().unwrap();
+            assert_eq!(get(&http, &url).await.unwrap(), 200);
+        }
+        is_denied(&http, &format!("{other}/data")).await;
+        let metadata = format!("{own}/metadata").parse().unwrap();
+        let error = get(&http, &metadata).await.unwrap_err();
+        assert!(error.to_string().contains("link-local"), "{error}");
+    }
+    // The same address under another name is another origin.
+    let own = format!("http://backend.example:{}/manifest", ports[0]).parse().unwrap();
+    let http = denying(config(own), &["127.0.0.0/8"]);
+    is_denied(&http, endpoint.at("/data").as_str()).await;
+    assert!(other.seen().is_empty());
+}
+
 #[tokio::test]
 async fn silence_and_broken_connections_are_told_apart() {
     let backend = Backend::start(|seen| match seen.target.as_str() {

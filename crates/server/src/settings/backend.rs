@@ -1,12 +1,11 @@
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
-use rdl_engine::FetchConfig;
-use rdl_engine::TokenPolicy;
+use rdl_engine::{FetchConfig, IpNet, TokenPolicy};
 use url::Url;
 
 use super::SettingsError;
-use super::values::{parse_bool, parse_number, parse_origin};
+use super::values::{parse_bool, parse_network, parse_number, parse_origin};
 
 const MANIFEST_ENDPOINT: &str = "MANIFEST_ENDPOINT";
 
@@ -40,6 +39,12 @@ pub(crate) struct BackendSettings {
     /// already signed
     #[arg(long, env = "AUTH_TOKEN_ORIGINS", value_delimiter = ',', value_parser = parse_origin)]
     pub(crate) auth_token_origins: Option<Vec<Url>>,
+
+    /// Networks, separated by commas, to which no request may go: for sources and redirects, after
+    /// names are resolved. The manifest endpoint's own scheme, host and port may lie in them.
+    /// Link-local and metadata addresses are refused whatever this says
+    #[arg(long, env = "DENY_SOURCE_CIDRS", value_delimiter = ',', value_parser = parse_network)]
+    pub(crate) deny_source_cidrs: Vec<IpNet>,
 }
 
 impl BackendSettings {
@@ -49,6 +54,7 @@ impl BackendSettings {
         config.manifest_cache_ttl = Duration::from_millis(self.manifest_cache_ttl_ms);
         config.manifest_cache_capacity =
             usize::try_from(self.manifest_cache_max_capacity).unwrap_or(usize::MAX);
+        config.denied_networks.clone_from(&self.deny_source_cidrs);
         if let Some(origins) = &self.auth_token_origins {
             config.token_policy = TokenPolicy::only(origins);
         }

@@ -56,6 +56,7 @@ fn every_setting_arrives() {
         "--manifest-cache-ttl-ms=30000",
         "--manifest-cache-max-capacity=7",
         "--auth-token-origins=https://a.example.com,https://b.example.com:8443",
+        "--deny-source-cidrs=10.0.0.0/8,fd00::/8",
         "--request-cache-max-bytes-wait-ms=1500",
         "--load-linger-ms=0",
         "--max-concurrent-loads=3",
@@ -76,6 +77,9 @@ fn every_setting_arrives() {
     let origins = ["https://a.example.com", "https://b.example.com:8443"];
     let origins: Vec<url::Url> = origins.iter().map(|origin| origin.parse().unwrap()).collect();
     assert_eq!(config.fetch.token_policy, rdl_engine::TokenPolicy::only(&origins));
+    let networks: Vec<String> =
+        config.fetch.denied_networks.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "fd00::/8"]);
     assert_eq!(config.source_silence.as_millis(), 1500);
     assert_eq!(config.load_linger.as_millis(), 0);
     assert_eq!(config.max_concurrent_loads, 3);
@@ -113,6 +117,9 @@ fn a_wrong_value_names_its_variable_and_what_it_accepts() {
         ("--cors-allowed-origins=*", "CORS_ALLOWED_ORIGINS", "origins"),
         ("--cors-allowed-origins=https://a.example/path", "CORS_ALLOWED_ORIGINS", "origins"),
         ("--auth-token-origins=ftp://a.example", "AUTH_TOKEN_ORIGINS", "origins"),
+        ("--deny-source-cidrs=10.0.0.0", "DENY_SOURCE_CIDRS", "10.0.0.0/8,fd00::/8"),
+        ("--deny-source-cidrs=10.0.0.0/8,internal", "DENY_SOURCE_CIDRS", "10.0.0.0/8,fd00::/8"),
+        ("--deny-source-cidrs=10.0.0.0/33", "DENY_SOURCE_CIDRS", "10.0.0.0/8,fd00::/8"),
         ("--log=rdl=noisy", "RUST_LOG", "level"),
         ("--log-format=xml", "LOG_FORMAT", "text and json"),
     ] {

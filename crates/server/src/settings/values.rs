@@ -1,5 +1,6 @@
 //! Readers of single values. Each message says what is accepted.
 
+use rdl_engine::IpNet;
 use url::{Origin, Url};
 
 /// `true`, `false`, `1` or `0`.
@@ -27,6 +28,12 @@ pub(crate) fn parse_origin(text: &str) -> Result<Url, String> {
         && url.username().is_empty()
         && url.password().is_none();
     if is_http && is_bare { Ok(url) } else { Err(wrong()) }
+}
+
+/// A network as an address and the length of its prefix: `10.0.0.0/8`.
+pub(super) fn parse_network(text: &str) -> Result<IpNet, String> {
+    let wrong = |_| "accepts networks separated by commas: 10.0.0.0/8,fd00::/8".to_owned();
+    text.trim().parse().map_err(wrong)
 }
 
 /// A manifest parameter: `name=value`.

@@ -38,6 +38,8 @@ struct Way {
 pub(crate) struct Answer {
     pub(crate) response: Response,
     pub(crate) url: String,
+    /// Whether the URL that was answered in the end was signed.
+    pub(crate) was_signed: bool,
 }
 
 impl HttpClient {
@@ -83,7 +85,8 @@ impl HttpClient {
         for _ in 0..=MAX_REDIRECTS {
             let response = self.send(url.clone(), token, headers).await?;
             if !is_redirect(&response) {
-                return check_encoding(Answer { response, url: shown });
+                let was_signed = signature::is_signed(&url);
+                return check_encoding(Answer { response, url: shown, was_signed });
             }
             url = redirect_target(&url, &response)?;
             if url.origin() != origin {

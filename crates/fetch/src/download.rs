@@ -23,7 +23,7 @@ impl Download {
         let answer = http.get(&access.url, access.token.as_ref(), &HeaderMap::new()).await?;
         let status = answer.response.status();
         if !matches!(status.as_u16(), 200 | 203) {
-            return Err(FetchError::status(&answer.url, status, answer.response.headers()));
+            return Err(FetchError::status(&answer));
         }
         Ok(Download::of(answer, http))
     }

@@ -6,6 +6,7 @@ use rdl_model::ErrorKind;
 use rdl_wire::ManifestError;
 
 use crate::address::RefusedAddress;
+use crate::client::Answer;
 
 /// The header in which a backend tells the user something.
 const USER_MESSAGE_HEADER: &str = "x-foxglove-error-message";
@@ -25,6 +26,8 @@ pub enum FetchError {
         status: StatusCode,
         /// What the backend says to the user.
         user_message: Option<String>,
+        /// Whether the URL that was answered so, which a redirect may have named, was signed.
+        was_signed: bool,
     },
     /// Something took too long.
     #[error("{url}: {what} within {} s", after.as_secs_f32())]
@@ -154,7 +157,12 @@ impl FetchError {
     /// Whether it belongs to the token (or the signature) that was used.
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Status { status, .. } => matches!(status.as_u16(), 401 | 403),
+            Self::Status { status, was_signed, .. } => match status.as_u16() {
+                401 | 403 => true,
+                // Google answers an expired signature so, and S3 an expired session.
+                400 => *was_signed,
+                _ => false,
+            },
             Self::UnusableToken => true,
             _ => false,
         }
@@ -179,8 +187,13 @@ impl FetchError {
         }
     }
 
-    pub(crate) fn status(url: &str, status: StatusCode, headers: &HeaderMap) -> FetchError {
-        FetchError::Status { url: url.into(), status, user_message: user_message(headers) }
+    pub(crate) fn status(answer: &Answer) -> FetchError {
+        FetchError::Status {
+            url: answer.url.clone(),
+            status: answer.response.status(),
+            user_message: user_message(answer.response.headers()),
+            was_signed: answer.was_signed,
+        }
     }
 
     pub(crate) fn bad_answer(url: &str, what: impl Into<String>) -> FetchError {
@@ -251,11 +264,13 @@ mod tests {
 
     #[test]
     fn statuses_become_kinds() {
-        let error = |status: u16| {
+        let error = |status: u16, was_signed| {
             let status = StatusCode::from_u16(status).unwrap();
-            FetchError::status("https://h/p", status, &HeaderMap::new())
+            let (url, user_message) = ("https://h/p".into(), None);
+            FetchError::Status { url, status, user_message, was_signed }
         };
         for (status, kind, retryable, refusal) in [
+            (400, ErrorKind::BadGateway, false, false),
             (401, ErrorKind::Unauthorized, false, true),
             (403, ErrorKind::Forbidden, false, true),
             (404, ErrorKind::NotFound, false, false),
@@ -268,10 +283,12 @@ mod tests {
             (503, ErrorKind::BadGateway, true, false),
             (504, ErrorKind::GatewayTimeout, true, false),
         ] {
-            let error = error(status);
-            let got = (error.kind(), error.is_retryable(), error.is_refusal());
+            let error = |was_signed| error(status, was_signed);
+            let got = (error(false).kind(), error(false).is_retryable(), error(false).is_refusal());
             assert_eq!(got, (kind, retryable, refusal), "{status}");
-            assert!(!error.is_timeout());
+            assert!(!error(false).is_timeout());
+            assert_eq!(error(true).kind(), kind);
+            assert_eq!(error(true).is_refusal(), refusal || status == 400, "{status}");
         }
     }
 }

@@ -188,9 +188,8 @@ impl Inner {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         let answer = self.http.get(url, token, &headers).await?;
         let shown = answer.url.clone();
-        let status = answer.response.status();
-        if status != StatusCode::OK {
-            return Err(FetchError::status(&shown, status, answer.response.headers()));
+        if answer.response.status() != StatusCode::OK {
+            return Err(FetchError::status(&answer));
         }
         let too_large = |bytes: u64| bytes > limit_bytes;
         let mut download = Download::of(answer, &self.http);

@@ -118,7 +118,7 @@ impl RangeReader {
                     changed()
                 });
             }
-            _ => return Err(FetchError::status(&url, status, answer.response.headers())),
+            _ => return Err(FetchError::status(&answer)),
         }
         let told = ContentRange::of(&answer).ok_or_else(|| {
             FetchError::bad_answer(&url, "a 206 without a Content-Range of one range")
@@ -169,7 +169,7 @@ async fn suffix(
                 _ => None,
             });
         }
-        _ => return Err(FetchError::status(&answer.url, status, answer.response.headers())),
+        _ => return Err(FetchError::status(&answer)),
     }
     let Some(ContentRange { range, total: Some(total_bytes) }) = ContentRange::of(&answer) else {
         return Ok(None);
@@ -201,7 +201,7 @@ async fn first_byte(
                 Some(_) => Err(FetchError::bad_answer(&url, "no range of the file can be had")),
             };
         }
-        _ => return Err(FetchError::status(&url, status, answer.response.headers())),
+        _ => return Err(FetchError::status(&answer)),
     }
     let told = ContentRange::of(&answer);
     let Some(ContentRange { range: ByteRange { start: 0, end: 1 }, total: Some(total_bytes) }) =

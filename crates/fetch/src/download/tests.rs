@@ -106,3 +106,31 @@ async fn statuses_are_told_apart() {
         assert_eq!(backend.seen().len(), 1);
     }
 }
+
+#[tokio::test]
+async fn a_400_to_a_signed_url_is_a_refusal_at_whatever_hop() {
+    const SIGNED: &str = "/data?X-Amz-Signature=s3cr3t";
+    let backend = Backend::start(|seen| match seen.target.as_str() {
+        "/signs" => Reply::redirect(SIGNED),
+        "/redirects?X-Amz-Signature=s3cr3t" => Reply::redirect("/data"),
+        _ => Reply::new(400, &[], b"<Code>ExpiredToken</Code>"),
+    })
+    .await;
+    let http = client(backend.config());
+    for (path, refusal) in [
+        (SIGNED, true),
+        ("/signs", true),
+        ("/data", false),
+        ("/data?X-Amz-Date=s3cr3t", false),
+        ("/redirects?X-Amz-Signature=s3cr3t", false),
+    ] {
+        let access = access(backend.at(path));
+        let streamed = Download::open(&http, &access).await.err().unwrap();
+        let by_ranges = crate::RangeReader::open(&http, &access, 10).await.err().unwrap();
+        for error in [streamed, by_ranges] {
+            assert_discreet(&error);
+            assert_eq!((error.is_refusal(), error.is_retryable()), (refusal, false), "{path}");
+            assert_eq!(error.kind(), ErrorKind::BadGateway);
+        }
+    }
+}

@@ -22,7 +22,7 @@ use crate::registry::Registry;
 use crate::shared::Shared;
 use crate::sharing::{BucketWatch, Sharing};
 use crate::source::{Source, Start};
-use crate::viewers::{Grant, Interest, ViewerId};
+use crate::viewers::{Grant, Held, Interest, ViewerId};
 use crate::{EngineConfig, EngineError, SourceKind, ranged};
 
 /// How long [`Engine::shutdown`] waits for what runs.
@@ -108,21 +108,23 @@ impl Engine {
             .await
             .map_err(|error| EngineError::Manifest(Arc::new(error)))?;
         let endpoint = self.shared.config.fetch.manifest_endpoint.clone();
-        let sources = manifest
-            .sources
-            .iter()
-            .map(|declared| RecordedSource {
-                source: self.source(declared),
-                access: Access { url: declared.url().clone(), token: token.clone() },
-            })
-            .collect();
         let grant = Arc::new(Grant {
             manifests: self.manifests.clone(),
             endpoint,
             params: params.clone(),
             token,
         });
-        Ok(Recording::new(self.shared.clone(), manifest, grant, sources))
+        let sources = manifest
+            .sources
+            .iter()
+            .map(|declared| {
+                let source = self.source(declared);
+                let access = Access { url: declared.url().clone(), token: grant.token.clone() };
+                let held = Held::new(source.key, access, grant.clone());
+                RecordedSource { source, held }
+            })
+            .collect();
+        Ok(Recording::new(self.shared.clone(), manifest, sources))
     }
 
     /// Whether requests can be answered now; otherwise why not, in one sentence.
@@ -187,11 +189,10 @@ impl Shared {
         self: &Arc<Self>,
         source: &Arc<Source>,
         viewer: ViewerId,
-        access: Access,
-        grant: Arc<Grant>,
+        held: Arc<Held>,
         declared_start: Nanos,
     ) -> Interest {
-        let interest = source.viewers.join(viewer, access, grant);
+        let interest = source.viewers.join(viewer, held);
         let Some(Start { generation, before }) =
             source.claim_start(declared_start, self.config.static_revalidate)
         else {

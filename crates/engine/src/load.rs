@@ -198,7 +198,7 @@ impl Load {
             if let Some(work) = &mut work {
                 self.publish(&mut role, work);
             }
-            let viewer = self.source.viewers.pick();
+            let viewer = self.source.viewers.pick().map(|viewer| (viewer.access(), viewer));
             let asked = match (&role, &viewer, self.sharing()) {
                 (Role::Follows(attempt), _, Some(sharing)) => {
                     Some(Ok(Asked::Attempt(sharing, attempt.clone())))
@@ -222,7 +222,9 @@ impl Load {
             let furthest = connection.furthest_bytes();
             let ended = match asked {
                 Ok(attempt) => connection.run(attempt, &mut work).await,
-                Err(viewer) => connection.run(Asked::Backend(&viewer.access()), &mut work).await,
+                Err((access, viewer)) => {
+                    connection.run(Asked::Backend(viewer, access), &mut work).await
+                }
             };
             // A backend may well hang up on a load that keeps it waiting: that is not silence.
             last_progress += connection.take_held_up();
@@ -236,8 +238,8 @@ impl Load {
                 Ended::Differs => return Ok(BodyEnded::Differs),
                 Ended::Failed(error) => return Err(error),
                 Ended::Refused(error) => {
-                    if let Some(viewer) = &viewer {
-                        viewer.renew(&self.source.key, &error).await;
+                    if let Some((access, viewer)) = &viewer {
+                        viewer.renew(access, &error).await;
                     }
                 }
                 Ended::LeaderSilent => {

@@ -194,8 +194,12 @@ impl Ranged {
         range: ByteRange,
     ) -> Result<Bytes, EngineError> {
         loop {
-            let error = match reader.read(&viewer.access(), range).await {
-                Ok(bytes) => return Ok(bytes),
+            let access = viewer.access();
+            let error = match reader.read(&access, range).await {
+                Ok(bytes) => {
+                    viewer.answered(&access);
+                    return Ok(bytes);
+                }
                 Err(error) => error,
             };
             if error.is_changed() {
@@ -205,7 +209,7 @@ impl Ranged {
             let refused = error.is_refusal();
             let source_name = source.name.clone();
             let error = EngineError::Fetch { source_name, error: Arc::new(error) };
-            if !refused || !viewer.renew(&source.key, &error).await {
+            if !refused || !viewer.renew(&access, &error).await {
                 return Err(error);
             }
         }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use rdl_fetch::Access;
 use rdl_merge::Query;
 use rdl_model::Nanos;
 use rdl_wire::{Manifest, Source as DeclaredSource};
@@ -15,7 +14,7 @@ use rdl_wire::{Manifest, Source as DeclaredSource};
 use crate::response::{self, ResponseStream};
 use crate::shared::Shared;
 use crate::source::{Phase, Source};
-use crate::viewers::{Grant, Interest, ViewerId};
+use crate::viewers::{Held, Interest, ViewerId};
 use crate::{EngineError, RecordingInfo, SourceKind};
 
 /// How long [`Recording::describe`] waits for static sources.
@@ -32,14 +31,13 @@ pub struct Recording(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) manifest: Arc<Manifest>,
-    pub(crate) grant: Arc<Grant>,
     pub(crate) sources: Vec<RecordedSource>,
 }
 
 /// A source of a recording; at the same place as in the manifest.
 pub(crate) struct RecordedSource {
     pub(crate) source: Arc<Source>,
-    pub(crate) access: Access,
+    pub(crate) held: Arc<Held>,
 }
 
 impl Inner {
@@ -57,9 +55,8 @@ impl Inner {
 
     /// Waits for the source on this caller's behalf for as long as the answer lives.
     pub(crate) fn want(&self, at: usize, viewer: ViewerId) -> Interest {
-        let RecordedSource { source, access } = &self.sources[at];
-        let (access, grant) = (access.clone(), self.grant.clone());
-        self.shared.want(source, viewer, access, grant, self.declared_start(at))
+        let RecordedSource { source, held } = &self.sources[at];
+        self.shared.want(source, viewer, held.clone(), self.declared_start(at))
     }
 
     /// Lets something be fetched of a source on this caller's behalf, and starts nothing; `None`
@@ -67,7 +64,7 @@ impl Inner {
     pub(crate) fn interest_in(&self, source: &Arc<Source>, viewer: ViewerId) -> Option<Interest> {
         let is_it = |recorded: &&RecordedSource| recorded.source.key == source.key;
         let recorded = self.sources.iter().find(is_it)?;
-        Some(source.viewers.join(viewer, recorded.access.clone(), self.grant.clone()))
+        Some(source.viewers.join(viewer, recorded.held.clone()))
     }
 }
 
@@ -75,10 +72,9 @@ impl Recording {
     pub(crate) fn new(
         shared: Arc<Shared>,
         manifest: Arc<Manifest>,
-        grant: Arc<Grant>,
         sources: Vec<RecordedSource>,
     ) -> Recording {
-        Recording(Arc::new(Inner { shared, manifest, grant, sources }))
+        Recording(Arc::new(Inner { shared, manifest, sources }))
     }
 
     pub(crate) fn of(inner: Arc<Inner>) -> Recording {

@@ -7,15 +7,11 @@ use parking_lot::Mutex;
 use rdl_fetch::{Access, FetchError, ManifestClient, ManifestParams, Token};
 use rdl_model::{Nanos, SourceKey};
 use tokio::sync::watch;
-use tokio::time::Instant;
 use url::Url;
 
 use crate::EngineError;
 use crate::shared::Shared;
 use crate::source::Source;
-
-/// A URL that is refused within this time after the manifest gave it is refused for good.
-const RENEWAL_COUNTS_FOR: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// How to ask the manifest endpoint again for one user.
 pub(crate) struct Grant {
@@ -31,6 +27,52 @@ impl Grant {
         let manifest = self.manifests.fetch_fresh(&self.params, self.token.as_ref()).await?;
         let source = manifest.sources.iter().find(|source| source.key(&self.endpoint) == *key);
         Ok(source.map(|source| Access { url: source.url().clone(), token: self.token.clone() }))
+    }
+}
+
+/// How one caller reaches one source: with what the manifest endpoint gave last. Signed URLs of a
+/// long answer run out again and again.
+pub(crate) struct Held {
+    key: SourceKey,
+    grant: Arc<Grant>,
+    current: Mutex<Current>,
+    /// Held by whoever asks the manifest endpoint for another.
+    asking: tokio::sync::Mutex<()>,
+}
+
+struct Current {
+    access: Access,
+    /// It came in the place of one that was refused, and no request with it was answered yet.
+    is_untried: bool,
+}
+
+impl Held {
+    pub(crate) fn new(key: SourceKey, access: Access, grant: Arc<Grant>) -> Arc<Held> {
+        let current = Mutex::new(Current { access, is_untried: false });
+        Arc::new(Held { key, grant, current, asking: tokio::sync::Mutex::default() })
+    }
+
+    /// Whether there is another access by now than the one that was refused; the manifest is asked
+    /// for it, unless the one before was refused as well without ever having been of use. Whoever
+    /// comes after that has it asked anew: a refusal is nobody else's.
+    async fn renew(&self, refused: &Access) -> bool {
+        let _asking = self.asking.lock().await;
+        {
+            let mut current = self.current.lock();
+            if current.access != *refused {
+                return true;
+            }
+            if std::mem::take(&mut current.is_untried) {
+                return false;
+            }
+        }
+        match self.grant.renew(&self.key).await {
+            Ok(Some(access)) if access != *refused => {
+                *self.current.lock() = Current { access, is_untried: true };
+                true
+            }
+            _ => false,
+        }
     }
 }
 
@@ -51,55 +93,45 @@ pub(crate) struct Viewer {
     id: ViewerId,
     /// Whether the source holds it back.
     needs: AtomicBool,
-    access: Mutex<Access>,
-    grant: Arc<Grant>,
-    standing: Mutex<Standing>,
-}
-
-#[derive(Clone, Default)]
-enum Standing {
-    #[default]
-    Good,
-    /// Refused, and the manifest was asked again at this time.
-    Renewed(Instant),
-    Refused(EngineError),
+    held: Arc<Held>,
+    refusal: Mutex<Option<EngineError>>,
 }
 
 impl Viewer {
     /// Waits for the source once more on this viewer's behalf, which starts its load where nobody
     /// else has.
     pub(crate) fn want_again(&self, shared: &Arc<Shared>, source: &Arc<Source>) -> Interest {
-        shared.want(source, self.id, self.access(), self.grant.clone(), Nanos::MIN)
+        shared.want(source, self.id, self.held.clone(), Nanos::MIN)
     }
 
     pub(crate) fn access(&self) -> Access {
-        self.access.lock().clone()
+        self.held.current.lock().access.clone()
+    }
+
+    /// A request with this access was answered.
+    pub(crate) fn answered(&self, access: &Access) {
+        let mut current = self.held.current.lock();
+        if current.is_untried && current.access == *access {
+            current.is_untried = false;
+        }
     }
 
     /// The refusal that this viewer's own token got, if it did.
     pub(crate) fn refusal(&self) -> Option<EngineError> {
-        match &*self.standing.lock() {
-            Standing::Refused(error) => Some(error.clone()),
-            Standing::Good | Standing::Renewed(_) => None,
-        }
+        self.refusal.lock().clone()
     }
 
-    /// After a refusal: asks the manifest once more, unless it has just been asked. `false` when
-    /// this viewer can do no more.
-    pub(crate) async fn renew(&self, key: &SourceKey, refusal: &EngineError) -> bool {
-        let may_ask = match *self.standing.lock() {
-            Standing::Good => true,
-            // Signed URLs of a long answer run out again and again.
-            Standing::Renewed(at) => at.elapsed() >= RENEWAL_COUNTS_FOR,
-            Standing::Refused(_) => false,
-        };
-        if may_ask && let Ok(Some(access)) = self.grant.renew(key).await {
-            *self.access.lock() = access;
-            *self.standing.lock() = Standing::Renewed(Instant::now());
-            return true;
+    /// After this access was refused: whether to try again with the one that there is now. `false`
+    /// when this viewer can do no more.
+    pub(crate) async fn renew(&self, refused: &Access, refusal: &EngineError) -> bool {
+        if self.refusal().is_some() {
+            return false;
         }
-        *self.standing.lock() = Standing::Refused(refusal.clone());
-        false
+        let is_renewed = self.held.renew(refused).await;
+        if !is_renewed {
+            *self.refusal.lock() = Some(refusal.clone());
+        }
+        is_renewed
     }
 }
 
@@ -128,19 +160,9 @@ impl Viewers {
         Arc::new(Viewers { list: Mutex::default(), crowd: watch::Sender::default() })
     }
 
-    pub(crate) fn join(
-        self: &Arc<Self>,
-        id: ViewerId,
-        access: Access,
-        grant: Arc<Grant>,
-    ) -> Interest {
-        let viewer = Arc::new(Viewer {
-            id,
-            needs: AtomicBool::new(false),
-            access: Mutex::new(access),
-            grant,
-            standing: Mutex::default(),
-        });
+    pub(crate) fn join(self: &Arc<Self>, id: ViewerId, held: Arc<Held>) -> Interest {
+        let needs = AtomicBool::new(false);
+        let viewer = Arc::new(Viewer { id, needs, held, refusal: Mutex::default() });
         let mut list = self.list.lock();
         list.push(viewer.clone());
         self.count(&list);

@@ -14,13 +14,14 @@ use super::sorted::Sorted;
 use crate::EngineError;
 use crate::shared::Shared;
 use crate::sharing::{FollowEnded, Followed, FollowedPiece, Sharing};
+use crate::viewers::Viewer;
 
 /// Whom a load asks.
 pub(super) enum Asked<'a> {
     /// The data endpoint, with a viewer's access.
-    Backend(&'a Access),
+    Backend(&'a Viewer, &'a Access),
     /// The same, to go on where the parts of another replica ended that are in another order.
-    BackendSorted(Arc<Shared>, &'a Access, OwnedSemaphorePermit),
+    BackendSorted(Arc<Shared>, &'a Viewer, &'a Access, OwnedSemaphorePermit),
     /// The bucket, for what another replica loads.
     Attempt(&'a Sharing, AttemptName),
 }
@@ -48,9 +49,11 @@ pub(super) enum BodyError {
 impl Body {
     pub(super) async fn open(http: &HttpClient, asked: Asked<'_>) -> Result<Body, FetchError> {
         match asked {
-            Asked::Backend(access) => Ok(Self::Download(Download::open(http, access).await?)),
-            Asked::BackendSorted(shared, access, permit) => {
-                let download = Download::open(http, access).await?;
+            Asked::Backend(viewer, access) => {
+                Ok(Self::Download(download(http, viewer, access).await?))
+            }
+            Asked::BackendSorted(shared, viewer, access, permit) => {
+                let download = download(http, viewer, access).await?;
                 Ok(Self::Sorted(Sorted::start(shared, download, permit)))
             }
             Asked::Attempt(sharing, attempt) => Ok(Self::Followed {
@@ -120,4 +123,14 @@ impl Body {
             Self::Followed { ended_a_part, .. } => std::mem::take(ended_a_part),
         }
     }
+}
+
+async fn download(
+    http: &HttpClient,
+    viewer: &Viewer,
+    access: &Access,
+) -> Result<Download, FetchError> {
+    let download = Download::open(http, access).await?;
+    viewer.answered(access);
+    Ok(download)
 }

@@ -233,14 +233,14 @@ impl<'a> Connection<'a> {
     /// What continues a body that another replica has put into order has to be put into order too.
     /// Where too many are for too long, it begins again.
     async fn sorted_if_mended<'b>(&self, asked: Asked<'b>) -> Asked<'b> {
-        let (true, Asked::Backend(access), Some(sharing)) =
+        let (true, Asked::Backend(viewer, access), Some(sharing)) =
             (self.is_mended, &asked, &self.shared.sharing)
         else {
             return asked;
         };
         let permit = sharing.sorting.clone().acquire_owned();
         match tokio::time::timeout(SORTING_WAITS, permit).await {
-            Ok(Ok(permit)) => Asked::BackendSorted(self.shared.clone(), access, permit),
+            Ok(Ok(permit)) => Asked::BackendSorted(self.shared.clone(), viewer, access, permit),
             _ => asked,
         }
     }

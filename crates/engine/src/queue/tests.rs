@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use rdl_fetch::{Access, FetchConfig, HttpClient, ManifestClient, ManifestParams};
+use rdl_model::SourceKeyHasher;
 use url::Url;
 
 use super::*;
-use crate::viewers::{Grant, Interest};
+use crate::viewers::{Grant, Held, Interest};
 
 /// A source with one viewer, `id`, and its load in the queue.
 struct Waiting {
@@ -23,7 +24,8 @@ fn wait_for(queue: &Arc<LoadQueue>, id: ViewerId) -> Waiting {
         params: ManifestParams::default(),
         token: None,
     });
-    let interest = viewers.join(id, Access { url, token: None }, grant);
+    let key = SourceKeyHasher::new().finish();
+    let interest = viewers.join(id, Held::new(key, Access { url, token: None }, grant));
     let queue = queue.clone();
     let load = tokio::spawn(async move { queue.admit(&viewers).await });
     Waiting { interest, load }

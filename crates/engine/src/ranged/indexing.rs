@@ -91,8 +91,12 @@ impl Indexing {
         let _turn = turn.map_err(|_| EngineError::ShuttingDown)?;
         let (viewer, opening) = loop {
             let Some(viewer) = self.source.viewers.pick() else { return Ok(Outcome::Refused) };
-            match RangeReader::open(&self.shared.http, &viewer.access(), TAIL_BYTES).await {
-                Ok(opening) => break (viewer, opening),
+            let access = viewer.access();
+            match RangeReader::open(&self.shared.http, &access, TAIL_BYTES).await {
+                Ok(opening) => {
+                    viewer.answered(&access);
+                    break (viewer, opening);
+                }
                 Err(error) => {
                     let refused = error.is_refusal();
                     let source_name = self.source.name.clone();
@@ -100,7 +104,7 @@ impl Indexing {
                     if !refused {
                         return Err(error);
                     }
-                    viewer.renew(&self.source.key, &error).await;
+                    viewer.renew(&access, &error).await;
                 }
             }
         };
@@ -279,8 +283,12 @@ impl File<'_> {
             return Ok(self.tail.slice(from..to));
         }
         loop {
-            let error = match self.reader.read(&self.viewer.access(), range).await {
-                Ok(bytes) => return Ok(bytes),
+            let access = self.viewer.access();
+            let error = match self.reader.read(&access, range).await {
+                Ok(bytes) => {
+                    self.viewer.answered(&access);
+                    return Ok(bytes);
+                }
                 Err(error) => error,
             };
             let source_name = self.source.name.clone();
@@ -289,7 +297,7 @@ impl File<'_> {
             }
             let refused = error.is_refusal();
             let error = EngineError::Fetch { source_name, error: Arc::new(error) };
-            if !refused || !self.viewer.renew(&self.source.key, &error).await {
+            if !refused || !self.viewer.renew(&access, &error).await {
                 return Err(error);
             }
         }

@@ -124,10 +124,15 @@ async fn serve(
 ) -> Response {
     let Some(body) = state.bodies.get(source) else { return StatusCode::NOT_FOUND.into_response() };
     state.downloads.fetch_add(1, Ordering::Relaxed);
+    ranged(source, body, &headers)
+}
+
+/// The body of a source, or the range of it that is asked for.
+pub(crate) fn ranged(source: usize, body: &[u8], headers: &HeaderMap) -> Response {
     let etag = [(header::ETAG, format!("\"{source}-{}\"", body.len()))];
     let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
     let Some(range) = range.and_then(|range| range.strip_prefix("bytes=")) else {
-        return (etag, body.clone()).into_response();
+        return (etag, body.to_vec()).into_response();
     };
     let total = body.len();
     let (start, end) = match range.split_once('-') {

@@ -16,4 +16,5 @@ mod reading;
 mod replicas;
 mod setting;
 mod shipped;
+mod signed;
 mod statics;

@@ -122,6 +122,9 @@ pub enum EngineError {
         /// Why.
         what: Arc<str>,
     },
+    /// Whoever asks gets what is kept, and that is not all of it.
+    #[error("the token has run out, and not everything is kept; ask with another")]
+    GrantEnded,
     /// The bytes of a virtual file cannot be had any more.
     #[error("these bytes are gone: {why}; open the recording anew")]
     FileGone {
@@ -196,6 +199,7 @@ impl EngineError {
             }
             Self::CutTooLarge => ErrorKind::TooLarge,
             Self::FileGone { .. } => ErrorKind::Gone,
+            Self::GrantEnded => ErrorKind::Unauthorized,
             Self::Layout(error) => error.kind(),
             Self::Output(error) => error.kind(),
             Self::Store(error) => error.kind(),
@@ -213,7 +217,11 @@ impl EngineError {
 
     /// Whether it belongs to the token that was used, and to nobody else.
     pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Fetch { error, .. } if error.is_refusal())
+        match self {
+            Self::Fetch { error, .. } => error.is_refusal(),
+            Self::GrantEnded => true,
+            _ => false,
+        }
     }
 
     /// When asking again may help.

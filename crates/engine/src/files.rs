@@ -5,6 +5,8 @@
 //! result is a [`VirtualFile`]: where everything lies, and the generations that have it. [`reading`]
 //! gives the bytes of a range, and reads just the chunks of which it has something.
 //!
+//! Whoever was granted a version before may get what is [`kept`] of it without anybody being asked.
+//!
 //! A part of a recording is a [`cut`]: the answer to a query, made once and kept.
 //!
 //! A *version* says which bytes a file has ([`version`]). Whoever asks for a file, with whatever
@@ -13,10 +15,12 @@
 //!
 //! Invariants: one version has the same bytes everywhere and always; when it cannot have them any
 //! more it is gone, for good as far as this reader is concerned. Nothing is served to whom the
-//! manifest endpoint did not grant every source of the file within the last 30 s.
+//! manifest endpoint did not grant every source of the file within the last 30 s, unless the caller
+//! says that this is meant so.
 
 mod cut;
 mod identity;
+mod kept;
 mod laid;
 mod made_chunks;
 mod opening;
@@ -67,6 +71,9 @@ pub struct FileRequest {
     pub cut: Option<Query>,
     /// The version that it has to be; without one, whatever the recording is now.
     pub version: Option<FileVersion>,
+    /// Whether just what is kept of that version is served, and nobody asked: neither the manifest
+    /// endpoint, which must have granted it to the caller before, nor a source.
+    pub kept_only: bool,
 }
 
 /// What is known of the file of a recording.
@@ -95,7 +102,7 @@ impl Recording {
         // One that takes longer is there for whoever asks next.
         let opening = shared.tasks.spawn(async move {
             tokio::select! {
-                opened = opening::open(inner, None) => opened,
+                opened = opening::open(inner, None, false) => opened,
                 () = stopping.cancelled() => Err(EngineError::ShuttingDown),
             }
         });

@@ -198,7 +198,7 @@ impl Load {
             if let Some(work) = &mut work {
                 self.publish(&mut role, work);
             }
-            let viewer = self.source.viewers.pick().map(|viewer| (viewer.access(), viewer));
+            let viewer = self.source.viewers.pick();
             let asked = match (&role, &viewer, self.sharing()) {
                 (Role::Follows(attempt), _, Some(sharing)) => {
                     Some(Ok(Asked::Attempt(sharing, attempt.clone())))

@@ -194,7 +194,7 @@ impl Ranged {
         range: ByteRange,
     ) -> Result<Bytes, EngineError> {
         loop {
-            let access = viewer.access();
+            let access = viewer.access()?;
             let error = match reader.read(&access, range).await {
                 Ok(bytes) => {
                     viewer.answered(&access);

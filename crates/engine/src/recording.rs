@@ -144,7 +144,7 @@ impl Recording {
 
     /// Sources that an earlier load left whole, here or in the bucket, are known without asking
     /// the data backend.
-    async fn find_stored(&self) {
+    pub(crate) async fn find_stored(&self) {
         self.find_on_disk().await;
         let Some(sharing) = &self.0.shared.sharing else { return };
         let limits = self.0.shared.config.limits();

@@ -37,6 +37,11 @@ impl Registry {
         entry.source.clone()
     }
 
+    /// The source with this key, if it is known.
+    pub(crate) fn find(&self, key: &SourceKey) -> Option<Arc<Source>> {
+        self.sources.lock().get(key).map(|entry| entry.source.clone())
+    }
+
     /// Forgets idle sources, those that were used longest ago first, until the indexes of the
     /// others take at most `bound_bytes`.
     pub(crate) fn tidy(&self, bound_bytes: usize) {

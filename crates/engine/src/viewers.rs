@@ -34,22 +34,30 @@ impl Grant {
 /// long answer run out again and again.
 pub(crate) struct Held {
     key: SourceKey,
-    grant: Arc<Grant>,
+    /// `None`: the caller gets what is kept, and nobody is asked in their name.
+    grant: Option<Arc<Grant>>,
     current: Mutex<Current>,
     /// Held by whoever asks the manifest endpoint for another.
     asking: tokio::sync::Mutex<()>,
 }
 
 struct Current {
-    access: Access,
+    access: Option<Access>,
     /// It came in the place of one that was refused, and no request with it was answered yet.
     is_untried: bool,
 }
 
 impl Held {
     pub(crate) fn new(key: SourceKey, access: Access, grant: Arc<Grant>) -> Arc<Held> {
-        let current = Mutex::new(Current { access, is_untried: false });
+        let current = Mutex::new(Current { access: Some(access), is_untried: false });
+        let grant = Some(grant);
         Arc::new(Held { key, grant, current, asking: tokio::sync::Mutex::default() })
+    }
+
+    /// For whoever gets what is kept of a source and no more.
+    pub(crate) fn of_kept(key: SourceKey) -> Arc<Held> {
+        let current = Mutex::new(Current { access: None, is_untried: false });
+        Arc::new(Held { key, grant: None, current, asking: tokio::sync::Mutex::default() })
     }
 
     /// Whether there is another access by now than the one that was refused; the manifest is asked
@@ -59,16 +67,17 @@ impl Held {
         let _asking = self.asking.lock().await;
         {
             let mut current = self.current.lock();
-            if current.access != *refused {
+            if current.access.as_ref() != Some(refused) {
                 return true;
             }
             if std::mem::take(&mut current.is_untried) {
                 return false;
             }
         }
-        match self.grant.renew(&self.key).await {
+        let Some(grant) = &self.grant else { return false };
+        match grant.renew(&self.key).await {
             Ok(Some(access)) if access != *refused => {
-                *self.current.lock() = Current { access, is_untried: true };
+                *self.current.lock() = Current { access: Some(access), is_untried: true };
                 true
             }
             _ => false,
@@ -104,14 +113,18 @@ impl Viewer {
         shared.want(source, self.id, self.held.clone(), Nanos::MIN)
     }
 
-    pub(crate) fn access(&self) -> Access {
-        self.held.current.lock().access.clone()
+    /// With what the source is asked; the refusal of a viewer who can ask nothing any more.
+    pub(crate) fn access(&self) -> Result<Access, EngineError> {
+        if let Some(refusal) = self.refusal() {
+            return Err(refusal);
+        }
+        self.held.current.lock().access.clone().ok_or(EngineError::GrantEnded)
     }
 
     /// A request with this access was answered.
     pub(crate) fn answered(&self, access: &Access) {
         let mut current = self.held.current.lock();
-        if current.is_untried && current.access == *access {
+        if current.is_untried && current.access.as_ref() == Some(access) {
             current.is_untried = false;
         }
     }
@@ -162,16 +175,18 @@ impl Viewers {
 
     pub(crate) fn join(self: &Arc<Self>, id: ViewerId, held: Arc<Held>) -> Interest {
         let needs = AtomicBool::new(false);
-        let viewer = Arc::new(Viewer { id, needs, held, refusal: Mutex::default() });
+        let refusal = held.grant.is_none().then_some(EngineError::GrantEnded);
+        let viewer = Arc::new(Viewer { id, needs, held, refusal: Mutex::new(refusal) });
         let mut list = self.list.lock();
         list.push(viewer.clone());
         self.count(&list);
         Interest { viewer, viewers: self.clone() }
     }
 
-    /// A viewer whose token was not refused, the one that waits longest first.
-    pub(crate) fn pick(&self) -> Option<Arc<Viewer>> {
-        self.list.lock().iter().find(|viewer| viewer.refusal().is_none()).cloned()
+    /// A viewer whose token was not refused, the one that waits longest first, and with what it asks.
+    pub(crate) fn pick(&self) -> Option<(Access, Arc<Viewer>)> {
+        let list = self.list.lock();
+        list.iter().find_map(|viewer| Some((viewer.access().ok()?, viewer.clone())))
     }
 
     /// The viewer that waits longest.

@@ -20,6 +20,7 @@ mod sealing;
 mod session;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use http::{HeaderMap, HeaderValue};
@@ -42,6 +43,7 @@ pub(crate) struct Auth {
     is_disabled: bool,
     keys: Keys,
     origins: Origins,
+    link_grant: Duration,
     frame_ancestors: String,
     login: Option<Login>,
 }
@@ -86,6 +88,7 @@ impl Auth {
             is_disabled: config.is_disabled,
             keys: config.keys.unwrap_or_else(Keys::random),
             origins: Origins::new(base, &config.allowed_origins),
+            link_grant: config.link_grant,
             frame_ancestors: sources(&config.frame_ancestors),
             login,
         })
@@ -102,6 +105,11 @@ impl Auth {
 
     pub(crate) fn origins(&self) -> &Origins {
         &self.origins
+    }
+
+    /// For how long after its access token ran out a link serves what is kept of what it was granted.
+    pub(crate) fn link_grant(&self) -> Duration {
+        self.link_grant
     }
 
     /// Whose pages may show ours, besides our own, as a policy (CSP) has them.

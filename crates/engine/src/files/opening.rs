@@ -29,10 +29,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How many sources are looked at side by side.
 const AT_A_TIME: usize = 32;
 
-/// Makes the file of a recording; with a version, exactly that one.
+/// Makes the file of a recording; with a version, exactly that one; perhaps of nothing but what is
+/// kept.
 pub(super) async fn open(
     recording: Arc<Inner>,
     version: Option<FileVersion>,
+    kept_only: bool,
 ) -> Result<Arc<VirtualFile>, EngineError> {
     let shared = recording.shared.clone();
     let wanted = match version {
@@ -49,7 +51,10 @@ pub(super) async fn open(
     };
     let members = members(&recording, wanted.as_deref())?;
     let viewer = ViewerId::new();
-    let held = watching::all_complete(&recording, &members, viewer).await?;
+    let held = match kept_only {
+        true => watching::all_kept(&recording, &members).await?,
+        false => watching::all_complete(&recording, &members, viewer).await?,
+    };
     let give_up = Instant::now() + PUBLISHED_WITHIN;
     let bodies: Vec<_> = members
         .iter()

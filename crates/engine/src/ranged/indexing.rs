@@ -90,8 +90,9 @@ impl Indexing {
         let turn = self.shared.indexing.acquire().await;
         let _turn = turn.map_err(|_| EngineError::ShuttingDown)?;
         let (viewer, opening) = loop {
-            let Some(viewer) = self.source.viewers.pick() else { return Ok(Outcome::Refused) };
-            let access = viewer.access();
+            let Some((access, viewer)) = self.source.viewers.pick() else {
+                return Ok(Outcome::Refused);
+            };
             match RangeReader::open(&self.shared.http, &access, TAIL_BYTES).await {
                 Ok(opening) => {
                     viewer.answered(&access);
@@ -283,7 +284,7 @@ impl File<'_> {
             return Ok(self.tail.slice(from..to));
         }
         loop {
-            let access = self.viewer.access();
+            let access = self.viewer.access()?;
             let error = match self.reader.read(&access, range).await {
                 Ok(bytes) => {
                     self.viewer.answered(&access);

@@ -6,7 +6,7 @@ use futures::future::select_all;
 use futures::stream::{FuturesUnordered, StreamExt as _, TryStreamExt as _};
 use tokio::sync::watch;
 
-use super::Inner;
+use super::{Inner, Recording};
 use crate::EngineError;
 use crate::readers::Reading;
 use crate::source::{Generation, Phase, State};
@@ -98,6 +98,21 @@ pub(crate) async fn all_complete(
     let most = recording.shared.config.max_concurrent_loads.max(1);
     let all: Vec<_> = members.iter().map(|at| complete(recording, *at, viewer)).collect();
     futures::stream::iter(all).buffered(most).try_collect().await
+}
+
+/// Of these sources what is whole here or in the bucket, which has to be all; nothing is loaded. What
+/// is returned keeps them, as above.
+pub(crate) async fn all_kept(
+    recording: &Arc<Inner>,
+    members: &[usize],
+) -> Result<Vec<Held>, EngineError> {
+    Recording::of(recording.clone()).find_stored().await;
+    let kept = members.iter().map(|at| {
+        let (generation, reading) = recording.sources[*at].source.pin(&Arc::default());
+        let is_kept = matches!(generation.state().phase, Phase::Complete);
+        is_kept.then_some(Held { generation, _reading: reading }).ok_or(EngineError::GrantEnded)
+    });
+    kept.collect()
 }
 
 /// A source that is whole, and stays so.

@@ -2,6 +2,7 @@
 
 mod cuts;
 mod faults;
+mod kept;
 mod replicas;
 
 use std::sync::Arc;
@@ -22,7 +23,13 @@ use crate::output;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn request() -> FileRequest {
-    FileRequest { params: ManifestParams::default(), token: None, cut: None, version: None }
+    FileRequest {
+        params: ManifestParams::default(),
+        token: None,
+        cut: None,
+        version: None,
+        kept_only: false,
+    }
 }
 
 async fn open(engine: &Arc<Engine>) -> Result<OpenFile, EngineError> {

@@ -285,8 +285,13 @@ async fn reads_that_are_refused_at_once_go_on_with_one_renewal() {
     })
     .await;
     let (engine, _folder) = backend.engine().await;
-    let request =
-        FileRequest { params: ManifestParams::default(), token: None, cut: None, version: None };
+    let request = FileRequest {
+        params: ManifestParams::default(),
+        token: None,
+        cut: None,
+        version: None,
+        kept_only: false,
+    };
     let file = engine.open_file(&request, Duration::from_secs(30)).await.unwrap();
     assert_eq!(backend.requests(), [0, 0], "its end and its beginning");
     let quarter = file.bytes() / 5;

@@ -37,6 +37,11 @@ impl Expiry {
         self.0 <= now_seconds()
     }
 
+    /// Whether that is over for longer than this.
+    pub(crate) fn is_past_by(self, longer: Duration) -> bool {
+        self.0.saturating_add(longer.as_secs()) <= now_seconds()
+    }
+
     /// For how long it lasts yet.
     pub(crate) fn left(self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(now_seconds()))
@@ -73,7 +78,9 @@ mod tests {
 
     #[test]
     fn it_ends_and_is_shown_as_a_time() {
-        assert!(Expiry::after(Duration::ZERO).is_past());
+        let now = Expiry::after(Duration::ZERO);
+        assert!(now.is_past() && now.is_past_by(Duration::ZERO));
+        assert!(!now.is_past_by(Duration::from_secs(60)) && !now.is_past_by(Duration::MAX));
         let later = Expiry::after(Duration::from_secs(100));
         assert!(!later.is_past() && later.left() > Duration::from_secs(90));
         assert_eq!(Expiry(1_769_851_800).to_string(), "2026-01-31T09:30:00.000000000Z");

@@ -3,6 +3,8 @@
 //! Where auth is disabled it needs no secret, and is the same for everyone who asks for the same.
 //! Otherwise it is sealed, since whoever has it may read what its user may.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
@@ -66,6 +68,11 @@ impl LinkAuthority {
     pub(super) fn of(authority: Authority) -> Option<LinkAuthority> {
         let Authority { token, expires } = authority;
         Some(LinkAuthority { token: token?, expires })
+    }
+
+    /// Whether it has run out longer ago than this; unknown where that was never told.
+    fn is_past_by(&self, longer: Duration) -> bool {
+        self.expires.is_some_and(|expires| expires.is_past_by(longer))
     }
 }
 
@@ -153,24 +160,29 @@ impl FileLink {
     }
 
     /// What the engine is asked: with the token that the request brings, else with the link's own
-    /// authority as long as that lasts, else with that of the session.
+    /// authority as long as that lasts, else with that of the session; else, where links may outlive
+    /// their tokens, for what is kept.
     pub(super) fn request(self, auth: &Auth, headers: &HeaderMap) -> Result<FileRequest, Problem> {
-        let token = match (bearer(headers)?, self.authority) {
+        let mut kept_only = false;
+        let token = match (bearer(headers)?, &self.authority) {
             (Some(token), _) => Some(token),
-            (None, Some(LinkAuthority { token, expires }))
-                if !expires.is_some_and(Expiry::is_past) =>
-            {
-                Some(token)
-            }
-            (None, ended) => match Authority::of(auth, headers) {
-                Ok(authority) => authority.token,
-                // Who has none wants to know what became of the link.
-                Err(_) if ended.is_some() => return Err(Problem::link_expired()),
-                Err(problem) => return Err(problem),
+            (None, Some(own)) if !own.is_past_by(Duration::ZERO) => Some(own.token.clone()),
+            (None, ended) => match (Authority::of(auth, headers), ended) {
+                (Ok(authority), _) => authority.token,
+                (Err(problem), None) => return Err(problem),
+                (Err(_), Some(own)) => {
+                    kept_only = self.version.is_some() && !own.is_past_by(auth.link_grant());
+                    if !kept_only {
+                        // Who has none wants to know what became of the link.
+                        return Err(Problem::link_expired());
+                    }
+                    None
+                }
             },
         };
         let cut = self.cut.map(|cut| cut.query()).transpose()?;
-        Ok(FileRequest { params: self.params, token, cut, version: self.version })
+        let (params, version) = (self.params, self.version);
+        Ok(FileRequest { params, token, cut, version, kept_only })
     }
 }
 

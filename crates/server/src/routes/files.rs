@@ -69,7 +69,10 @@ pub(super) async fn get(
     }
     let name = file_name(Some(&name));
     let request = FileLink::parse(&app.auth, &token)?.request(&app.auth, &headers)?;
-    let file = app.engine.open_file(&request, app.file_wait).await?;
+    let file = app.engine.open_file(&request, app.file_wait).await.map_err(|error| {
+        let has_ended = request.kept_only && error.kind() == ErrorKind::Unauthorized;
+        if has_ended { Problem::link_expired() } else { error.into() }
+    })?;
     let etag = format!("\"{}\"", file.version());
     let is_head = method == Method::HEAD;
     // A range of what is not sent means nothing (RFC 9110 section 14.2).

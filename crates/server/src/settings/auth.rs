@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use clap::Args;
 use url::{Host, Url};
 
-use super::values::parse_origin;
+use super::values::{parse_number, parse_origin};
 use super::{Secret, ServerSettings, SettingsError};
 use crate::auth::Keys;
 
@@ -26,6 +28,9 @@ const TAKEN: [&str; 8] = [
     "/readiness",
     "/openapi.json",
 ];
+
+/// 30 days, in milliseconds.
+const MONTH_MS: u64 = 30 * 24 * 3_600_000;
 
 /// Signing in. Without a provider requests need a bearer token of their own.
 #[derive(Args, Clone, Debug)]
@@ -78,6 +83,12 @@ pub(crate) struct AuthSettings {
     #[arg(long, env = KEY)]
     pub(crate) cookie_encryption_key: Option<Secret>,
 
+    /// For how many milliseconds after its user's access token ran out a link to a file goes on
+    /// serving what is kept of it, without anybody being asked; 0 is off. See SECURITY.md
+    #[arg(long, env = "LINK_GRANT_MS", default_value = "0",
+          value_parser = parse_number::<0, MONTH_MS>)]
+    pub(crate) link_grant_ms: u64,
+
     /// The origins, separated by commas, whose pages may show this loader's pages in a frame,
     /// besides its own
     #[arg(long, env = "FRAME_ANCESTORS", value_delimiter = ',', value_parser = parse_origin)]
@@ -95,6 +106,8 @@ pub(crate) struct AuthConfig {
     pub(crate) keys: Option<Keys>,
     /// Whose pages may ask, besides our own.
     pub(crate) allowed_origins: Vec<Url>,
+    /// For how long a link outlives its access token.
+    pub(crate) link_grant: Duration,
     /// Whose pages may show ours, besides our own.
     pub(crate) frame_ancestors: Vec<Url>,
 }
@@ -107,6 +120,7 @@ impl AuthConfig {
             login: None,
             keys: None,
             allowed_origins: Vec::new(),
+            link_grant: Duration::ZERO,
             frame_ancestors: Vec::new(),
         }
     }
@@ -156,6 +170,7 @@ impl AuthSettings {
             login: if server.disable_auth { None } else { self.provider()? },
             keys,
             allowed_origins: server.cors_allowed_origins.clone(),
+            link_grant: Duration::from_millis(self.link_grant_ms),
             frame_ancestors: self.frame_ancestors.clone().unwrap_or_default(),
         })
     }

@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::files::cut::{self, Progress};
 use crate::files::laid::LaidFile;
 use crate::files::virtual_file::{OpeningFile, VirtualFile};
-use crate::files::{FileRequest, opening};
+use crate::files::{FileRequest, kept, opening};
 use crate::recording::{Recording, watching};
 use crate::viewers::ViewerId;
 use crate::{EngineError, SourceKind, SourceStatus};
@@ -104,8 +104,19 @@ impl Session {
             state: Mutex::new(state),
             asking: tokio::sync::Mutex::default(),
         });
-        session.ask(engine, Duration::ZERO).await?;
+        match request.kept_only {
+            true => session.begin_with_kept(engine).await?,
+            false => drop(session.ask(engine, Duration::ZERO).await?),
+        }
         Ok(session)
+    }
+
+    /// Nobody is asked, now or later.
+    async fn begin_with_kept(&self, engine: &Arc<Engine>) -> Result<(), EngineError> {
+        let recording = kept::recording(engine, &self.request).await?;
+        let granted = Granted { recording, at: Instant::now(), has_all: true };
+        self.state.lock().granted = Some(granted);
+        Ok(())
     }
 
     pub(super) fn request(&self) -> &FileRequest {
@@ -205,6 +216,9 @@ impl Session {
         let kept_for = engine.shared().config.fetch.manifest_cache_ttl;
         let lasts = GRANT_LASTS.saturating_sub(kept_for);
         let granted = self.state.lock().granted.clone();
+        if self.request.kept_only {
+            return granted.ok_or(EngineError::GrantEnded);
+        }
         match granted.filter(|granted| granted.at.elapsed() < lasts) {
             Some(granted) => {
                 if granted.at.elapsed() >= GRANT_IS_FRESH {
@@ -278,7 +292,7 @@ impl Session {
     /// Begins to make the file, on a task that goes on as long as the session lasts.
     fn begin_opening(&self, recording: &Recording) -> Opening {
         let inner = recording.inner().clone();
-        let FileRequest { version, cut: query, .. } = self.request.clone();
+        let FileRequest { version, cut: query, kept_only, .. } = self.request.clone();
         let progress: Arc<Progress> = Arc::default();
         let written = progress.clone();
         let (tasks, stopping) = (inner.shared.tasks.clone(), inner.shared.stopping.clone());
@@ -289,7 +303,7 @@ impl Session {
                 let mut starts = 1;
                 loop {
                     let opened = match &query {
-                        None => opening::open(inner.clone(), version).await,
+                        None => opening::open(inner.clone(), version, kept_only).await,
                         Some(query) => {
                             cut::open(inner.clone(), query, version, written.clone()).await
                         }

@@ -102,7 +102,7 @@ fn a_long_selection_fits_up_to_where_paths_are_cut_off() {
 #[test]
 fn with_auth_a_link_is_sealed_and_carries_the_access_token() {
     let auth = enabled();
-    let soon = Expiry::after(std::time::Duration::from_secs(60));
+    let soon = Expiry::after(Duration::from_secs(60));
     let link = with_authority(link(None), "access-secret", Some(soon));
     let path = link.path(&auth, None).unwrap();
     let harmless = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
@@ -137,13 +137,30 @@ fn what_anybody_can_write_carries_no_authority() {
 #[test]
 fn an_expired_link_is_for_whoever_has_authority_of_their_own() {
     let auth = enabled();
-    let past = Expiry::after(std::time::Duration::ZERO);
+    let past = Expiry::after(Duration::ZERO);
     let link = with_authority(link(None), "ended", Some(past));
     let problem = link.clone().request(&auth, &HeaderMap::new()).unwrap_err().body();
     assert_eq!((problem.status, problem.code.as_str()), (401, "token-expired"));
     let headers = HeaderMap::from_iter([(AUTHORIZATION, "Bearer own".parse().unwrap())]);
     let request = link.request(&auth, &headers).unwrap();
     assert_eq!(request.token, Some(Token::new("own")));
+}
+
+#[test]
+fn a_link_may_outlive_its_token_for_what_is_kept_of_one_version() {
+    let grant = Duration::from_secs(60);
+    let config = AuthConfig { is_disabled: false, link_grant: grant, ..AuthConfig::disabled() };
+    let auth = Auth::new(config).unwrap();
+    let now = Expiry::after(Duration::ZERO);
+    let pinned = with_authority(link(Some("0123456789abcdef0123456789abcdef")), "a", Some(now));
+    let request = pinned.clone().request(&auth, &HeaderMap::new()).unwrap();
+    assert!(request.kept_only && request.token.is_none());
+    // Whoever has authority asks with it; what the link was granted is not known without a version.
+    let headers = HeaderMap::from_iter([(AUTHORIZATION, "Bearer own".parse().unwrap())]);
+    assert!(!pinned.clone().request(&auth, &headers).unwrap().kept_only);
+    let unpinned = FileLink { version: None, ..pinned.clone() };
+    assert!(unpinned.request(&auth, &HeaderMap::new()).is_err());
+    assert!(pinned.request(&enabled(), &HeaderMap::new()).is_err(), "it is off");
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn an_existing_deployment_signs_users_in() {
 #[test]
 fn without_any_of_it_there_is_no_login_and_without_a_part_no_start() {
     let none = config(&[]).unwrap();
-    assert!(none.login.is_none() && none.keys.is_none());
+    assert!(none.login.is_none() && none.keys.is_none() && none.link_grant.is_zero());
     for (flags, named) in [
         (&[ID][..], AUTHORIZE_URL),
         (&[ID, AUTHORIZE], TOKEN_URL),

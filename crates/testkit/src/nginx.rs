@@ -12,8 +12,7 @@ const TRIES: usize = 5;
 /// Debian's nginx serving a folder of files with ranges and `ETag`; it is killed when dropped.
 pub struct Nginx {
     address: SocketAddr,
-    process: Child,
-    _home: tempfile::TempDir,
+    _running: RunningNginx,
 }
 
 impl Nginx {
@@ -23,13 +22,15 @@ impl Nginx {
     ///
     /// If nginx is not installed (Debian's package is `nginx-light`) or does not start.
     pub async fn serve(folder: &Path) -> anyhow::Result<Nginx> {
-        let program =
-            program().context("nginx is not installed; on Debian: apt-get install nginx-light")?;
         let folder = folder.canonicalize().with_context(|| folder.display().to_string())?;
         let mut log = String::new();
         for _ in 0..TRIES {
-            match try_to_serve(&program, &folder).await? {
-                Ok(nginx) => return Ok(nginx),
+            // nginx cannot choose a port by itself.
+            let address = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+            let url = format!("http://{address}/healthz");
+            let is_ready = async || get(&url, &[]).await.is_ok_and(|answer| answer.status == 204);
+            match RunningNginx::start(&server(&folder, address), is_ready).await? {
+                Ok(running) => return Ok(Nginx { address, _running: running }),
                 // Somebody else took the port between its choice and nginx's start.
                 Err(text) => log = text,
             }
@@ -43,7 +44,53 @@ impl Nginx {
     }
 }
 
-impl Drop for Nginx {
+/// nginx with servers that somebody else describes; it is killed when dropped.
+pub(crate) struct RunningNginx {
+    process: Child,
+    _home: tempfile::TempDir,
+}
+
+impl RunningNginx {
+    /// Starts it with what stands in its configuration's `http` block. If it ends instead of
+    /// becoming ready, the inner error is its log.
+    ///
+    /// # Errors
+    ///
+    /// If nginx is not installed, or runs and is not ready within ten seconds.
+    pub(crate) async fn start(
+        servers: &str,
+        is_ready: impl AsyncFn() -> bool,
+    ) -> anyhow::Result<Result<RunningNginx, String>> {
+        let program =
+            program().context("nginx is not installed; on Debian: apt-get install nginx-light")?;
+        let home = tempfile::tempdir()?;
+        let config = home.path().join("nginx.conf");
+        std::fs::write(&config, configuration(home.path(), servers))?;
+        let process = Command::new(program)
+            .arg("-p")
+            .arg(home.path())
+            .arg("-c")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut running = RunningNginx { process, _home: home };
+        for _ in 0..500 {
+            if running.process.try_wait()?.is_some() {
+                let log = std::fs::read_to_string(config.with_file_name("error.log"));
+                return Ok(Err(log.unwrap_or_default()));
+            }
+            if is_ready().await {
+                return Ok(Ok(running));
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        bail!("nginx runs but does not answer")
+    }
+}
+
+impl Drop for RunningNginx {
     fn drop(&mut self) {
         // Errors mean that it has ended already.
         let _killed = self.process.kill();
@@ -57,41 +104,9 @@ fn program() -> Option<PathBuf> {
     folders.map(|folder| folder.join("nginx")).find(|program| program.is_file())
 }
 
-/// The inner error is nginx's log.
-async fn try_to_serve(program: &Path, folder: &Path) -> anyhow::Result<Result<Nginx, String>> {
-    let home = tempfile::tempdir()?;
-    // nginx cannot choose a port by itself.
-    let address = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-    let config = home.path().join("nginx.conf");
-    std::fs::write(&config, configuration(home.path(), folder, address))?;
-    let mut process = Command::new(program)
-        .arg("-p")
-        .arg(home.path())
-        .arg("-c")
-        .arg(&config)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let url = format!("http://{address}/healthz");
-    for _ in 0..500 {
-        if process.try_wait()?.is_some() {
-            let log = std::fs::read_to_string(home.path().join("error.log"));
-            return Ok(Err(log.unwrap_or_default()));
-        }
-        if get(&url, &[]).await.is_ok_and(|answer| answer.status == 204) {
-            return Ok(Ok(Nginx { address, process, _home: home }));
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    process.kill()?;
-    process.wait()?;
-    bail!("nginx runs but does not answer")
-}
-
 /// One process in the foreground, so that ending it ends everything.
-fn configuration(home: &Path, folder: &Path, address: SocketAddr) -> String {
-    let (home, folder) = (home.display(), folder.display());
+fn configuration(home: &Path, servers: &str) -> String {
+    let home = home.display();
     format!(
         r#"
 daemon off;
@@ -107,12 +122,21 @@ http {{
     uwsgi_temp_path "{home}/uwsgi";
     scgi_temp_path "{home}/scgi";
     default_type application/octet-stream;
+{servers}
+}}
+"#
+    )
+}
+
+fn server(folder: &Path, address: SocketAddr) -> String {
+    let folder = folder.display();
+    format!(
+        r#"
     server {{
         listen {address};
         root "{folder}";
         location = /healthz {{ return 204; }}
     }}
-}}
 "#
     )
 }

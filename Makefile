@@ -92,7 +92,7 @@ $(PACKAGES): $(REQUIREMENTS)
 
 # npm writes this file when it is done.
 $(NODE_MODULES)/.package-lock.json: tests/node/package.json tests/node/package-lock.json | node
-	@echo "installing MCAP readers and Azurite, a server that speaks as Azure's blob store, into $(NODE_MODULES) (npm)"
+	@echo "installing MCAP readers, Azurite, a server that speaks as Azure's blob store, and oidc-provider, an OpenID provider, into $(NODE_MODULES) (npm)"
 	npm ci --prefix tests/node --no-audit --no-fund --loglevel=error
 	@touch $@
 
@@ -116,7 +116,7 @@ $(VERSITYGW): | go
 cargo:
 	@command -v cargo >/dev/null || { echo "Rust is needed: see https://rustup.rs" >&2; exit 1; }
 
-# A test serves static files with Debian's nginx.
+# Tests serve static files with Debian's nginx, and sites with TLS.
 nginx:
 	@command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || { \
 		echo "installing nginx-light (apt)"; \
@@ -130,7 +130,7 @@ curl:
 		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
 		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends curl; }
 
-# A test reads recordings from a page in it.
+# Tests read recordings and sign in from pages in it.
 chromium:
 	@[ -x "$(CHROMIUM)" ] || { \
 		echo "installing chromium (apt)"; \
@@ -138,7 +138,8 @@ chromium:
 		$$sudo apt-get update -q && \
 		$$sudo apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core; }
 
-# Azurite and the MCAP readers run on Node.js 18 or newer.
+# Azurite, oidc-provider and the MCAP readers run on Node.js 18 or newer; of oidc-provider, 8 is the
+# last that does.
 node:
 	@{ command -v node && command -v npm; } >/dev/null || { \
 		echo "installing nodejs and npm (apt)"; \

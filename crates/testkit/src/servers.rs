@@ -1,5 +1,5 @@
 //! Object stores that run beside a test, and proxies that slow them down, cut them off, or answer
-//! in their place; and sites with TLS that a browser visits.
+//! in their place; what people sign in with; and sites with TLS that a browser visits.
 //!
 //! [`VersityServer`] is [versitygw](https://github.com/versity/versitygw), [`S3Server`] is
 //! [moto](https://docs.getmoto.org), and [`AzureServer`] is
@@ -8,7 +8,8 @@
 //! interface, keeps everything in memory or in a temporary folder and is killed when dropped. A
 //! store that hangs is a frozen process ([`Process::freeze`]); one that is out of reach is behind
 //! a [`TcpProxy`], one that has a bad day, or ignores conditions, behind an [`HttpProxy`].
-//! [`Sites`] has nginx in front of everything that a browser is to see.
+//! [`IdentityProvider`] is [oidc-provider](https://github.com/panva/node-oidc-provider), which is
+//! certified, and [`Sites`] has nginx in front of everything that a browser is to see.
 //!
 //! `make test` installs them and says where they are: `RDL_TEST_VERSITYGW` is that program,
 //! `RDL_TEST_PYTHON` a Python with the packages of `tests/python/requirements.txt`,
@@ -17,6 +18,7 @@
 mod azure;
 mod gcs;
 mod http_proxy;
+mod identity_provider;
 mod s3;
 mod sites;
 mod tcp_proxy;
@@ -31,6 +33,7 @@ use tokio::net::TcpSocket;
 pub use azure::AzureServer;
 pub use gcs::GcsServer;
 pub use http_proxy::HttpProxy;
+pub use identity_provider::{IdentityProvider, ProviderOptions, TokenFormat};
 pub use s3::S3Server;
 pub use sites::Sites;
 pub use tcp_proxy::TcpProxy;

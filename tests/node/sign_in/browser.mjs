@@ -1,0 +1,85 @@
+// A Chromium that knows the sites of a test and treats cookies as browsers do by now: those of other
+// sites are neither sent nor taken unless they are partitioned.
+
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+const { env } = process;
+const packages = createRequire(join(env.RDL_TEST_NODE_MODULES, "from-here.js"));
+const { chromium } = packages("playwright-core");
+
+export const { LOADER, VIEWER, NEIGHBOUR, STRANGER, SAME_SITE, PROVIDER, PROVIDER_HOOKS } = env;
+export const { RECORDING } = env;
+
+export const SESSION_COOKIE = /^__Host-rdl-(session|embedded)/;
+const CALLBACK = `${LOADER}/oauth/callback`;
+// How long anything may take that a person would wait for.
+const PATIENCE_MS = 20_000;
+
+const ARGUMENTS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--test-third-party-cookie-phaseout",
+  // The provider's pages ask for fonts from elsewhere, and would wait for them.
+  "--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+  `--ignore-certificate-errors-spki-list=${env.SPKI_HASH}`,
+];
+
+export function launch() {
+  return chromium.launch({ executablePath: env.RDL_TEST_CHROMIUM, args: ARGUMENTS });
+}
+
+// Somebody's browser: cookies of its own.
+export async function somebody(browser) {
+  const context = await browser.newContext();
+  context.setDefaultTimeout(PATIENCE_MS);
+  context.on("weberror", (error) => console.error(error.page()?.url(), error.error()));
+  return context;
+}
+
+export function isCallback(response) {
+  return response.url().startsWith(CALLBACK) && response.status() !== 302;
+}
+
+// When the provider sends the person at this page back to the loader, `change` may change the address
+// at which they arrive. Playwright's routes do not see where a redirect leads.
+export async function onCallback(page, change) {
+  const requests = await page.context().newCDPSession(page);
+  let isChanged = false;
+  requests.on("Fetch.requestPaused", async ({ requestId, request }) => {
+    if (isChanged) {
+      await requests.send("Fetch.continueRequest", { requestId });
+      return;
+    }
+    isChanged = true;
+    const url = new URL(request.url);
+    await change(url);
+    // So that the page sees the other address, too.
+    const responseHeaders = [{ name: "location", value: url.href }];
+    await requests.send("Fetch.fulfillRequest", { requestId, responseCode: 302, responseHeaders });
+  });
+  await requests.send("Fetch.enable", { patterns: [{ urlPattern: `${CALLBACK}*` }] });
+}
+
+// What is to be seen of the loader's cookies, but for their content.
+export async function sessionCookies(context) {
+  const cookies = await savedCookies(context);
+  return cookies.map(({ value, ...seen }) => ({ ...seen, bytes: value.length }));
+}
+
+// The same with their content, for `context.addCookies`.
+export async function savedCookies(context) {
+  const cookies = await context.cookies();
+  return cookies.filter(({ name }) => SESSION_COOKIE.test(name));
+}
+
+// What the provider tells tests, or does for them.
+export async function provider(method, name) {
+  const answer = await fetch(`${PROVIDER_HOOKS}/_test/${name}`, { method });
+  return answer.json();
+}

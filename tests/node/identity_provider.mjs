@@ -105,7 +105,8 @@ const live = new Map();
 provider.on("authorization_code.saved", (code) => secrets.push(code.jti));
 provider.on("grant.success", ({ body, oidc }) => {
   const { access_token, refresh_token, id_token } = body;
-  secrets.push(...[access_token, refresh_token, id_token].filter(Boolean));
+  const { code_verifier } = oidc.params;
+  secrets.push(...[access_token, refresh_token, id_token, code_verifier].filter(Boolean));
   const { accountId, aud, exp, grantId, iat, expiration } = oidc.entities.AccessToken;
   const expires = exp ?? (iat ?? Date.now() / 1000) + expiration;
   live.set(access_token, { user: accountId, audience: aud, expires, grantId });

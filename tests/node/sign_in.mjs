@@ -1,8 +1,8 @@
 // sign_in.mjs <scenario>...
 //
 // People sign in to the loader in Chromium, from a viewer's page on another site; prints as JSON, by
-// the names of the scenarios, what was seen at each step. Without a name all are played; for
-// `playback` access tokens have to end within seconds.
+// the names of the scenarios, what was seen at each step; with it, under `secrets`, what was secret in
+// all that. Without a name all are played; for `playback` access tokens have to end within seconds.
 //
 //   RDL_TEST_NODE_MODULES, RDL_TEST_CHROMIUM  where the packages lie, and the browser
 //   SPKI_HASH       the certificate that the browser trusts
@@ -15,7 +15,7 @@
 //   PROVIDER_HOOKS  where identity_provider.mjs listens without TLS
 //   RECORDING       the query of a recording: `ds.recording=…`
 
-import { launch, somebody } from "./sign_in/browser.mjs";
+import { launch, secrets, somebody } from "./sign_in/browser.mjs";
 import * as damage from "./sign_in/damage.mjs";
 import * as playback from "./sign_in/playback.mjs";
 import * as sessions from "./sign_in/sessions.mjs";
@@ -39,7 +39,7 @@ try {
     }
     await context.close();
   }
-  process.stdout.write(JSON.stringify(seen));
+  process.stdout.write(JSON.stringify({ ...seen, secrets: [...secrets] }));
 } finally {
   await browser.close();
 }

@@ -34,9 +34,38 @@ export function launch() {
   return chromium.launch({ executablePath: env.RDL_TEST_CHROMIUM, args: ARGUMENTS });
 }
 
+// What nobody shall ever see but browsers, the loader and the provider: cookies, codes and states.
+export const secrets = new Set();
+
+function remember(...found) {
+  found.filter(Boolean).forEach((secret) => secrets.add(secret));
+}
+
+async function rememberCookies(response) {
+  // A page that is closed tells no more.
+  const headers = await response.headersArray().catch(() => []);
+  for (const { name, value } of headers) {
+    if (name.toLowerCase() === "set-cookie" && response.url().startsWith(LOADER)) {
+      const [, cookie] = value.match(/=(?:\d\.)?([^;]*)/);
+      remember(cookie);
+    }
+  }
+}
+
+function rememberRequest(request) {
+  const { searchParams, pathname } = new URL(request.url());
+  remember(...["code", "state", "code_challenge"].map((name) => searchParams.get(name)));
+  if (request.method() === "POST" && pathname === "/v1/session") {
+    const { code, state } = request.postDataJSON() ?? {};
+    remember(code, state);
+  }
+}
+
 // Somebody's browser: cookies of its own.
 export async function somebody(browser) {
   const context = await browser.newContext();
+  context.on("request", rememberRequest);
+  context.on("response", rememberCookies);
   context.setDefaultTimeout(PATIENCE_MS);
   context.on("weberror", (error) => console.error(error.page()?.url(), error.error()));
   return context;

@@ -5,7 +5,7 @@
 //! for a minute those whose answer was lost, or who read the cookie a moment too early. Nobody's leaving
 //! stops a refresh that was begun.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,16 +58,31 @@ impl Refreshing {
         flight.await
     }
 
-    /// Forgets what somebody with this session would get, and gives it: sessions to be ended too.
+    /// Forgets what somebody with this session, or with one that it came of, would get. Gives the
+    /// session that came of it, which has to end too.
     pub(crate) async fn end(&self, session: &Session) -> Option<Session> {
-        let flight = self.0.lock().get(&session.id())?.flight.clone();
-        let next = flight.await.ok();
+        let flight = self.0.lock().get(&session.id()).map(|answer| answer.flight.clone());
+        let next = match flight {
+            Some(flight) => flight.await.ok(),
+            None => None,
+        };
+        let mut ended: HashSet<SessionId> =
+            [session].into_iter().chain(&next).map(Session::id).collect();
         let mut answers = self.0.lock();
-        answers.remove(&session.id());
-        if let Some(next) = &next {
-            answers.remove(&next.id());
+        loop {
+            let before = answers.len();
+            answers.retain(|id, answer| {
+                let gives = answer.flight.peek().and_then(|given| given.as_ref().ok());
+                let leads_on = gives.is_some_and(|given| ended.contains(&given.id()));
+                if leads_on {
+                    ended.insert(*id);
+                }
+                !ended.contains(id)
+            });
+            if answers.len() == before {
+                return next;
+            }
         }
-        next
     }
 
     fn begin(self: Arc<Self>, provider: &Arc<Provider>, session: Session) -> Flight {

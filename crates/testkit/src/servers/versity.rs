@@ -61,6 +61,11 @@ impl VersityServer {
         self.process.url()
     }
 
+    /// Where everything lies that it has, as files.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// Makes an empty bucket.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 // The page that begins a login.
 //
-// Opened by another page, this window is the popup: it goes to the provider itself, and the callback
-// hands the code to the opener. Otherwise, if the user goes on to a page of this loader, or if this page is
+// Opened by a page that gave a state, this window is the popup: it goes to the provider itself, and the
+// callback hands the code to the opener. Otherwise, if the user goes on to a page of this loader, or if this page is
 // shown in a frame, it opens the popup and redeems the code. If the user goes on to a page elsewhere,
 // that page has to redeem the code, so that the cookie lands where it is needed.
 
@@ -12,7 +12,8 @@ const signOut = document.getElementById("sign-out");
 
 const isFramed = window.parent !== window;
 const isOwn = new URL(returnTo).origin === location.origin;
-const isPopup = window.opener !== null && !isFramed;
+const isAsked = new URLSearchParams(location.search).has("state");
+const isPopup = window.opener !== null && isAsked && !isFramed;
 const redeemsHere = !isPopup && (isOwn || isFramed);
 const STATE = "remote-data-loader:state";
 

@@ -105,6 +105,7 @@ async fn signing_out_ends_the_session_everywhere() {
     browser.sign_in(&provider).await;
     let before = browser.cookies.clone();
     browser.post("/v1/session/refresh", &json!({})).await;
+    // A tab that has not noticed signs out.
     let mut tab = Browser { service: &service, cookies: before.clone(), origin: VIEWER };
     let answer = tab.post("/logout", &json!({})).await;
     assert_eq!(answer.status, StatusCode::OK);
@@ -122,6 +123,30 @@ async fn signing_out_ends_the_session_everywhere() {
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     let answer = browser.post("/logout", &json!({})).await;
     assert_eq!(answer.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn nobody_comes_back_with_a_cookie_from_before() {
+    let provider = Provider::start().await;
+    // So that each refresh is one.
+    provider.said.lock().expires_in = Some(0);
+    let service = Service::with(config(&provider, KEY)).await;
+    let mut browser = Browser::at(&service, VIEWER);
+    browser.sign_in(&provider).await;
+    let mut older = Vec::new();
+    for _ in 0..3 {
+        older.push(browser.cookies.clone());
+        let answer = browser.post("/v1/session/refresh", &json!({})).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    }
+    assert_eq!(provider.said.lock().refreshes, 3);
+    browser.post("/logout", &json!({})).await;
+    provider.said.lock().refresh.clear();
+    for cookies in older {
+        let mut thief = Browser { service: &service, cookies, origin: VIEWER };
+        let answer = thief.post("/v1/session/refresh", &json!({})).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    }
 }
 
 #[tokio::test]

@@ -146,11 +146,17 @@ impl Inner {
             _ => false,
         };
         // A manifest is as old as the request for it.
-        let (asked, body) = retry(config.manifest_retry_for, config.retry_pause, again, || async {
+        let answer = retry(config.manifest_retry_for, config.retry_pause, again, || async {
             let asked = Instant::now();
             Ok((asked, self.body(&url, request.token.as_ref()).await?))
         })
-        .await?;
+        .await;
+        let (asked, body) = answer.inspect_err(|error| {
+            // What was granted before is not granted any more.
+            if error.is_refusal() || error.is_missing() {
+                self.state.lock().cache.remove(&request);
+            }
+        })?;
         let body_bytes = body.len() as u64;
         let endpoint = config.manifest_endpoint.clone();
         let allow_http = config.allow_http_sources;

@@ -77,7 +77,7 @@ impl Cache {
         self.entries.insert(request, Cached { manifest, asked, bytes, used: self.uses });
     }
 
-    fn remove(&mut self, request: &Request) {
+    pub(super) fn remove(&mut self, request: &Request) {
         if let Some(cached) = self.entries.remove(request) {
             self.by_use.remove(&cached.used);
             self.bytes -= cached.bytes;

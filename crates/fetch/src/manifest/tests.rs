@@ -186,6 +186,26 @@ async fn the_cache_is_by_token_and_never_keeps_errors() {
 }
 
 #[tokio::test]
+async fn a_refusal_ends_what_was_kept_and_trouble_does_not() {
+    for (status, asks_again) in [(401, true), (403, true), (404, true), (500, false)] {
+        let backend = Backend::start(move |seen| match seen.number {
+            1 => Reply::new(status, &[], b""),
+            _ => ok(),
+        })
+        .await;
+        let mut config = backend.config();
+        config.manifest_cache_ttl = Duration::from_secs(20);
+        config.manifest_retry_for = Duration::ZERO;
+        let manifests = manifests(config);
+        let asked = params(&[]);
+        manifests.fetch(&asked, None).await.unwrap();
+        assert!(manifests.fetch_fresh(&asked, None).await.is_err());
+        manifests.fetch(&asked, None).await.unwrap();
+        assert_eq!(backend.seen().len(), 2 + usize::from(asks_again), "{status}");
+    }
+}
+
+#[tokio::test]
 async fn urls_that_change_are_a_problem() {
     let backend = Backend::start(|seen| {
         let body = BODY.replace("a.mcap", &format!("a.mcap?nonce={}", seen.number));

@@ -21,6 +21,8 @@ pub struct EngineConfig {
     pub max_concurrent_loads: usize,
     /// How long a source may give nothing new before its load fails.
     pub source_silence: Duration,
+    /// How long what the manifest endpoint grants a token is believed, in an answer that lasts.
+    pub grant_lasts: Duration,
     /// How long the validator of a static source is believed.
     pub static_revalidate: Duration,
     /// What responses, loads and open chunks may hold in memory together, in bytes. The process
@@ -52,6 +54,7 @@ impl EngineConfig {
             load_linger: Duration::from_secs(60),
             max_concurrent_loads: 8,
             source_silence: Duration::from_secs(30),
+            grant_lasts: Duration::from_secs(30),
             static_revalidate: Duration::from_secs(60),
             memory_limit_bytes: 160 << 20,
             max_chunk_bytes: 256 << 20,

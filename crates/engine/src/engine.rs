@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdl_fetch::{Access, HttpClient, ManifestClient, ManifestParams, Token};
+use rdl_fetch::{AskedManifest, HttpClient, ManifestClient, ManifestParams, Token};
 use rdl_model::Nanos;
 use rdl_store::{Bucket, DiskStore};
 use rdl_wire::Source as DeclaredSource;
@@ -17,11 +17,12 @@ use crate::open_chunks::OpenChunks;
 use crate::pressure::Pressure;
 use crate::queue::LoadQueue;
 use crate::ranged::FetchedGroups;
-use crate::recording::{RecordedSource, Recording};
+use crate::recording::Recording;
 use crate::registry::Registry;
 use crate::shared::Shared;
 use crate::sharing::{BucketWatch, Sharing};
 use crate::source::{Source, Start};
+use crate::standing::Rights;
 use crate::viewers::{Grant, Held, Interest, ViewerId};
 use crate::{EngineConfig, EngineError, SourceKind, ranged};
 
@@ -102,29 +103,39 @@ impl Engine {
         if self.shared.stopping.is_cancelled() {
             return Err(EngineError::ShuttingDown);
         }
-        let manifest = self
-            .manifests
-            .fetch(params, token.as_ref())
-            .await
-            .map_err(|error| EngineError::Manifest(Arc::new(error)))?;
-        let endpoint = self.shared.config.fetch.manifest_endpoint.clone();
-        let grant = Arc::new(Grant {
+        let grant = self.grant(params, token);
+        let granted = self.granted(&grant).await?;
+        let rights = Rights::new(&self.shared, grant, granted);
+        Ok(Recording::new(self.shared.clone(), rights))
+    }
+
+    /// Asks again; what is granted counts for the answers from before too, unless they were
+    /// refused.
+    pub(crate) async fn recording_again(
+        &self,
+        rights: &Arc<Rights>,
+    ) -> Result<Recording, EngineError> {
+        let granted =
+            self.granted(&rights.grant).await.inspect_err(|error| rights.refuse(error))?;
+        let rights = match rights.renew(granted.clone()) {
+            true => rights.clone(),
+            false => Rights::new(&self.shared, rights.grant.clone(), granted),
+        };
+        Ok(Recording::new(self.shared.clone(), rights))
+    }
+
+    pub(crate) fn grant(&self, params: &ManifestParams, token: Option<Token>) -> Arc<Grant> {
+        Arc::new(Grant {
             manifests: self.manifests.clone(),
-            endpoint,
+            endpoint: self.shared.config.fetch.manifest_endpoint.clone(),
             params: params.clone(),
             token,
-        });
-        let sources = manifest
-            .sources
-            .iter()
-            .map(|declared| {
-                let source = self.source(declared);
-                let access = Access { url: declared.url().clone(), token: grant.token.clone() };
-                let held = Held::new(source.key, access, grant.clone());
-                RecordedSource { source, held }
-            })
-            .collect();
-        Ok(Recording::new(self.shared.clone(), manifest, sources))
+        })
+    }
+
+    async fn granted(&self, grant: &Grant) -> Result<AskedManifest, EngineError> {
+        let granted = self.manifests.fetch(&grant.params, grant.token.as_ref()).await;
+        granted.map_err(|error| EngineError::Manifest(Arc::new(error)))
     }
 
     /// Whether requests can be answered now; otherwise why not, in one sentence.
@@ -156,15 +167,6 @@ impl Engine {
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
-
-    fn source(&self, declared: &DeclaredSource) -> Arc<Source> {
-        let key = declared.key(&self.shared.config.fetch.manifest_endpoint);
-        let kind = match declared {
-            DeclaredSource::Streamed(_) => SourceKind::Streamed,
-            DeclaredSource::Static(_) => SourceKind::Static,
-        };
-        self.shared.registry.get(key, &declared.name(), kind)
-    }
 }
 
 /// Forgets what is known of idle sources beyond its bound, until the engine stops.
@@ -183,6 +185,16 @@ async fn keep_tidy(shared: Arc<Shared>) {
 }
 
 impl Shared {
+    /// The source that the manifest names so.
+    pub(crate) fn source(&self, declared: &DeclaredSource) -> Arc<Source> {
+        let key = declared.key(&self.config.fetch.manifest_endpoint);
+        let kind = match declared {
+            DeclaredSource::Streamed(_) => SourceKind::Streamed,
+            DeclaredSource::Static(_) => SourceKind::Static,
+        };
+        self.registry.get(key, &declared.name(), kind)
+    }
+
     /// Registers somebody who waits for `source`, and starts the load or the indexing unless it
     /// runs or is done.
     pub(crate) fn want(

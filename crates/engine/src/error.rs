@@ -53,6 +53,12 @@ pub enum EngineError {
         /// Which source.
         source_name: Arc<str>,
     },
+    /// The manifest endpoint grants a source no more.
+    #[error("source {source_name}: the manifest endpoint grants it no more")]
+    Withdrawn {
+        /// Which source.
+        source_name: Arc<str>,
+    },
     /// A stored chunk of a source cannot be read any more.
     #[error("source {source_name}: a stored chunk cannot be read: {what}; ask again")]
     StoredChunk {
@@ -198,6 +204,7 @@ impl EngineError {
                 ErrorKind::Unavailable
             }
             Self::CutTooLarge => ErrorKind::TooLarge,
+            Self::Withdrawn { .. } => ErrorKind::Forbidden,
             Self::FileGone { .. } => ErrorKind::Gone,
             Self::GrantEnded => ErrorKind::Unauthorized,
             Self::Layout(error) => error.kind(),

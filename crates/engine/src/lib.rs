@@ -27,6 +27,7 @@ mod response;
 mod shared;
 mod sharing;
 mod source;
+mod standing;
 mod viewers;
 
 pub use config::{EngineConfig, SharingConfig};

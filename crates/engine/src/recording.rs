@@ -7,13 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use rdl_fetch::{Access, AskedManifest};
 use rdl_merge::Query;
 use rdl_model::Nanos;
-use rdl_wire::{Manifest, Source as DeclaredSource};
+use rdl_wire::Source as DeclaredSource;
 
-use crate::response::{self, ResponseStream};
+use crate::response::{self, Answer, ResponseStream};
 use crate::shared::Shared;
 use crate::source::{Phase, Source};
+use crate::standing::{Rights, Standing};
 use crate::viewers::{Held, Interest, ViewerId};
 use crate::{EngineError, RecordingInfo, SourceKind};
 
@@ -30,7 +32,10 @@ pub struct Recording(Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) manifest: Arc<Manifest>,
+    pub(crate) manifest: AskedManifest,
+    /// By which it was granted, and which manifest of theirs this is.
+    pub(crate) rights: Arc<Rights>,
+    version: u64,
     pub(crate) sources: Vec<RecordedSource>,
 }
 
@@ -53,6 +58,11 @@ impl Inner {
         }
     }
 
+    /// An answer from sources of this manifest.
+    pub(crate) fn standing(&self) -> Standing {
+        Standing::new(&self.rights, self.version)
+    }
+
     /// Waits for the source on this caller's behalf for as long as the answer lives.
     pub(crate) fn want(&self, at: usize, viewer: ViewerId) -> Interest {
         let RecordedSource { source, held } = &self.sources[at];
@@ -69,12 +79,27 @@ impl Inner {
 }
 
 impl Recording {
-    pub(crate) fn new(
+    /// What these rights give now.
+    pub(crate) fn new(shared: Arc<Shared>, rights: Arc<Rights>) -> Recording {
+        let (manifest, version) = rights.current();
+        let recorded = |declared: &DeclaredSource| {
+            let grant = rights.grant.clone();
+            let source = shared.source(declared);
+            let access = Access { url: declared.url().clone(), token: grant.token.clone() };
+            RecordedSource { held: Held::new(source.key, access, grant), source }
+        };
+        let sources = manifest.sources.iter().map(recorded).collect();
+        Recording(Arc::new(Inner { shared, manifest, rights, version, sources }))
+    }
+
+    /// Of these sources, whatever the rights give; at the same places as in their manifest.
+    pub(crate) fn with_sources(
         shared: Arc<Shared>,
-        manifest: Arc<Manifest>,
+        rights: Arc<Rights>,
         sources: Vec<RecordedSource>,
     ) -> Recording {
-        Recording(Arc::new(Inner { shared, manifest, sources }))
+        let (manifest, version) = rights.current();
+        Recording(Arc::new(Inner { shared, manifest, rights, version, sources }))
     }
 
     pub(crate) fn of(inner: Arc<Inner>) -> Recording {
@@ -113,6 +138,15 @@ impl Recording {
         watching::prefetch(self.0.clone());
     }
 
+    /// Whether the manifest endpoint grants the recording still, which is asked again as its answer
+    /// grows old. Gives the recording as it is granted now, if there is another manifest since.
+    pub async fn still_granted(&self) -> Result<Option<Recording>, EngineError> {
+        let Inner { shared, rights, version, .. } = &*self.0;
+        rights.hold().await?;
+        let is_same = rights.current().1 == *version;
+        Ok((!is_same).then(|| Recording::new(shared.clone(), rights.clone())))
+    }
+
     /// Resolves when [`Recording::snapshot`] may have changed.
     pub async fn changed(&self) {
         watching::changed(&self.0).await;
@@ -128,8 +162,15 @@ impl Recording {
 
     /// Answers a query with one MCAP stream. Resolves when the first message, or its absence, is
     /// known; what fails before that is an error here, what fails after it an error item of the
-    /// stream. Dropping the stream stops the work.
+    /// stream. That the caller's token is refused meanwhile is such a failure. Dropping the stream
+    /// stops the work.
     pub async fn stream(&self, query: Query) -> Result<ResponseStream, EngineError> {
+        let answer = self.answer(query).await?;
+        ResponseStream::new(answer, self.0.standing()).await
+    }
+
+    /// The same for what is served to nobody, or not yet.
+    pub(crate) async fn answer(&self, query: Query) -> Result<Answer, EngineError> {
         let query = Arc::new(query);
         let mut started = 0;
         loop {

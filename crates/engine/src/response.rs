@@ -20,7 +20,7 @@ mod pieces;
 mod upcoming;
 mod work;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,10 +28,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, StreamExt as _};
 use rdl_mcap_io::MetadataRecord;
 use rdl_merge::Query;
-use rdl_model::Nanos;
+use rdl_model::{Nanos, SourceKey};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -46,6 +46,7 @@ use crate::memory::Reservation;
 use crate::queue::MOST_NEEDED;
 use crate::readers::Progress;
 use crate::recording::Inner;
+use crate::standing::Standing;
 use crate::viewers::ViewerId;
 
 /// A source that starts within this much log time of where the response waits is needed too.
@@ -58,21 +59,59 @@ const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// The bytes of an answer. An error is the last item; whoever sends the bytes on must then abort.
-pub struct ResponseStream {
+/// Nothing comes when the caller's token is not granted the sources any more.
+pub struct ResponseStream(Pin<Box<dyn Stream<Item = Result<Bytes, EngineError>> + Send>>);
+
+impl ResponseStream {
+    /// Resolves when it is known that the first piece may leave.
+    pub(crate) async fn new(
+        answer: Answer,
+        mut standing: Standing,
+    ) -> Result<ResponseStream, EngineError> {
+        standing.hold(|granted| answer.is_granted(granted)).await?;
+        let pieces =
+            futures::stream::try_unfold((answer, standing), async |(mut answer, mut standing)| {
+                let Some(piece) = answer.next().await.transpose()? else { return Ok(None) };
+                standing.hold(|granted| answer.is_granted(granted)).await?;
+                Ok(Some((piece, (answer, standing))))
+            });
+        Ok(ResponseStream(Box::pin(pieces)))
+    }
+}
+
+impl Stream for ResponseStream {
+    type Item = Result<Bytes, EngineError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(context)
+    }
+}
+
+/// The bytes of an answer, whoever gets them.
+pub(crate) struct Answer {
     slices: mpsc::Receiver<Result<Bytes, EngineError>>,
+    /// The sources that it may be made of.
+    sources: Vec<(SourceKey, Arc<str>)>,
     /// Set before the last slice was sent on: without it an end is none.
     ended: Arc<AtomicBool>,
     is_late: Arc<AtomicBool>,
 }
 
-impl ResponseStream {
+impl Answer {
     /// Whether the answer lacks messages that came too late to be put in order; told at its end.
     pub(crate) fn lacks_late_messages(&self) -> bool {
         self.is_late.load(Ordering::Relaxed)
     }
+
+    fn is_granted(&self, granted: &HashSet<SourceKey>) -> Result<(), EngineError> {
+        match self.sources.iter().find(|(key, _)| !granted.contains(key)) {
+            None => Ok(()),
+            Some((_, name)) => Err(EngineError::Withdrawn { source_name: name.clone() }),
+        }
+    }
 }
 
-impl Stream for ResponseStream {
+impl Stream for Answer {
     type Item = Result<Bytes, EngineError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -86,25 +125,30 @@ impl Stream for ResponseStream {
 }
 
 /// Starts to answer; resolves when the first message, or its absence, is known.
-pub(crate) async fn start(
-    recording: Arc<Inner>,
-    query: Arc<Query>,
-) -> Result<ResponseStream, EngineError> {
+pub(crate) async fn start(recording: Arc<Inner>, query: Arc<Query>) -> Result<Answer, EngineError> {
     let reservation = recording.shared.memory.reserve_response().await?;
     let (slices_in, slices) = mpsc::channel(WINDOW_SLICES);
     let (started_in, started) = oneshot::channel();
     let ended: Arc<AtomicBool> = Arc::default();
     let is_late: Arc<AtomicBool> = Arc::default();
-    let stream = ResponseStream { slices, ended: ended.clone(), is_late: is_late.clone() };
+    let (viewer, progress) = (ViewerId::new(), Arc::<Progress>::default());
+    let participants: Vec<Participant> = (0..recording.sources.len())
+        .filter_map(|at| Participant::plan(&recording, &query, viewer, &progress, at))
+        .collect();
+    let answer = Answer {
+        slices,
+        sources: participants.iter().map(|source| (source.key(), source.name())).collect(),
+        ended: ended.clone(),
+        is_late: is_late.clone(),
+    };
     let tasks = recording.shared.tasks.clone();
     tasks.spawn(async move {
         let stopping = recording.shared.stopping.clone();
         let gone = slices_in.clone();
-        let progress: Arc<Progress> = Arc::default();
         let share_bytes = usize::try_from(reservation.bytes() / 4).unwrap_or(usize::MAX);
         let outlet = Outlet::new(slices_in, progress.clone(), share_bytes);
         let mut response =
-            Response::new(recording, query, reservation, &progress, outlet, started_in);
+            Response::new(recording, query, reservation, participants, outlet, started_in);
         let result = tokio::select! {
             result = response.run() => result,
             () = gone.closed() => return,
@@ -127,7 +171,7 @@ pub(crate) async fn start(
         ended.store(true, Ordering::Relaxed);
     });
     started.await.unwrap_or(Err(EngineError::TaskDied))?;
-    Ok(stream)
+    Ok(answer)
 }
 
 struct Response {
@@ -153,14 +197,10 @@ impl Response {
         recording: Arc<Inner>,
         query: Arc<Query>,
         reservation: Reservation,
-        progress: &Arc<Progress>,
+        participants: Vec<Participant>,
         outlet: Outlet,
         started: oneshot::Sender<Result<(), EngineError>>,
     ) -> Response {
-        let viewer = ViewerId::new();
-        let participants = (0..recording.sources.len())
-            .filter_map(|at| Participant::plan(&recording, &query, viewer, progress, at))
-            .collect();
         Response {
             work: Some(Work::new(recording.shared.clone(), query.clone(), reservation.bytes())),
             pressed: recording.shared.pressure.calls(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use rdl_fetch::{Access, FetchError, ManifestClient, ManifestParams, Token};
+use rdl_fetch::{Access, AskedManifest, FetchError, ManifestClient, ManifestParams, Token};
 use rdl_model::{Nanos, SourceKey};
 use tokio::sync::watch;
 use url::Url;
@@ -22,9 +22,14 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
+    /// What the manifest endpoint grants now.
+    pub(crate) async fn ask(&self) -> Result<AskedManifest, FetchError> {
+        self.manifests.fetch_fresh(&self.params, self.token.as_ref()).await
+    }
+
     /// The URL that the manifest gives for the source now; a signed one may have expired.
-    pub(crate) async fn renew(&self, key: &SourceKey) -> Result<Option<Access>, FetchError> {
-        let manifest = self.manifests.fetch_fresh(&self.params, self.token.as_ref()).await?;
+    async fn renew(&self, key: &SourceKey) -> Result<Option<Access>, FetchError> {
+        let manifest = self.ask().await?;
         let source = manifest.sources.iter().find(|source| source.key(&self.endpoint) == *key);
         Ok(source.map(|source| Access { url: source.url().clone(), token: self.token.clone() }))
     }

@@ -26,7 +26,7 @@ pub use config::{FetchConfig, TokenPolicy};
 pub use download::Download;
 pub use error::{FetchError, TimedOut};
 pub use ipnet::IpNet;
-pub use manifest::{ManifestClient, ManifestParams};
+pub use manifest::{AskedManifest, ManifestClient, ManifestParams};
 pub use range::{Opened, Opening, RangeReader, Validator};
 pub use rdl_wire::redacted;
 pub use token::{Access, Token};

@@ -3,6 +3,7 @@
 mod cache;
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -24,6 +25,23 @@ use crate::{FetchConfig, FetchError, HttpClient, TimedOut, Token};
 /// What a user asks the manifest endpoint with: names and values in order, duplicates kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ManifestParams(pub Vec<(String, String)>);
+
+/// A manifest, and when the endpoint was asked for it.
+#[derive(Clone, Debug)]
+pub struct AskedManifest {
+    /// What it answered.
+    pub manifest: Arc<Manifest>,
+    /// When the request left; one that is kept is as old as that.
+    pub asked: Instant,
+}
+
+impl Deref for AskedManifest {
+    type Target = Manifest;
+
+    fn deref(&self) -> &Manifest {
+        &self.manifest
+    }
+}
 
 /// Whose manifest: two requests are identical when this is.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -66,7 +84,7 @@ struct State {
     stability: Stability,
 }
 
-type Flight = Shared<BoxFuture<'static, Result<Arc<Manifest>, FetchError>>>;
+type Flight = Shared<BoxFuture<'static, Result<AskedManifest, FetchError>>>;
 
 impl ManifestClient {
     /// A client with an empty cache.
@@ -85,7 +103,7 @@ impl ManifestClient {
         &self,
         params: &ManifestParams,
         token: Option<&Token>,
-    ) -> Result<Arc<Manifest>, FetchError> {
+    ) -> Result<AskedManifest, FetchError> {
         self.ask(params, token, true).await
     }
 
@@ -94,7 +112,7 @@ impl ManifestClient {
         &self,
         params: &ManifestParams,
         token: Option<&Token>,
-    ) -> Result<Arc<Manifest>, FetchError> {
+    ) -> Result<AskedManifest, FetchError> {
         self.ask(params, token, false).await
     }
 
@@ -103,7 +121,7 @@ impl ManifestClient {
         params: &ManifestParams,
         token: Option<&Token>,
         from_cache: bool,
-    ) -> Result<Arc<Manifest>, FetchError> {
+    ) -> Result<AskedManifest, FetchError> {
         let request = Request { params: params.clone(), token: token.cloned() };
         let flight = {
             let mut state = self.0.state.lock();
@@ -135,7 +153,7 @@ impl Inner {
         async move { task.await.unwrap_or_else(|_| Err(died())) }.boxed().shared()
     }
 
-    async fn fetch(&self, request: Request) -> Result<Arc<Manifest>, FetchError> {
+    async fn fetch(&self, request: Request) -> Result<AskedManifest, FetchError> {
         let config = &*self.config;
         let url = with_params(&config.manifest_endpoint, &request.params);
         let again = |error: &FetchError| match error {
@@ -145,7 +163,6 @@ impl Inner {
             FetchError::Broken { .. } => true,
             _ => false,
         };
-        // A manifest is as old as the request for it.
         let answer = retry(config.manifest_retry_for, config.retry_pause, again, || async {
             let asked = Instant::now();
             Ok((asked, self.body(&url, request.token.as_ref()).await?))
@@ -174,9 +191,9 @@ impl Inner {
         if let Some(problem) = unstable {
             problem.add_to(&mut manifest.problems);
         }
-        let manifest = Arc::new(manifest);
+        let manifest = AskedManifest { manifest: Arc::new(manifest), asked };
         let bytes = body_bytes + request.bytes();
-        state.cache.put(request, manifest.clone(), asked, bytes);
+        state.cache.put(request, manifest.clone(), bytes);
         Ok(manifest)
     }
 

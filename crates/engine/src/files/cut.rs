@@ -289,7 +289,7 @@ async fn make(
         let (key, name) = (key(cut), format!("cut {}", cut.version()));
         let file = shared.store(move |store| store.begin_whole(&key, &name)).await??;
         let mut writing = Writing { file, hasher: Sha256::new() };
-        let mut stream = Recording::of(inner.clone()).stream(query.clone()).await?;
+        let mut stream = Recording::of(inner.clone()).answer(query.clone()).await?;
         while let Some(piece) = stream.next().await {
             writing = writing.append(shared, piece?).await?;
             counts.written.store(writing.file.bytes(), Ordering::Relaxed);

@@ -6,12 +6,16 @@
 
 use std::sync::Arc;
 
+use rdl_fetch::AskedManifest;
 use rdl_wire::{Manifest, Source as DeclaredSource, StaticSource};
+
+use tokio::time::Instant;
 
 use super::{FileRequest, opening};
 use crate::engine::Engine;
 use crate::recording::{RecordedSource, Recording};
 use crate::source::Source;
+use crate::standing::Rights;
 use crate::viewers::Held;
 use crate::{EngineError, SourceKind};
 
@@ -38,5 +42,9 @@ pub(super) async fn recording(
     let declared = DeclaredSource::Static(StaticSource { url });
     let manifest =
         Manifest { name: None, sources: vec![declared; sources.len()], problems: Vec::new() };
-    Ok(Recording::new(shared.clone(), Arc::new(manifest), sources))
+    // Without a token: nobody is asked later, either.
+    let grant = engine.grant(&request.params, None);
+    let granted = AskedManifest { manifest: Arc::new(manifest), asked: Instant::now() };
+    let rights = Rights::new(shared, grant, granted);
+    Ok(Recording::with_sources(shared.clone(), rights, sources))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use rdl_mcap_io::AttachmentHead;
-use rdl_model::ByteRange;
+use rdl_model::{ByteRange, SourceKey};
 use rdl_store::RemoteSource;
 use tokio::time::Instant;
 
@@ -125,8 +125,12 @@ async fn remember(shared: &Shared, version: FileVersion, contents: Contents) {
 
 /// Fails when the manifest does not grant every one of these sources.
 pub(super) fn missing(recording: &Inner, bodies: &[Body]) -> Result<(), EngineError> {
-    let granted: HashSet<_> =
-        recording.sources.iter().map(|recorded| recorded.source.key).collect();
+    let granted = recording.sources.iter().map(|recorded| recorded.source.key).collect();
+    missing_in(&granted, bodies)
+}
+
+/// The same of the keys of what is granted.
+pub(super) fn missing_in(granted: &HashSet<SourceKey>, bodies: &[Body]) -> Result<(), EngineError> {
     match bodies.iter().all(|body| granted.contains(&body.key)) {
         true => Ok(()),
         false => Err(gone("the manifest does not grant every source of it any more")),

@@ -1,5 +1,6 @@
 //! The bytes of a range of a file, slice by slice.
 //!
+//! Each slice leaves only while the manifest endpoint grants the reader every source of the file.
 //! Nothing is read before it is asked for, so that a reader who leaves costs no more than the slice
 //! that was on its way. A chunk that is not here is fetched whole, and with it those of its source
 //! that the range needs next and that one request reads.
@@ -27,6 +28,7 @@ use crate::memory::Reservation;
 use crate::ranged::COALESCE_BYTES;
 use crate::shared::Shared;
 use crate::source::{AttachmentPlace, Generation, Source};
+use crate::standing::Standing;
 use crate::viewers::{Viewer, ViewerId};
 
 /// What is read at a time, at most.
@@ -52,6 +54,7 @@ impl Stream for FileBody {
 /// What is left of a range.
 struct Reader {
     file: OpenFile,
+    standing: Standing,
     viewer: ViewerId,
     at: u64,
     end: u64,
@@ -74,6 +77,7 @@ pub(super) async fn read(
     let memory = file.shared().memory.reserve_slice(SLICE_BYTES).await?;
     let end = range.end.min(file.bytes());
     let mut reader = Reader {
+        standing: file.recording().standing(),
         file,
         viewer: ViewerId::new(),
         at: range.start.min(end),
@@ -107,6 +111,8 @@ impl Reader {
         match read {
             Ok(bytes) if bytes.is_empty() => Err(EngineError::TaskDied),
             Ok(bytes) => {
+                let file = &self.file;
+                self.standing.hold(|granted| file.is_granted(granted)).await?;
                 self.at += bytes.len() as u64;
                 Ok(Some(bytes))
             }

@@ -2,16 +2,17 @@
 
 mod session;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rdl_model::SourceKey;
 
 use self::session::Session;
-use super::FileRequest;
 use super::version::FileVersion;
 use super::virtual_file::VirtualFile;
+use super::{FileRequest, opening};
 use crate::EngineError;
 use crate::engine::Engine;
 use crate::recording::{Inner, Recording};
@@ -57,6 +58,13 @@ impl OpenFile {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.recording.inner().shared
+    }
+
+    /// Whether these are all the sources that it is made of; one that is not granted any more ends
+    /// the session.
+    pub(super) fn is_granted(&self, granted: &HashSet<SourceKey>) -> Result<(), EngineError> {
+        let missing = opening::missing_in(granted, self.file.bodies());
+        missing.inspect_err(|gone| self.session.end(gone))
     }
 
     /// What a failure to read means: bytes that cannot be had any more are gone for whoever reads on.

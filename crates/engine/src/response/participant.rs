@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rdl_mcap_io::AttachmentRecord;
 use rdl_merge::{Lookback, Query, SourceState};
-use rdl_model::{ChunkRef, Nanos, TimeRange};
+use rdl_model::{ChunkRef, Nanos, SourceKey, TimeRange};
 use rdl_wire::Source as Declared;
 
 use self::pinned::Pinned;
@@ -126,6 +126,10 @@ impl Participant {
     fn place(&self, chunk: u32) -> Option<Place> {
         let state = self.pinned.as_ref()?.generation.state();
         state.chunks.get(chunk as usize).map(|chunk| chunk.place.clone())
+    }
+
+    pub(super) fn key(&self) -> SourceKey {
+        self.source.key
     }
 
     pub(super) fn name(&self) -> Arc<str> {

@@ -17,4 +17,5 @@ mod replicas;
 mod setting;
 mod shipped;
 mod signed;
+mod standing;
 mod statics;

@@ -1,11 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::Duration;
 
-use rdl_wire::Manifest;
-use tokio::time::Instant;
-
-use super::Request;
+use super::{AskedManifest, Request};
 use crate::FetchConfig;
 
 /// Nothing is served to a user whose own token did not get it within this time.
@@ -24,8 +20,7 @@ pub(super) struct Cache {
 }
 
 struct Cached {
-    manifest: Arc<Manifest>,
-    asked: Instant,
+    manifest: AskedManifest,
     bytes: u64,
     used: u64,
 }
@@ -43,9 +38,9 @@ impl Cache {
         }
     }
 
-    pub(super) fn get(&mut self, request: &Request) -> Option<Arc<Manifest>> {
+    pub(super) fn get(&mut self, request: &Request) -> Option<AskedManifest> {
         let cached = self.entries.get_mut(request)?;
-        if cached.asked.elapsed() >= self.ttl {
+        if cached.manifest.asked.elapsed() >= self.ttl {
             self.remove(request);
             return None;
         }
@@ -56,15 +51,9 @@ impl Cache {
         Some(cached.manifest.clone())
     }
 
-    pub(super) fn put(
-        &mut self,
-        request: Request,
-        manifest: Arc<Manifest>,
-        asked: Instant,
-        bytes: u64,
-    ) {
+    pub(super) fn put(&mut self, request: Request, manifest: AskedManifest, bytes: u64) {
         self.remove(&request);
-        if self.max_entries == 0 || bytes > self.max_bytes || asked.elapsed() >= self.ttl {
+        if self.max_entries == 0 || bytes > self.max_bytes || manifest.asked.elapsed() >= self.ttl {
             return;
         }
         while self.entries.len() >= self.max_entries || self.bytes + bytes > self.max_bytes {
@@ -74,7 +63,7 @@ impl Cache {
         self.uses += 1;
         self.bytes += bytes;
         self.by_use.insert(self.uses, request.clone());
-        self.entries.insert(request, Cached { manifest, asked, bytes, used: self.uses });
+        self.entries.insert(request, Cached { manifest, bytes, used: self.uses });
     }
 
     pub(super) fn remove(&mut self, request: &Request) {
@@ -87,6 +76,11 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use rdl_wire::Manifest;
+    use tokio::time::Instant;
+
     use super::*;
     use crate::ManifestParams;
 
@@ -104,7 +98,8 @@ mod tests {
 
     fn put(cache: &mut Cache, name: &str, bytes: u64) {
         let manifest = Manifest { name: Some(name.into()), sources: vec![], problems: vec![] };
-        cache.put(request(name), Arc::new(manifest), Instant::now(), bytes);
+        let manifest = AskedManifest { manifest: Arc::new(manifest), asked: Instant::now() };
+        cache.put(request(name), manifest, bytes);
     }
 
     fn held(cache: &mut Cache, names: &[&str]) -> Vec<bool> {

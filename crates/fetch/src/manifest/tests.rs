@@ -137,7 +137,7 @@ async fn identical_requests_share_one_fetch() {
         manifests.fetch(&a, Some(&bob)),
         manifests.fetch(&a, None),
     );
-    assert!(Arc::ptr_eq(&asked.0.unwrap(), &asked.1.unwrap()));
+    assert!(Arc::ptr_eq(&asked.0.unwrap().manifest, &asked.1.unwrap().manifest));
     assert_eq!(backend.seen().len(), 4);
     // Nothing is kept without a cache.
     manifests.fetch(&a, Some(&ann)).await.unwrap();
@@ -203,6 +203,19 @@ async fn a_refusal_ends_what_was_kept_and_trouble_does_not() {
         manifests.fetch(&asked, None).await.unwrap();
         assert_eq!(backend.seen().len(), 2 + usize::from(asks_again), "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_manifest_tells_when_it_was_asked_for() {
+    let backend = Backend::start(|_| ok().after(Duration::from_millis(100))).await;
+    let mut config = backend.config();
+    config.manifest_cache_ttl = Duration::from_secs(20);
+    let manifests = manifests(config);
+    let begun = Instant::now();
+    let first = manifests.fetch(&params(&[]), None).await.unwrap();
+    assert!(first.asked.elapsed() >= Duration::from_millis(100) && first.asked >= begun);
+    assert_eq!(manifests.fetch(&params(&[]), None).await.unwrap().asked, first.asked);
+    assert!(manifests.fetch_fresh(&params(&[]), None).await.unwrap().asked > first.asked);
 }
 
 #[tokio::test]

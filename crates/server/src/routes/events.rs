@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
-use rdl_engine::{ManifestParams, Recording, RecordingInfo, SourceStatus, Token};
+use rdl_engine::{Recording, RecordingInfo, SourceStatus};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -27,8 +27,6 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long sources that nobody loads are waited for while everything should load: longer than the
 /// moment between two loads. A source that refuses this caller's token never loads.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long the manifest endpoint's grant is believed.
-const GRANT: Duration = Duration::from_secs(30);
 
 /// How the sources of a recording come along.
 ///
@@ -55,12 +53,11 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let mut params = Params::parse(query.as_deref(), &["prefetch"])?;
     let prefetch = params.take_bool("prefetch")?;
-    let recording = app.engine.recording(&params.manifest, authority.token.clone()).await?;
+    let recording = app.engine.recording(&params.manifest, authority.token).await?;
     if prefetch {
         recording.prefetch();
     }
-    let Authority { token, .. } = authority;
-    let watch = Watch { app, params: params.manifest, token, recording, prefetch };
+    let watch = Watch { app, recording, prefetch };
     let events = Sse::new(watch.events()).keep_alive(KeepAlive::default());
     let mut response = events.into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -70,8 +67,6 @@ pub(super) async fn get(
 /// One viewer who watches a recording.
 struct Watch {
     app: App,
-    params: ManifestParams,
-    token: Option<Token>,
     recording: Recording,
     prefetch: bool,
 }
@@ -108,9 +103,16 @@ impl Watch {
     /// Sends events until nothing moves any more. `None`: nobody listens.
     async fn run(mut self, send: mpsc::Sender<Result<Event, Infallible>>) -> Option<()> {
         let mut last: Option<EventAnswer> = None;
-        let mut granted = Instant::now();
         let mut stuck_since: Option<Instant> = None;
         loop {
+            match self.recording.still_granted().await {
+                Ok(None) => {}
+                Ok(Some(recording)) => self.recording = recording,
+                Err(error) => {
+                    let problem = Problem::from(error).body();
+                    return send.send(Ok(event("failed", &problem))).await.ok();
+                }
+            }
             let info = self.recording.snapshot();
             let mut outlook = outlook(&info, self.recording.is_settled(), self.prefetch);
             let answer = EventAnswer::from(info);
@@ -134,17 +136,6 @@ impl Watch {
             }
             tokio::time::sleep(PACE).await;
             let _ = tokio::time::timeout(LOOK_AGAIN, self.recording.changed()).await;
-            if granted.elapsed() >= GRANT {
-                let asked = self.app.engine.recording(&self.params, self.token.clone()).await;
-                match asked {
-                    Ok(recording) => self.recording = recording,
-                    Err(error) => {
-                        let problem = Problem::from(error).body();
-                        return send.send(Ok(event("failed", &problem))).await.ok();
-                    }
-                }
-                granted = Instant::now();
-            }
         }
     }
 }

@@ -22,10 +22,7 @@ use crate::recording::{Recording, watching};
 use crate::viewers::ViewerId;
 use crate::{EngineError, SourceKind, SourceStatus};
 
-/// So long a grant of the manifest endpoint is believed at most, with the time that the manifest
-/// was kept …
-const GRANT_LASTS: Duration = Duration::from_secs(30);
-/// … and so long nobody asks again.
+/// For so long after somebody asked nobody asks again.
 const GRANT_IS_FRESH: Duration = Duration::from_secs(5);
 /// For so long a file that is gone stays gone: whoever read it has noticed.
 const GONE_FOR: Duration = Duration::from_secs(10);
@@ -57,9 +54,21 @@ struct State {
 #[derive(Clone)]
 struct Granted {
     recording: Recording,
+    /// When that was asked for; the manifest may have been kept since before.
     at: Instant,
     /// Whether it is known to have every source of the session's file.
     has_all: bool,
+}
+
+impl Granted {
+    fn is_good(&self) -> bool {
+        let recording = self.recording.inner();
+        recording.rights.are_good(recording.manifest.asked)
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.is_good() && self.at.elapsed() < GRANT_IS_FRESH
+    }
 }
 
 /// A file that is being made; dropped, that stops.
@@ -106,7 +115,7 @@ impl Session {
         });
         match request.kept_only {
             true => session.begin_with_kept(engine).await?,
-            false => drop(session.ask(engine, Duration::ZERO).await?),
+            false => drop(session.ask(engine, Granted::is_good).await?),
         }
         Ok(session)
     }
@@ -213,36 +222,37 @@ impl Session {
     /// What the manifest endpoint granted lately; it is asked where that is too long ago, and behind
     /// the reader's back a while before.
     async fn granted(self: &Arc<Self>, engine: &Arc<Engine>) -> Result<Granted, EngineError> {
-        let kept_for = engine.shared().config.fetch.manifest_cache_ttl;
-        let lasts = GRANT_LASTS.saturating_sub(kept_for);
         let granted = self.state.lock().granted.clone();
         if self.request.kept_only {
             return granted.ok_or(EngineError::GrantEnded);
         }
-        match granted.filter(|granted| granted.at.elapsed() < lasts) {
+        match granted.filter(Granted::is_good) {
             Some(granted) => {
-                if granted.at.elapsed() >= GRANT_IS_FRESH {
+                if !granted.is_fresh() {
                     self.ask_behind(engine);
                 }
                 Ok(granted)
             }
-            None => self.ask(engine, lasts).await,
+            None => self.ask(engine, Granted::is_good).await,
         }
     }
 
-    /// Asks the manifest endpoint, unless somebody else did within this time.
+    /// Asks the manifest endpoint, unless somebody else did meanwhile and that will do.
     async fn ask(
         self: &Arc<Self>,
         engine: &Arc<Engine>,
-        counts_for: Duration,
+        will_do: impl Fn(&Granted) -> bool,
     ) -> Result<Granted, EngineError> {
         let _asking = self.asking.lock().await;
         let known = self.state.lock().granted.clone();
-        if let Some(known) = known.filter(|known| known.at.elapsed() < counts_for) {
+        if let Some(known) = known.clone().filter(will_do) {
             return Ok(known);
         }
         let at = Instant::now();
-        let asked = engine.recording(&self.request.params, self.request.token.clone()).await;
+        let asked = match known {
+            Some(known) => engine.recording_again(&known.recording.inner().rights).await,
+            None => engine.recording(&self.request.params, self.request.token.clone()).await,
+        };
         let recording = asked.inspect_err(|error| {
             // That it cannot be asked is no refusal: what was granted counts for its time.
             if !matches!(error.kind(), ErrorKind::BadGateway | ErrorKind::GatewayTimeout) {
@@ -283,7 +293,7 @@ impl Session {
             let stopping = engine.shared().stopping.clone();
             tokio::select! {
                 // What it says is said again to whoever comes next.
-                _ = session.ask(&engine, GRANT_IS_FRESH) => {}
+                _ = session.ask(&engine, Granted::is_fresh) => {}
                 () = stopping.cancelled() => {}
             }
         });

@@ -127,9 +127,10 @@ impl Problem {
         problem.finer(StatusCode::FORBIDDEN, "origin-not-allowed")
     }
 
-    /// The same with the place to sign in.
+    /// The same; if it is that nobody is signed in, with the place to do that.
     pub(crate) fn with_login(self, url: String) -> Problem {
-        Problem { login_url: Some(url.into()), ..self }
+        let login_url = (self.kind == ErrorKind::Unauthorized).then(|| url.into());
+        Problem { login_url, ..self }
     }
 
     fn finer(self, status: StatusCode, code: &'static str) -> Problem {

@@ -158,7 +158,7 @@ async fn read_slowly<T>(
 /// The whole file, or the cut of all of it.
 async fn file(engine: &Arc<Engine>, user: &str, cut: Option<Query>) -> rdl_engine::FileBody {
     let params = ManifestParams::default();
-    let request = FileRequest { params, token: token(user), cut, version: None };
+    let request = FileRequest { params, token: token(user), cut, version: None, kept_only: false };
     let file = engine.open_file(&request, Duration::from_secs(30)).await.unwrap();
     file.read(rdl_model::ByteRange { start: 0, end: file.bytes() }).await.unwrap()
 }

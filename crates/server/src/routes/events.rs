@@ -9,7 +9,8 @@ use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
-use rdl_engine::{Recording, RecordingInfo, SourceStatus};
+use rdl_engine::{EngineError, Recording, RecordingInfo, SourceStatus};
+use rdl_model::ErrorKind;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
@@ -18,6 +19,7 @@ use super::App;
 use super::answers::EventAnswer;
 use super::authority::Authority;
 use super::params::Params;
+use crate::auth::Expiry;
 use crate::problem::{Problem, ProblemBody};
 
 /// The least time between two events: at most four a second.
@@ -57,7 +59,7 @@ pub(super) async fn get(
     if prefetch {
         recording.prefetch();
     }
-    let watch = Watch { app, recording, prefetch };
+    let watch = Watch { app, recording, prefetch, expires: authority.expires };
     let events = Sse::new(watch.events()).keep_alive(KeepAlive::default());
     let mut response = events.into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -69,6 +71,8 @@ struct Watch {
     app: App,
     recording: Recording,
     prefetch: bool,
+    /// When the viewer's token runs out, if that is known.
+    expires: Option<Expiry>,
 }
 
 /// How the watching goes on.
@@ -100,6 +104,16 @@ impl Watch {
         ReceiverStream::new(events)
     }
 
+    /// Why the recording is not granted any more, and where to sign in if that helps.
+    fn problem(&self, error: EngineError) -> Problem {
+        let has_ended = self.expires.is_some_and(Expiry::is_past);
+        let problem = match (error.kind(), has_ended) {
+            (ErrorKind::Unauthorized, true) => Problem::token_expired(),
+            _ => Problem::from(error),
+        };
+        problem.with_login(self.app.auth.login_url())
+    }
+
     /// Sends events until nothing moves any more. `None`: nobody listens.
     async fn run(mut self, send: mpsc::Sender<Result<Event, Infallible>>) -> Option<()> {
         let mut last: Option<EventAnswer> = None;
@@ -109,7 +123,7 @@ impl Watch {
                 Ok(None) => {}
                 Ok(Some(recording)) => self.recording = recording,
                 Err(error) => {
-                    let problem = Problem::from(error).body();
+                    let problem = self.problem(error).body();
                     return send.send(Ok(event("failed", &problem))).await.ok();
                 }
             }

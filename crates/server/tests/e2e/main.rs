@@ -24,3 +24,4 @@ mod replicas_under_fire;
 mod running;
 mod sdk_backend;
 mod sign_in;
+mod users;

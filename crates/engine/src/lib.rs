@@ -36,7 +36,8 @@ pub use error::EngineError;
 pub use files::{FileBody, FileInfo, FileRequest, FileVersion, OpenFile};
 pub use info::{RecordingInfo, SourceInfo, SourceKind, SourceStatus, TopicInfo};
 pub use rdl_fetch::{
-    FetchConfig, HttpClient, IpNet, ManifestClient, ManifestParams, Token, TokenPolicy,
+    AskedManifest, FetchConfig, HttpClient, IpNet, ManifestClient, ManifestParams, Token,
+    TokenPolicy,
 };
 pub use rdl_mcap_io::Compression;
 pub use rdl_merge::{Query, ReplayPolicy};

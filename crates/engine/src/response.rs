@@ -13,6 +13,7 @@
 //! cannot be finished ends with an error, never cleanly; a viewer that goes away stops the task at
 //! the next thing it waits for.
 
+mod answer;
 mod closing;
 mod lookback;
 mod participant;
@@ -20,21 +21,19 @@ mod pieces;
 mod upcoming;
 mod work;
 
-use std::collections::{BTreeSet, HashSet};
-use std::pin::Pin;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures::{Stream, StreamExt as _};
 use rdl_mcap_io::MetadataRecord;
 use rdl_merge::Query;
-use rdl_model::{Nanos, SourceKey};
+use rdl_model::Nanos;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+pub(crate) use self::answer::Answer;
+pub use self::answer::ResponseStream;
 use self::closing::Missing;
 use self::participant::{Participant, Synced};
 use self::pieces::{Outlet, Unread, WINDOW_SLICES};
@@ -46,7 +45,6 @@ use crate::memory::Reservation;
 use crate::queue::MOST_NEEDED;
 use crate::readers::Progress;
 use crate::recording::Inner;
-use crate::standing::Standing;
 use crate::viewers::ViewerId;
 
 /// A source that starts within this much log time of where the response waits is needed too.
@@ -57,72 +55,6 @@ const SOURCES_AHEAD: usize = 4;
 const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(50);
 /// How long a viewer waits for a chunk to fill up while a source gives nothing new.
 const PATIENCE: Duration = Duration::from_millis(100);
-
-/// The bytes of an answer. An error is the last item; whoever sends the bytes on must then abort.
-/// Nothing comes when the caller's token is not granted the sources any more.
-pub struct ResponseStream(Pin<Box<dyn Stream<Item = Result<Bytes, EngineError>> + Send>>);
-
-impl ResponseStream {
-    /// Resolves when it is known that the first piece may leave.
-    pub(crate) async fn new(
-        answer: Answer,
-        mut standing: Standing,
-    ) -> Result<ResponseStream, EngineError> {
-        standing.hold(|granted| answer.is_granted(granted)).await?;
-        let pieces =
-            futures::stream::try_unfold((answer, standing), async |(mut answer, mut standing)| {
-                let Some(piece) = answer.next().await.transpose()? else { return Ok(None) };
-                standing.hold(|granted| answer.is_granted(granted)).await?;
-                Ok(Some((piece, (answer, standing))))
-            });
-        Ok(ResponseStream(Box::pin(pieces)))
-    }
-}
-
-impl Stream for ResponseStream {
-    type Item = Result<Bytes, EngineError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next_unpin(context)
-    }
-}
-
-/// The bytes of an answer, whoever gets them.
-pub(crate) struct Answer {
-    slices: mpsc::Receiver<Result<Bytes, EngineError>>,
-    /// The sources that it may be made of.
-    sources: Vec<(SourceKey, Arc<str>)>,
-    /// Set before the last slice was sent on: without it an end is none.
-    ended: Arc<AtomicBool>,
-    is_late: Arc<AtomicBool>,
-}
-
-impl Answer {
-    /// Whether the answer lacks messages that came too late to be put in order; told at its end.
-    pub(crate) fn lacks_late_messages(&self) -> bool {
-        self.is_late.load(Ordering::Relaxed)
-    }
-
-    fn is_granted(&self, granted: &HashSet<SourceKey>) -> Result<(), EngineError> {
-        match self.sources.iter().find(|(key, _)| !granted.contains(key)) {
-            None => Ok(()),
-            Some((_, name)) => Err(EngineError::Withdrawn { source_name: name.clone() }),
-        }
-    }
-}
-
-impl Stream for Answer {
-    type Item = Result<Bytes, EngineError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.slices.poll_recv(context) {
-            Poll::Ready(None) if !self.ended.swap(true, Ordering::Relaxed) => {
-                Poll::Ready(Some(Err(EngineError::TaskDied)))
-            }
-            polled => polled,
-        }
-    }
-}
 
 /// Starts to answer; resolves when the first message, or its absence, is known.
 pub(crate) async fn start(recording: Arc<Inner>, query: Arc<Query>) -> Result<Answer, EngineError> {

@@ -17,6 +17,7 @@ use futures::{Stream, StreamExt as _};
 use rdl_merge::PieceKind;
 use rdl_model::{ByteRange, ChunkRef};
 use rdl_store::PartRead;
+use tokio::time::Instant;
 
 use self::chunk::Chunk;
 use super::laid::LaidFile;
@@ -38,6 +39,9 @@ const AHEAD_BYTES: u64 = 32 << 20;
 /// Many viewers ask for a whole file, look at the headers and leave: so long it waits after the
 /// first chunk to see whether this one does.
 const SECOND_THOUGHTS: Duration = Duration::from_millis(20);
+
+/// How often a reader who finds no room on the disk looks again.
+const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(50);
 
 /// The bytes of a range of a file. An error is the last item; whoever sends the bytes on must then
 /// abort. Dropping it stops the work.
@@ -107,8 +111,7 @@ impl Reader {
             tokio::time::sleep(SECOND_THOUGHTS).await;
             self.hesitates = None;
         }
-        let read = self.slice().await;
-        match read {
+        match self.slice_when_there_is_room().await {
             Ok(bytes) if bytes.is_empty() => Err(EngineError::TaskDied),
             Ok(bytes) => {
                 let file = &self.file;
@@ -117,6 +120,22 @@ impl Reader {
                 Ok(Some(bytes))
             }
             Err(error) => Err(self.file.failed(error)),
+        }
+    }
+
+    /// A small disk may be full of what is still on its way to the bucket.
+    async fn slice_when_there_is_room(&mut self) -> Result<Bytes, EngineError> {
+        let since = Instant::now();
+        loop {
+            let read = self.slice().await;
+            let shared = self.file.shared();
+            let may_wait = shared.pressure.lasts_since(since) < shared.config.source_silence;
+            match read {
+                Err(full) if full.is_full() && may_wait => {}
+                read => return read,
+            }
+            shared.pressure.press();
+            tokio::time::sleep(LOOK_FOR_ROOM_EVERY).await;
         }
     }
 

@@ -127,16 +127,17 @@ impl Provider {
         Ok(session(&answer, Some(refresh.clone())))
     }
 
-    /// Makes the tokens of a session worthless, where the provider can; whether it did.
+    /// Makes the tokens of a session worthless, as far as the provider can; whether it did.
     pub(crate) async fn revoke(&self, session: &Session) -> Result<bool, ProviderError> {
         let endpoints = self.endpoints().await?;
         let Some(url) = &endpoints.revoke else { return Ok(false) };
         let client = (self.config.client_id.as_str(), self.config.client_secret.as_ref());
-        // Most providers end the access token with the refresh token; some do not.
-        if let Some(refresh) = &session.refresh {
-            self.answers.revoke(url, client, "refresh_token", refresh.expose()).await?;
-        }
-        self.answers.revoke(url, client, "access_token", session.access.expose()).await?;
+        let access = || self.answers.revoke(url, client, "access_token", session.access.expose());
+        let Some(refresh) = &session.refresh else { return access().await.map(|()| true) };
+        self.answers.revoke(url, client, "refresh_token", refresh.expose()).await?;
+        // Most providers end the access token with it. Some do not, and some cannot, whose access tokens
+        // are good until they run out (RFC 7009 section 2.2.1).
+        let _ = access().await;
         Ok(true)
     }
 

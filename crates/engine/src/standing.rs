@@ -135,10 +135,9 @@ impl Rights {
     async fn ask_until_answered(&self) -> Result<(), EngineError> {
         loop {
             let error = match self.grant.ask().await {
-                Ok(granted) => {
-                    self.renew(granted);
-                    return Ok(());
-                }
+                Ok(granted) if self.renew(granted.clone()) => return Ok(()),
+                // Somebody else was refused meanwhile.
+                Ok(_) => return self.state.lock().refused.clone().map_or(Ok(()), Err),
                 Err(error) => EngineError::Manifest(Arc::new(error)),
             };
             let is_over = self.state.lock().granted.asked.elapsed() >= self.lasts;

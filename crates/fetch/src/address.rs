@@ -44,11 +44,14 @@ fn is_special(address: IpAddr) -> bool {
                 || v6.is_unicast_link_local()
                 || v6.is_unspecified()
                 || v6.is_multicast()
-                // Amazon's metadata service.
-                || v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)
+                || METADATA_V6.contains(&v6.segments()[..2].try_into().unwrap_or_default())
         }
     }
 }
+
+/// The networks of metadata services, by the first 32 bits: Amazon's, Google's, Oracle's. All are
+/// unique local addresses (RFC 4193), of which nobody else may have these.
+const METADATA_V6: [[u16; 2]; 3] = [[0xfd00, 0xec2], [0xfd20, 0xce], [0xfd00, 0xc1]];
 
 fn is_special_v4(address: Ipv4Addr) -> bool {
     // Metadata services outside of 169.254.0.0/16: Alibaba's, Azure's, Oracle's.
@@ -65,7 +68,8 @@ fn is_special_v4(address: Ipv4Addr) -> bool {
         || METADATA.contains(&address)
 }
 
-/// The IPv4 address that an IPv6 address leads to: mapped, compatible, NAT64 (RFC 6052) or 6to4.
+/// The IPv4 address that an IPv6 address leads to: mapped, compatible, translated (RFC 6052,
+/// RFC 8215) or 6to4.
 pub(crate) fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let of = |high: u16, low: u16| {
         let [a, b] = high.to_be_bytes();
@@ -75,7 +79,8 @@ pub(crate) fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
         [0, 0, 0, 0, 0, 0xffff, high, low] => of(high, low),
         [0, 0, 0, 0, 0, 0, high, low] if high != 0 => of(high, low),
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => of(high, low),
+        [0, 0, 0, 0, 0xffff, 0, high, low] => of(high, low),
+        [0x64, 0xff9b, 0 | 1, 0, 0, 0, high, low] => of(high, low),
         [0x2002, high, low, ..] => of(high, low),
         _ => None,
     }
@@ -184,6 +189,11 @@ mod tests {
             "fe80::1",
             "febf::1",
             "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
+            "::ffff:0:169.254.169.254",
+            "64:ff9b:1::a9fe:a9fe",
             "::",
             "ff02::1",
             "::ffff:169.254.169.254",

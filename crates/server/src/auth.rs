@@ -38,6 +38,9 @@ pub(crate) use self::sealing::{Keys, Purpose};
 pub(crate) use self::session::Session;
 use crate::settings::{AuthConfig, ProviderConfig, Secret};
 
+/// How long whoever signs out waits for the provider.
+const ENDING_TAKES: Duration = Duration::from_secs(3);
+
 /// How requests are told whose they are.
 pub(crate) struct Auth {
     is_disabled: bool,
@@ -201,6 +204,7 @@ impl Login {
     }
 
     /// Takes the provider's answer: its issuer if it says so, `state`, and a code or an error code.
+    /// `None` where it belongs to no login that this browser has under way.
     pub(crate) fn returned(
         &self,
         auth: &Auth,
@@ -208,9 +212,9 @@ impl Login {
         issuer: Option<&str>,
         state: &str,
         answer: Result<Secret, String>,
-    ) -> Result<Returned, LoginError> {
+    ) -> Option<Returned> {
         if issuer.is_some_and(|issuer| !self.provider.is_issuer(issuer)) {
-            return Err(LoginError::UnknownLogin);
+            return None;
         }
         let answer = answer.map_err(|code| provider::code(&code));
         self.logins.returned(&auth.keys, headers, state, answer)
@@ -233,16 +237,22 @@ impl Login {
     }
 
     /// Ends a session at the provider, too, where that can be done; gives the page on which the user
-    /// ends the one at the provider itself.
-    pub(crate) async fn end(&self, session: &Session) -> Option<Url> {
-        let next = self.refreshing.end(session).await;
-        for session in [Some(session), next.as_ref()].into_iter().flatten() {
-            match self.provider.revoke(session).await {
-                Ok(true) => {}
-                Ok(false) => tracing::debug!("the provider has nowhere to revoke tokens"),
-                Err(error) => tracing::warn!(%error, "tokens of a session that ended live on"),
+    /// ends the one at the provider itself. Nobody waits for long, and nobody's leaving stops it.
+    pub(crate) async fn end(&self, session: Session) -> Option<Url> {
+        let (provider, refreshing) = (self.provider.clone(), self.refreshing.clone());
+        let ending = tokio::spawn(async move {
+            let mut ended = refreshing.end(&session).await;
+            ended.insert(0, session);
+            let revoked = ended.iter().map(|session| provider.revoke(session));
+            for revoked in futures::future::join_all(revoked).await {
+                match revoked {
+                    Ok(true) => {}
+                    Ok(false) => tracing::debug!("the provider has nowhere to revoke tokens"),
+                    Err(error) => tracing::warn!(%error, "tokens of a session that ended live on"),
+                }
             }
-        }
-        self.provider.logout_url().await
+            provider.logout_url().await
+        });
+        tokio::time::timeout(ENDING_TAKES, ending).await.ok()?.ok()?
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use rdl_fetch::AskedManifest;
 use rdl_wire::{Manifest, Source as DeclaredSource, StaticSource};
-
 use tokio::time::Instant;
 
 use super::{FileRequest, opening};

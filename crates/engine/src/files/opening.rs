@@ -51,19 +51,19 @@ pub(super) async fn open(
     };
     let members = members(&recording, wanted.as_deref())?;
     let viewer = ViewerId::new();
-    let held = match kept_only {
+    let whole = match kept_only {
         true => watching::all_kept(&recording, &members).await?,
         false => watching::all_complete(&recording, &members, viewer).await?,
     };
     let give_up = Instant::now() + PUBLISHED_WITHIN;
     let bodies: Vec<_> = members
         .iter()
-        .zip(&held)
+        .zip(&whole)
         .enumerate()
-        .map(|(at, (member, held))| {
+        .map(|(at, (member, whole))| {
             let source = recording.sources[*member].source.clone();
             let wanted = wanted.as_ref().map(|contents| contents.sources[at].clone());
-            body(shared.clone(), source, held.generation.clone(), wanted, give_up)
+            body(shared.clone(), source, whole.generation.clone(), wanted, give_up)
         })
         .collect();
     let bodies = futures::stream::iter(bodies).buffered(AT_A_TIME);

@@ -94,7 +94,7 @@ pub(crate) async fn all_complete(
     recording: &Arc<Inner>,
     members: &[usize],
     viewer: ViewerId,
-) -> Result<Vec<Held>, EngineError> {
+) -> Result<Vec<Whole>, EngineError> {
     let most = recording.shared.config.max_concurrent_loads.max(1);
     let all: Vec<_> = members.iter().map(|at| complete(recording, *at, viewer)).collect();
     futures::stream::iter(all).buffered(most).try_collect().await
@@ -105,24 +105,24 @@ pub(crate) async fn all_complete(
 pub(crate) async fn all_kept(
     recording: &Arc<Inner>,
     members: &[usize],
-) -> Result<Vec<Held>, EngineError> {
+) -> Result<Vec<Whole>, EngineError> {
     Recording::of(recording.clone()).find_stored().await;
     let kept = members.iter().map(|at| {
         let (generation, reading) = recording.sources[*at].source.pin(&Arc::default());
         let is_kept = matches!(generation.state().phase, Phase::Complete);
-        is_kept.then_some(Held { generation, _reading: reading }).ok_or(EngineError::GrantEnded)
+        is_kept.then_some(Whole { generation, _reading: reading }).ok_or(EngineError::GrantEnded)
     });
     kept.collect()
 }
 
-/// A source that is whole, and stays so.
-pub(crate) struct Held {
+/// A source that is whole, and stays so as long as this lives.
+pub(crate) struct Whole {
     pub(crate) generation: Arc<Generation>,
     _reading: Reading,
 }
 
 /// Wants the source until it is whole.
-async fn complete(recording: &Inner, at: usize, viewer: ViewerId) -> Result<Held, EngineError> {
+async fn complete(recording: &Inner, at: usize, viewer: ViewerId) -> Result<Whole, EngineError> {
     let (source, shared) = (&recording.sources[at].source, &recording.shared);
     loop {
         let interest = recording.want(at, viewer);
@@ -141,7 +141,7 @@ async fn complete(recording: &Inner, at: usize, viewer: ViewerId) -> Result<Held
                 (state.phase.clone(), state.chunks.len())
             };
             match phase {
-                Phase::Complete => return Ok(Held { generation, _reading: reading }),
+                Phase::Complete => return Ok(Whole { generation, _reading: reading }),
                 Phase::Failed { error, .. } => return Err(error),
                 Phase::Pending | Phase::Superseded(_) => break,
                 Phase::Loading { .. } => {}

@@ -28,7 +28,7 @@ const LOGIN_LASTS: Duration = Duration::from_secs(600);
 const CODE_LASTS: Duration = Duration::from_secs(60);
 /// How many logins a browser may have under way: each has a cookie.
 const MOST_LOGINS: usize = 4;
-/// Of how many codes it is remembered that they were redeemed.
+/// Of how many codes it is remembered that they were redeemed: the provider knows of all.
 const MOST_SPENT: usize = 10_000;
 
 /// A login under way, in its cookie.
@@ -74,8 +74,6 @@ pub(crate) struct Returned {
 /// Why there is no session.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum LoginError {
-    /// The answer belongs to no login that this browser has under way.
-    UnknownLogin,
     /// The code is no good: not ours, too old, redeemed before, or another page's.
     BadCode,
     Provider(ProviderError),
@@ -125,19 +123,19 @@ impl Logins {
         Ok((authorization.url, set))
     }
 
-    /// Takes the provider's answer: `state`, and a code or an error code.
+    /// Takes the provider's answer: `state`, and a code or an error code. `None` where it belongs to no
+    /// login that this browser has under way.
     pub(crate) fn returned(
         &self,
         keys: &Keys,
         headers: &HeaderMap,
         state: &str,
         answer: Result<Secret, String>,
-    ) -> Result<Returned, LoginError> {
-        let (id, secret) = state.split_once('.').ok_or(LoginError::UnknownLogin)?;
+    ) -> Option<Returned> {
+        let (id, secret) = state.split_once('.')?;
         let pending = cookies::login(headers, id)
             .and_then(|sealed| keys.open::<Pending>(Purpose::Login, &sealed))
-            .filter(|pending| is_same(&pending.s, secret) && !pending.e.is_past())
-            .ok_or(LoginError::UnknownLogin)?;
+            .filter(|pending| is_same(&pending.s, secret) && !pending.e.is_past())?;
         let code = answer.map(|code| {
             let code = Code {
                 c: code.expose().to_owned(),
@@ -149,7 +147,7 @@ impl Logins {
             keys.seal(Purpose::Code, &code)
         });
         let cookie = cookies::remove_login(id);
-        Ok(Returned { return_to: pending.r, state: pending.p, code, cookie })
+        Some(Returned { return_to: pending.r, state: pending.p, code, cookie })
     }
 
     /// The session that a code is good for, on the page of this origin and state.
@@ -178,10 +176,8 @@ impl Logins {
         match provider.exchange(&code, &verifier).await {
             Ok(session) => Ok(session),
             Err(error) => {
-                if matches!(error, ProviderError::Away(_)) {
-                    // It may be tried again.
-                    self.spent.lock().remove(&hash);
-                }
+                // There is no session that a second try could end.
+                self.spent.lock().remove(&hash);
                 Err(error.into())
             }
         }
@@ -191,7 +187,7 @@ impl Logins {
     fn spend(&self, code: [u8; 32]) -> bool {
         let mut spent = self.spent.lock();
         spent.retain(|_, at| at.elapsed() <= CODE_LASTS);
-        spent.len() < MOST_SPENT && spent.insert(code, Instant::now()).is_none()
+        spent.len() >= MOST_SPENT || spent.insert(code, Instant::now()).is_none()
     }
 }
 

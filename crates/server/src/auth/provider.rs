@@ -16,14 +16,19 @@ use oauth2::{
 };
 use rdl_engine::Token;
 use reqwest::redirect;
+use tokio::time::Instant;
 use url::Url;
 
 use self::endpoints::Endpoints;
-use self::exchange::Answers;
 pub(super) use self::exchange::code;
+use self::exchange::{Answers, Client};
 use super::{Expiry, Session};
 use crate::settings::{ProviderConfig, Secret};
 
+/// So much before an access token runs out it counts as run out, or a tenth of its time.
+const MARGIN: Duration = Duration::from_secs(5);
+/// How long nobody asks again where a provider failed to say where it is asked what.
+const FAILED_FOR: Duration = Duration::from_secs(2);
 /// How long a provider may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -51,7 +56,16 @@ pub(crate) enum ProviderError {
 pub(crate) struct Provider {
     config: ProviderConfig,
     answers: Answers,
-    discovered: tokio::sync::Mutex<Option<Arc<Endpoints>>>,
+    discovered: tokio::sync::Mutex<Discovered>,
+}
+
+/// What the provider says of itself, as far as it was asked.
+#[derive(Default)]
+enum Discovered {
+    #[default]
+    Nothing,
+    Endpoints(Arc<Endpoints>),
+    Failed(ProviderError, Instant),
 }
 
 /// What a user's browser is sent to the provider with.
@@ -131,10 +145,14 @@ impl Provider {
     pub(crate) async fn revoke(&self, session: &Session) -> Result<bool, ProviderError> {
         let endpoints = self.endpoints().await?;
         let Some(url) = &endpoints.revoke else { return Ok(false) };
-        let client = (self.config.client_id.as_str(), self.config.client_secret.as_ref());
-        let access = || self.answers.revoke(url, client, "access_token", session.access.expose());
+        let client = Client {
+            id: &self.config.client_id,
+            secret: self.config.client_secret.as_ref(),
+            auth_type: &endpoints.auth_type,
+        };
+        let access = || self.answers.revoke(url, &client, "access_token", session.access.expose());
         let Some(refresh) = &session.refresh else { return access().await.map(|()| true) };
-        self.answers.revoke(url, client, "refresh_token", refresh.expose()).await?;
+        self.answers.revoke(url, &client, "refresh_token", refresh.expose()).await?;
         // Most providers end the access token with it. Some do not, and some cannot, whose access tokens
         // are good until they run out (RFC 7009 section 2.2.1).
         let _ = access().await;
@@ -178,12 +196,23 @@ impl Provider {
     /// Where the provider is asked what; found out at the first login, and again until it works.
     async fn endpoints(&self) -> Result<Arc<Endpoints>, ProviderError> {
         let mut discovered = self.discovered.lock().await;
-        if let Some(known) = &*discovered {
-            return Ok(known.clone());
+        match &*discovered {
+            Discovered::Endpoints(known) => return Ok(known.clone()),
+            // Those who waited for their turn meanwhile.
+            Discovered::Failed(error, at) if at.elapsed() < FAILED_FOR => return Err(error.clone()),
+            Discovered::Failed(..) | Discovered::Nothing => {}
         }
-        let endpoints = Arc::new(endpoints::find(&self.config, &self.answers).await?);
-        *discovered = Some(endpoints.clone());
-        Ok(endpoints)
+        match endpoints::find(&self.config, &self.answers).await {
+            Ok(endpoints) => {
+                let endpoints = Arc::new(endpoints);
+                *discovered = Discovered::Endpoints(endpoints.clone());
+                Ok(endpoints)
+            }
+            Err(error) => {
+                *discovered = Discovered::Failed(error.clone(), Instant::now());
+                Err(error)
+            }
+        }
     }
 }
 
@@ -194,6 +223,7 @@ fn session(answer: &oauth2::basic::BasicTokenResponse, refresh: Option<Secret>) 
     Session {
         access: Token::new(answer.access_token().secret().clone()),
         refresh: new.or(refresh),
-        expires: answer.expires_in().map(Expiry::after),
+        // The answer took a while, and so will what is asked with the token.
+        expires: answer.expires_in().map(|lasts| Expiry::after(lasts - MARGIN.min(lasts / 10))),
     }
 }

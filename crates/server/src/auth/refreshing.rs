@@ -1,9 +1,9 @@
 //! Refreshing sessions, each once.
 //!
 //! A provider that rotates refresh tokens ends the whole session when one is used twice. So everyone
-//! who asks with the same session gets the same answer: those who ask while the provider is asked, and
-//! for a minute those whose answer was lost, or who read the cookie a moment too early. Nobody's leaving
-//! stops a refresh that was begun.
+//! who asks with the same session gets the same answer: those who ask while the provider is asked,
+//! and for a minute those whose answer was lost, or who read the cookie a moment too early. Nobody's
+//! leaving stops a refresh that was begun.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -28,9 +28,11 @@ type Flight = Shared<BoxFuture<'static, Result<Session, ProviderError>>>;
 pub(crate) struct Refreshing(Mutex<HashMap<SessionId, Answer>>);
 
 /// What somebody who asks with a session gets.
-struct Answer {
-    flight: Flight,
-    until: Instant,
+enum Answer {
+    /// Whatever the provider answers.
+    Asked(Flight),
+    /// This, until then.
+    Given(Session, Instant),
 }
 
 impl Refreshing {
@@ -42,15 +44,16 @@ impl Refreshing {
     ) -> Result<Session, ProviderError> {
         let flight = {
             let mut answers = self.0.lock();
-            answers.retain(|_, answer| {
-                answer.until > Instant::now() || answer.flight.peek().is_none()
+            answers.retain(|_, answer| match answer {
+                Answer::Asked(_) => true,
+                Answer::Given(_, until) => *until > Instant::now(),
             });
             match answers.get(&session.id()) {
-                Some(answer) => answer.flight.clone(),
+                Some(Answer::Given(session, _)) => return Ok(session.clone()),
+                Some(Answer::Asked(flight)) => flight.clone(),
                 None => {
                     let (id, flight) = (session.id(), self.clone().begin(provider, session));
-                    let until = Instant::now() + SAME_ANSWER_FOR;
-                    answers.insert(id, Answer { flight: flight.clone(), until });
+                    answers.insert(id, Answer::Asked(flight.clone()));
                     flight
                 }
             }
@@ -59,28 +62,41 @@ impl Refreshing {
     }
 
     /// Forgets what somebody with this session, or with one that it came of, would get. Gives the
-    /// session that came of it, which has to end too.
-    pub(crate) async fn end(&self, session: &Session) -> Option<Session> {
-        let flight = self.0.lock().get(&session.id()).map(|answer| answer.flight.clone());
-        let next = match flight {
-            Some(flight) => flight.await.ok(),
-            None => None,
-        };
+    /// sessions that came of it, which have to end too.
+    pub(crate) async fn end(&self, session: &Session) -> Vec<Session> {
+        let mut came: Vec<Session> = Vec::new();
+        loop {
+            let newest = came.last().unwrap_or(session).id();
+            let flight = match self.0.lock().get(&newest) {
+                // One that was asked for too early has itself for an answer.
+                Some(Answer::Given(next, _)) if next.id() == newest => break,
+                Some(Answer::Given(next, _)) => {
+                    came.push(next.clone());
+                    continue;
+                }
+                Some(Answer::Asked(flight)) => flight.clone(),
+                None => break,
+            };
+            match flight.await {
+                Ok(next) => came.push(next),
+                Err(_) => break,
+            }
+        }
         let mut ended: HashSet<SessionId> =
-            [session].into_iter().chain(&next).map(Session::id).collect();
+            [session].into_iter().chain(&came).map(Session::id).collect();
         let mut answers = self.0.lock();
         loop {
             let before = answers.len();
             answers.retain(|id, answer| {
-                let gives = answer.flight.peek().and_then(|given| given.as_ref().ok());
-                let leads_on = gives.is_some_and(|given| ended.contains(&given.id()));
-                if leads_on {
+                if let Answer::Given(given, _) = answer
+                    && ended.contains(&given.id())
+                {
                     ended.insert(*id);
                 }
                 !ended.contains(id)
             });
             if answers.len() == before {
-                return next;
+                return came;
             }
         }
     }
@@ -88,30 +104,44 @@ impl Refreshing {
     fn begin(self: Arc<Self>, provider: &Arc<Provider>, session: Session) -> Flight {
         let provider = provider.clone();
         let task = tokio::spawn(async move {
-            let refreshed = provider.refresh(&session).await;
-            self.landed(&session, &refreshed);
+            let landing = Landing { refreshing: self, session };
+            let refreshed = provider.refresh(&landing.session).await;
+            if let Ok(new) = &refreshed {
+                landing.give(new);
+            }
             refreshed
         });
         let died = ProviderError::Away("the task that asked died");
         async move { task.await.unwrap_or(Err(died)) }.boxed().shared()
     }
+}
 
-    /// Failures are not kept. Whoever asks with the new session already was a moment late, and needs
-    /// no newer one.
-    fn landed(&self, session: &Session, refreshed: &Result<Session, ProviderError>) {
-        let mut answers = self.0.lock();
-        let Ok(new) = refreshed else {
-            answers.remove(&session.id());
+/// Takes a refresh off the list when it is over, however it ended: failures are not kept.
+struct Landing {
+    refreshing: Arc<Refreshing>,
+    session: Session,
+}
+
+impl Landing {
+    /// Whoever asks with the new session already was a moment late, and needs no newer one.
+    fn give(&self, new: &Session) {
+        let mut answers = self.refreshing.0.lock();
+        if !matches!(answers.get(&self.session.id()), Some(Answer::Asked(_))) {
             return;
-        };
-        let now = Instant::now();
-        let Some(answer) = answers.get_mut(&session.id()) else { return };
-        answer.until = now + SAME_ANSWER_FOR;
-        let flight = answer.flight.clone();
+        }
         let is_new_for = new.expires.map_or(SAME_ANSWER_FOR, |expires: Expiry| expires.left() / 2);
-        let until = now + is_new_for.min(SAME_ANSWER_FOR);
-        if new.id() != session.id() {
-            answers.insert(new.id(), Answer { flight, until });
+        let now = Instant::now();
+        let given = |lasts| Answer::Given(new.clone(), now + lasts);
+        answers.insert(new.id(), given(is_new_for.min(SAME_ANSWER_FOR)));
+        answers.insert(self.session.id(), given(SAME_ANSWER_FOR));
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        let mut answers = self.refreshing.0.lock();
+        if let Some(Answer::Asked(_)) = answers.get(&self.session.id()) {
+            answers.remove(&self.session.id());
         }
     }
 }

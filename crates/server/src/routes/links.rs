@@ -74,7 +74,8 @@ pub(super) async fn post(
         link.version = Some(file.version);
     }
     let file = link.path(&app.auth, recording.name()).ok_or_else(|| {
-        let detail = "the selection is too long for a link; name fewer topics, or ask /v1/stream";
+        let detail = "the selection, with your access token if there is one, is too long for a link; \
+                      name fewer topics, or ask /v1/stream";
         Problem::new(ErrorKind::TooLarge, detail)
     })?;
     let expires = link.authority.and_then(|authority| authority.expires);

@@ -28,7 +28,8 @@ const MAX_RETURN_TO_BYTES: usize = 1800;
 #[utoipa::path(get, path = "/login", operation_id = "getLogin", tag = "signing in",
     params(
         ("return_to" = Option<String>, Query, description = "Where the user goes on afterwards"),
-        ("state" = Option<String>, Query, description = "The asking page's own; comes back"),
+        ("state" = Option<String>, Query,
+         description = "The asking page's own random text; comes back. Needed if that page is elsewhere"),
     ),
     responses(
         (status = 200, description = "The page", content_type = "text/html"),
@@ -135,8 +136,8 @@ pub(super) async fn callback(
     };
     let state = said("state").unwrap_or_default();
     match login.returned(&app.auth, &headers, said("iss").as_deref(), &state, answer) {
-        Ok(returned) => came_back(&app.auth, login, returned),
-        Err(_) => {
+        Some(returned) => came_back(&app.auth, login, returned),
+        None => {
             let detail = "This sign-in was not begun in this browser, or took too long.";
             failed(&app.auth, login, StatusCode::BAD_REQUEST, "Signing in failed", detail)
         }
@@ -205,6 +206,12 @@ impl Wanted {
         let state = params.take("state")?;
         if state.as_ref().is_some_and(|state| state.len() > MAX_STATE_BYTES) {
             return Err(Problem::bad_request("`state` accepts at most 128 bytes"));
+        }
+        if state.is_none() && !login.is_own(&return_to) {
+            // Else anybody could sign its users in as somebody else, by a link with a code.
+            let detail = "`state` is needed for a page of another origin: random text, which it \
+                          compares with what comes back";
+            return Err(Problem::bad_request(detail));
         }
         Ok(Wanted { return_to, state })
     }

@@ -40,9 +40,15 @@ pub(super) async fn get(
     authority: Authority,
 ) -> Result<impl IntoResponse, Problem> {
     let params = Params::parse(query.as_deref(), &[])?;
-    let recording = app.engine.recording(&params.manifest, authority.token.clone()).await?;
+    let mut recording = app.engine.recording(&params.manifest, authority.token.clone()).await?;
     let mut info = recording.describe().await;
-    let file = match recording.file(FILE_PATIENCE).await {
+    let mut file = recording.file(FILE_PATIENCE).await;
+    // That took a while, and what the manifest endpoint said may be older than it may be.
+    while let Some(now) = recording.still_granted().await? {
+        (info, file) = (now.snapshot(), now.file(FILE_PATIENCE).await);
+        recording = now;
+    }
+    let file = match file {
         Some(Ok(file)) => Some(file),
         Some(Err(error)) => {
             info.problems.extend(no_file(&error));

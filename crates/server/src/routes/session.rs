@@ -105,7 +105,7 @@ pub(super) async fn post(
             tracing::warn!(%error, "a login fails");
             error.into()
         }
-        LoginError::BadCode | LoginError::UnknownLogin => Problem::invalid_login_code(),
+        LoginError::BadCode => Problem::invalid_login_code(),
     })?;
     let home = match embedded || is_of_other_site(&headers, login) {
         true => Home::OtherSite,
@@ -163,7 +163,7 @@ pub(super) async fn logout(
     let login = login(&app.auth)?;
     origin(&headers)?;
     let logout_url = match app.auth.session(&headers) {
-        Found::Session(session, _) => login.end(&session).await,
+        Found::Session(session, _) => login.end(session).await,
         Found::Unreadable | Found::Nothing => None,
     };
     let answer = SignedOut { logout_url: logout_url.map(String::from) };

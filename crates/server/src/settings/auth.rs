@@ -226,7 +226,10 @@ impl AuthSettings {
 
 fn check_callback(callback: &Url) -> Result<(), SettingsError> {
     let path = callback.path();
+    // What ends as usual lies on our own path, whatever a proxy puts in front.
+    let is_usual = path.ends_with(CALLBACK_PATH);
     let is_taken = path == "/" || TAKEN.iter().any(|taken| path.starts_with(taken));
+    let is_taken = is_taken && !is_usual;
     let is_plain =
         path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte));
     if is_plain && !is_taken && callback.query().is_none() && callback.fragment().is_none() {

@@ -192,8 +192,15 @@ impl Session {
                     }
                     return Err(error);
                 }
-                Err(_) if self.request.cut.is_some() => return Err(opening.progress.not_ready()),
-                Err(_) => return Err(not_ready(&granted.recording)),
+                Err(_) => {
+                    drop(state);
+                    // How far it is, only those are told who may have it still.
+                    let granted = self.granted(engine).await?;
+                    return Err(match self.request.cut {
+                        Some(_) => opening.progress.not_ready(),
+                        None => not_ready(&granted.recording),
+                    });
+                }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use http::header::CONTENT_TYPE;
 use oauth2::basic::{BasicErrorResponseType, BasicRequestTokenError};
-use oauth2::{AsyncHttpClient, HttpRequest, HttpResponse};
+use oauth2::{AsyncHttpClient, AuthType, HttpRequest, HttpResponse};
 use url::Url;
 use url::form_urlencoded;
 
@@ -36,7 +36,7 @@ impl Answers {
     pub(super) async fn revoke(
         &self,
         url: &Url,
-        (client_id, client_secret): (&str, Option<&Secret>),
+        client: &Client<'_>,
         kind: &str,
         token: &str,
     ) -> Result<(), ProviderError> {
@@ -44,12 +44,13 @@ impl Answers {
             |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let mut form = format!("token={}&token_type_hint={kind}", encoded(token));
         let mut request = self.0.post(url.clone());
-        match client_secret {
-            Some(secret) => {
-                let (user, password) = (encoded(client_id), encoded(secret.expose()));
-                request = request.basic_auth(user, Some(password));
+        let id = encoded(client.id);
+        match (client.secret.map(|secret| encoded(secret.expose())), client.auth_type) {
+            (Some(secret), AuthType::RequestBody) => {
+                form += &format!("&client_id={id}&client_secret={secret}");
             }
-            None => form += &format!("&client_id={}", encoded(client_id)),
+            (Some(secret), _) => request = request.basic_auth(id, Some(secret)),
+            (None, _) => form += &format!("&client_id={id}"),
         }
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
         let answer = request.send().await.map_err(away)?;
@@ -58,6 +59,13 @@ impl Answers {
             false => Err(ProviderError::Away("it does not revoke tokens")),
         }
     }
+}
+
+/// Who asks (RFC 6749 section 2.3.1).
+pub(super) struct Client<'a> {
+    pub(super) id: &'a str,
+    pub(super) secret: Option<&'a Secret>,
+    pub(super) auth_type: &'a AuthType,
 }
 
 /// An answer that did not come; what the crate for OAuth passes on.

@@ -1,11 +1,12 @@
 // The page that begins a login.
 //
 // Opened by a page that gave a state, this window is the popup: it goes to the provider itself, and the
-// callback hands the code to the opener. Otherwise, if the user goes on to a page of this loader, or if this page is
-// shown in a frame, it opens the popup and redeems the code. If the user goes on to a page elsewhere,
-// that page has to redeem the code, so that the cookie lands where it is needed.
+// callback hands the code to the opener. Otherwise, if the user goes on to a page of this loader, or
+// if this page is shown in a frame, it opens the popup and redeems the code. If the user goes on to a
+// page elsewhere, that page has to redeem the code, so that the cookie lands where it is needed.
 
-const { returnTo, base } = document.body.dataset;
+const { base } = document.body.dataset;
+let { returnTo } = document.body.dataset;
 const link = document.getElementById("sign-in");
 const status = document.getElementById("status");
 const signOut = document.getElementById("sign-out");
@@ -16,6 +17,7 @@ const isAsked = new URLSearchParams(location.search).has("state");
 const isPopup = window.opener !== null && isAsked && !isFramed;
 const redeemsHere = !isPopup && (isOwn || isFramed);
 const STATE = "remote-data-loader:state";
+const RETURN_TO = "remote-data-loader:return-to";
 
 function say(text) {
   status.textContent = text;
@@ -43,10 +45,9 @@ async function post(path, body) {
 function start() {
   const state = randomText();
   sessionStorage.setItem(STATE, state);
-  const here = new URL("login", base);
-  here.searchParams.set("return_to", returnTo);
+  sessionStorage.setItem(RETURN_TO, returnTo);
   const url = new URL("oauth/start", base);
-  url.searchParams.set("return_to", here);
+  url.searchParams.set("return_to", new URL("login", base));
   url.searchParams.set("state", state);
   return url;
 }
@@ -79,25 +80,35 @@ function openCentred(url) {
   return window.open(url, "rdl-sign-in", features);
 }
 
+let listening = new AbortController();
+
 function openPopup(event) {
   event.preventDefault();
   const url = start();
   const popup = openCentred(url);
+  if (popup === null && isFramed) {
+    // The provider shows itself in no frame.
+    say("Please allow this page to open a window, and try again.");
+    return;
+  }
   if (popup === null) {
     location.assign(url);
     return;
   }
   say("Please go on in the other window.");
-  const listening = new AbortController();
+  // Of an earlier window nothing more is expected.
+  listening.abort();
+  listening = new AbortController();
   const listen = (message) => {
     if (message.origin !== location.origin || message.source !== popup) {
       return;
     }
-    listening.abort();
     if (message.data?.type === "remote-data-loader:code") {
+      listening.abort();
       popup.close();
       redeem(message.data);
     } else {
+      // The user may try again in that window.
       say("Signing in was refused. Please try again.");
     }
   };
@@ -107,7 +118,7 @@ function openPopup(event) {
 async function show() {
   const answer = await fetch(`${base}v1/session`);
   const session = await answer.json();
-  if (session.signedIn) {
+  if (session.signedIn || session.refreshable) {
     say("You are signed in.");
     signOut.hidden = false;
   }
@@ -133,6 +144,7 @@ if (redeemsHere) {
 }
 signOut.addEventListener("click", endSession);
 if (returned.has("code")) {
+  returnTo = sessionStorage.getItem(RETURN_TO) ?? returnTo;
   redeem({ code: returned.get("code"), state: returned.get("state") });
 } else {
   show();

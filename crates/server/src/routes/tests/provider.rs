@@ -48,6 +48,8 @@ pub(super) struct Said {
     /// In seconds; absent: not told.
     pub(super) expires_in: Option<u64>,
     pub(super) token_bytes: usize,
+    /// Whether the client's secret has to come in the body.
+    pub(super) wants_body: bool,
     issuer: String,
 }
 
@@ -79,6 +81,16 @@ impl Provider {
     }
 }
 
+impl Said {
+    fn is_client(&self, headers: &HeaderMap, form: &HashMap<String, String>) -> bool {
+        // loader:hunter2
+        let in_header =
+            headers.get("authorization").is_some_and(|it| it == "Basic bG9hZGVyOmh1bnRlcjI=");
+        let in_body = form.get("client_secret").is_some_and(|it| it == "hunter2");
+        if self.wants_body { in_body && !in_header } else { in_header && !in_body }
+    }
+}
+
 impl Drop for Provider {
     fn drop(&mut self) {
         self.serving.abort();
@@ -94,11 +106,10 @@ async fn token(State(said): State<Arc<Mutex<Said>>>, headers: HeaderMap, body: B
         Mood::Talks => return "hello, secret-of-the-provider".into_response(),
         Mood::Slow => tokio::time::sleep(Duration::from_millis(300)).await,
     }
-    // loader:hunter2
-    if headers.get("authorization").is_none_or(|it| it != "Basic bG9hZGVyOmh1bnRlcjI=") {
+    let mut said = said.lock();
+    if !said.is_client(&headers, &form) {
         return refuse("invalid_client");
     }
-    let mut said = said.lock();
     let is_good = match form["grant_type"].as_str() {
         "authorization_code" => {
             said.exchanges += 1;
@@ -138,8 +149,16 @@ fn refuse(code: &str) -> Response {
     (StatusCode::BAD_REQUEST, Json(said)).into_response()
 }
 
-async fn revoke(State(said): State<Arc<Mutex<Said>>>, body: Bytes) -> StatusCode {
-    said.lock().revoked.push(form(&body)["token"].clone());
+async fn revoke(
+    State(said): State<Arc<Mutex<Said>>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let (mut said, form) = (said.lock(), form(&body));
+    if !said.is_client(&headers, &form) {
+        return StatusCode::UNAUTHORIZED;
+    }
+    said.revoked.push(form["token"].clone());
     StatusCode::OK
 }
 
@@ -155,6 +174,8 @@ async fn discovery(State(said): State<Arc<Mutex<Said>>>) -> Response {
         "token_endpoint": format!("{issuer}/token"),
         "revocation_endpoint": format!("{issuer}/revoke"),
         "end_session_endpoint": format!("{issuer}/end"),
+        "token_endpoint_auth_methods_supported":
+            [if said.wants_body { "client_secret_post" } else { "client_secret_basic" }],
     }))
     .into_response()
 }

@@ -36,9 +36,10 @@ async fn everyone_who_refreshes_a_session_gets_the_same_answer() {
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
         tab
     };
-    // Two tabs at once, one that is closed while it waits, and one that asks again.
+    // One tab that is closed while it waits, two at once, and one that asks again.
     let closed = tokio::time::timeout(Duration::from_millis(50), refresh()).await;
     assert!(closed.is_err());
+    tokio::time::sleep(Duration::from_millis(500)).await;
     let (mut one, two) = tokio::join!(refresh(), refresh());
     let late = refresh().await;
     assert_eq!(provider.said.lock().refreshes, 1);
@@ -123,6 +124,32 @@ async fn signing_out_ends_the_session_everywhere() {
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     let answer = browser.post("/logout", &json!({})).await;
     assert_eq!(answer.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn who_signs_out_while_another_tab_refreshes_is_signed_out() {
+    let provider = Provider::start().await;
+    provider.said.lock().expires_in = Some(0);
+    let service = Service::with(config(&provider, KEY)).await;
+    let mut browser = Browser::at(&service, VIEWER);
+    browser.sign_in(&provider).await;
+    let older = browser.cookies.clone();
+    browser.post("/v1/session/refresh", &json!({})).await;
+    provider.said.lock().mood = Mood::Slow;
+    let mut late = Browser { service: &service, cookies: older, origin: VIEWER };
+    let signed_out = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        late.post("/logout", &json!({})).await
+    };
+    let body = json!({});
+    let (refreshed, _) = tokio::join!(browser.post("/v1/session/refresh", &body), signed_out);
+    assert_eq!(refreshed.status, StatusCode::OK, "{}", refreshed.text());
+    // What the tab got is worth nothing.
+    let revoked = provider.said.lock().revoked.clone();
+    for number in 1..=3 {
+        let token = format!("refresh-{number}-secret");
+        assert!(revoked.contains(&token), "{token}: {revoked:?}");
+    }
 }
 
 #[tokio::test]

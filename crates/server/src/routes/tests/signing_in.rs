@@ -13,7 +13,7 @@ async fn a_user_signs_in_and_the_backend_gets_their_token() {
     let service = Service::with(config(&provider, KEY)).await;
     for (origin, expected) in [(OWN, "SameSite=Lax"), (VIEWER, "SameSite=None; Partitioned")] {
         let mut browser = Browser::at(&service, origin);
-        let asked = browser.start(&format!("return_to={origin}/view")).await;
+        let asked = browser.start(&format!("return_to={origin}/view&state=s")).await;
         let expected_of_us = [
             ("response_type", "code"),
             ("client_id", "loader"),
@@ -58,6 +58,10 @@ async fn users_go_back_to_known_pages_alone() {
         }
         let long = format!("{route}?return_to=/{}", "x".repeat(3000));
         assert_eq!(browser.get(&long).await.status, StatusCode::BAD_REQUEST);
+        // Whose state could nobody compare?
+        let stateless = browser.get(&format!("{route}?return_to={VIEWER}/")).await;
+        assert_eq!(stateless.status, StatusCode::BAD_REQUEST);
+        assert!(stateless.problem().detail.contains("`state` is needed"));
         let long = format!("{route}?state={}", "x".repeat(129));
         assert_eq!(browser.get(&long).await.status, StatusCode::BAD_REQUEST);
     }
@@ -250,6 +254,14 @@ async fn an_issuer_tells_the_rest() {
         (login.authorize, login.token, login.revoke, login.logout) = Default::default();
         config
     };
+    for wants_body in [true, false] {
+        provider.said.lock().wants_body = wants_body;
+        let service = Service::with(discovered()).await;
+        let mut browser = Browser::at(&service, OWN);
+        browser.sign_in(&provider).await;
+        browser.post("/logout", &json!({})).await;
+        assert_eq!(std::mem::take(&mut provider.said.lock().revoked).len(), 2, "{wants_body}");
+    }
     let service = Service::with(discovered()).await;
     let mut browser = Browser::at(&service, OWN);
     // It may be away, or be another, when it is asked first.
@@ -259,8 +271,11 @@ async fn an_issuer_tells_the_rest() {
         let answer = browser.get("/oauth/start").await;
         assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
         assert!(answer.text().contains(expected), "{}", answer.text());
+        provider.said.lock().mood = Mood::Well;
+        // Nobody asks it again at once.
+        assert_eq!(browser.get("/oauth/start").await.status, StatusCode::BAD_GATEWAY);
+        tokio::time::sleep(Duration::from_millis(2100)).await;
     }
-    provider.said.lock().mood = Mood::Well;
     let asked = browser.start("return_to=/").await;
     assert_eq!(asked["prompt"], "x", "its endpoint has a query of its own");
     let path = format!("/oauth/callback?code=c&state={}&iss=https://evil.com", asked["state"]);

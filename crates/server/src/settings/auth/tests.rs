@@ -71,6 +71,7 @@ fn the_callback_may_lie_elsewhere_and_not_on_a_route() {
     let below = at("/loader/oauth/callback").unwrap();
     assert_eq!(below.own_callback_path(), None);
     assert_eq!(below.base().as_str(), "https://loader.example.com/loader/");
+    assert_eq!(at("/views/oauth/callback").unwrap().own_callback_path(), None);
     for taken in ["", "/", "/v1/session", "/login", "/oauth/start", "/x?y=1", "/{x}", "/x#y"] {
         let error = at(taken).unwrap_err();
         assert!(error.starts_with(CALLBACK_URL), "{taken}: {error}");

@@ -127,7 +127,13 @@ async fn a_file_is_for_those_who_get_the_recording() {
     // The right is withdrawn while the file is open.
     backend.require_token("another");
     let started = Instant::now();
-    while with("right").await.status == 200 {
+    let url = format!("{}{path}", loader.process.url());
+    // At just that moment an answer may be aborted before its head has left.
+    let is_served = async || {
+        let answer = get(&url, &[("authorization", "Bearer right")]).await;
+        answer.is_ok_and(|answer| answer.status == 200)
+    };
+    while is_served().await {
         assert!(started.elapsed() < PATIENCE, "it is still served");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }

@@ -7,23 +7,12 @@
 
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { createRequire } from "node:module";
 import { dirname, join, normalize } from "node:path";
 
+import { launch } from "./chromium.mjs";
 import { questions } from "./indexed.mjs";
 
 const modules = process.env.RDL_TEST_NODE_MODULES;
-const { chromium } = createRequire(join(modules, "from-here.js"))("playwright-core");
-
-const ARGUMENTS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 
 // The two decompressors are written for bundlers, which give them Node.js's Buffer.
 const PAGE = `<!doctype html>
@@ -104,10 +93,7 @@ async function readInPage(asked) {
   return { ...(await readByUrl(McapIndexedReader, decompressHandlers, asked)), headers, tail };
 }
 
-const browser = await chromium.launch({
-  executablePath: process.env.RDL_TEST_CHROMIUM,
-  args: ARGUMENTS,
-});
+const browser = await launch();
 try {
   const page = await browser.newPage();
   page.on("pageerror", (error) => console.error(error));

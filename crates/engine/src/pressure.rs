@@ -15,6 +15,9 @@ const LASTS: Duration = Duration::from_secs(5);
 /// How long such a call is urgent.
 const URGENCY_LASTS: Duration = Duration::from_millis(250);
 
+/// How often somebody who finds no room on the disk looks again.
+const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(50);
+
 /// The calls for room of one process.
 #[derive(Debug)]
 pub(crate) struct Pressure {
@@ -57,6 +60,17 @@ impl Pressure {
     /// For how long nobody has made room, since `start` at most.
     pub(crate) fn lasts_since(&self, start: Instant) -> Duration {
         self.relieved.lock().map_or(start, |last| last.max(start)).elapsed()
+    }
+
+    /// Presses, and lets a moment pass before whoever finds no room looks again; `false`, and at once,
+    /// when nobody has made any for longer than `patience`, since `start` at most.
+    pub(crate) async fn wait_for_room(&self, start: Instant, patience: Duration) -> bool {
+        if self.lasts_since(start) > patience {
+            return false;
+        }
+        self.press();
+        tokio::time::sleep(LOOK_FOR_ROOM_EVERY).await;
+        true
     }
 
     /// Whether somebody needed room lately.

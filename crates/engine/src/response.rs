@@ -51,8 +51,6 @@ use crate::viewers::ViewerId;
 const SOON_NANOS: u64 = 1_000_000_000;
 /// How many of the sources that come next are looked for in the bucket while others are read.
 const SOURCES_AHEAD: usize = 4;
-/// How often a response that finds no room on the disk looks again.
-const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(50);
 /// How long a viewer waits for a chunk to fill up while a source gives nothing new.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -344,12 +342,10 @@ impl Response {
         self.let_go()?;
         let shared = self.recording.shared.clone();
         let since = *self.no_room_since.get_or_insert_with(Instant::now);
-        if shared.pressure.lasts_since(since) > 2 * shared.config.source_silence {
-            return Err(full);
+        match shared.pressure.wait_for_room(since, 2 * shared.config.source_silence).await {
+            true => Ok(()),
+            false => Err(full),
         }
-        shared.pressure.press();
-        tokio::time::sleep(LOOK_FOR_ROOM_EVERY).await;
-        Ok(())
     }
 
     /// Without `partial` the answer fails with its source.

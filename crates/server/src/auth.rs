@@ -72,21 +72,8 @@ pub(crate) enum Found {
 impl Auth {
     /// Fails only when TLS cannot be set up.
     pub(crate) fn new(config: AuthConfig) -> anyhow::Result<Auth> {
-        let base = config.login.as_ref().map(ProviderConfig::base);
-        let login = match config.login {
-            None => None,
-            Some(provider) => {
-                let callback_path = provider.own_callback_path().map(str::to_owned);
-                let provider = Provider::new(provider).context("cannot set up TLS for OAuth")?;
-                Some(Login {
-                    provider: Arc::new(provider),
-                    logins: Logins::new(),
-                    refreshing: Arc::default(),
-                    base: base.clone().context("a login has a callback")?,
-                    callback_path,
-                })
-            }
-        };
+        let login = config.login.map(Login::new).transpose()?;
+        let base = login.as_ref().map(|login| login.base.clone());
         Ok(Auth {
             is_disabled: config.is_disabled,
             keys: config.keys.unwrap_or_else(Keys::random),
@@ -177,6 +164,19 @@ fn sources(origins: &[Url]) -> String {
 }
 
 impl Login {
+    fn new(config: ProviderConfig) -> anyhow::Result<Login> {
+        let base = config.base();
+        let callback_path = config.own_callback_path().map(str::to_owned);
+        let provider = Provider::new(config).context("cannot set up TLS for OAuth")?;
+        Ok(Login {
+            provider: Arc::new(provider),
+            logins: Logins::new(),
+            refreshing: Arc::default(),
+            base,
+            callback_path,
+        })
+    }
+
     /// A page of this loader, as browsers find it.
     pub(crate) fn page(&self, path: &str) -> String {
         format!("{}/{path}", self.base.as_str().trim_end_matches('/'))

@@ -88,15 +88,24 @@ impl Process {
         all.retain(|(name, _)| !environment.iter().any(|(given, _)| given == name));
         all.extend_from_slice(environment);
         let process = Process::start(binary, &["serve"], &all).await?;
+        process.is_ready().await?;
+        Ok(process)
+    }
+
+    /// Waits until `/readiness` says so.
+    ///
+    /// # Errors
+    ///
+    /// If it is not ready within half a minute.
+    pub async fn is_ready(&self) -> anyhow::Result<()> {
         let ready = async {
-            let url = format!("{}/readiness", process.url());
+            let url = format!("{}/readiness", self.url());
             while !get(&url, &[]).await.is_ok_and(|answer| answer.status == 200) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         let waited = tokio::time::timeout(PATIENCE, ready).await;
-        waited.with_context(|| format!("not ready:\n{}", process.printed()))?;
-        Ok(process)
+        waited.with_context(|| format!("not ready:\n{}", self.printed()))
     }
 
     /// `http://<address>`, without a slash.

@@ -1,12 +1,9 @@
 // A Chromium that knows the sites of a test and treats cookies as browsers do by now: those of other
 // sites are neither sent nor taken unless they are partitioned.
 
-import { createRequire } from "node:module";
-import { join } from "node:path";
+import * as chromium from "../chromium.mjs";
 
 const { env } = process;
-const packages = createRequire(join(env.RDL_TEST_NODE_MODULES, "from-here.js"));
-const { chromium } = packages("playwright-core");
 
 export const { LOADER, VIEWER, NEIGHBOUR, STRANGER, SAME_SITE, PROVIDER, PROVIDER_HOOKS } = env;
 export const { RECORDING } = env;
@@ -17,13 +14,6 @@ const CALLBACK = `${LOADER}/oauth/callback`;
 const PATIENCE_MS = 20_000;
 
 const ARGUMENTS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
   "--test-third-party-cookie-phaseout",
   // The provider's pages ask for fonts from elsewhere, and would wait for them.
   "--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
@@ -31,7 +21,7 @@ const ARGUMENTS = [
 ];
 
 export function launch() {
-  return chromium.launch({ executablePath: env.RDL_TEST_CHROMIUM, args: ARGUMENTS });
+  return chromium.launch(...ARGUMENTS);
 }
 
 // What nobody shall ever see but browsers, the loader and the provider: cookies, codes and states.

@@ -40,9 +40,6 @@ const AHEAD_BYTES: u64 = 32 << 20;
 /// first chunk to see whether this one does.
 const SECOND_THOUGHTS: Duration = Duration::from_millis(20);
 
-/// How often a reader who finds no room on the disk looks again.
-const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(50);
-
 /// The bytes of a range of a file. An error is the last item; whoever sends the bytes on must then
 /// abort. Dropping it stops the work.
 pub struct FileBody(Pin<Box<dyn Stream<Item = Result<Bytes, EngineError>> + Send>>);
@@ -128,14 +125,13 @@ impl Reader {
         let since = Instant::now();
         loop {
             let read = self.slice().await;
+            let Err(full) = read.as_ref() else { return read };
             let shared = self.file.shared();
-            let may_wait = shared.pressure.lasts_since(since) < shared.config.source_silence;
-            match read {
-                Err(full) if full.is_full() && may_wait => {}
-                read => return read,
+            if !full.is_full()
+                || !shared.pressure.wait_for_room(since, shared.config.source_silence).await
+            {
+                return read;
             }
-            shared.pressure.press();
-            tokio::time::sleep(LOOK_FOR_ROOM_EVERY).await;
         }
     }
 

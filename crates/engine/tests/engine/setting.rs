@@ -1,5 +1,6 @@
 //! A bucket that replicas share, and the data backend behind them.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -152,6 +153,30 @@ impl Setting {
         }
         panic!("the bucket does not settle: {names:#?}");
     }
+}
+
+/// An engine over the data backend at this address, without a bucket.
+pub(crate) async fn engine_at(
+    address: SocketAddr,
+    change: impl FnOnce(&mut EngineConfig),
+) -> (Arc<Engine>, tempfile::TempDir) {
+    let mut fetch = FetchConfig::new(format!("http://{address}/manifest").parse().unwrap());
+    fetch.allow_http_sources = true;
+    fetch.use_system_proxy = false;
+    fetch.retry_pause = Duration::from_millis(10);
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = EngineConfig::new(fetch);
+    config.store =
+        StoreConfig { folder: Some(folder.path().to_owned()), bucket: None, max_bytes: None };
+    change(&mut config);
+    (Engine::start(config).await.unwrap(), folder)
+}
+
+/// Serves these routes on a free port, until the task is aborted.
+pub(crate) async fn serve(routes: axum::Router) -> (SocketAddr, JoinHandle<()>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (address, tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() }))
 }
 
 pub(crate) type Asking = JoinHandle<Result<Vec<u8>, EngineError>>;

@@ -3,6 +3,7 @@
 
 mod by_s3;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,17 +16,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::{StreamExt as _, TryStreamExt as _};
 use parking_lot::Mutex;
-use rdl_engine::{
-    Engine, EngineConfig, EngineError, FetchConfig, FileRequest, ManifestParams, Query,
-    StoreConfig, Token,
-};
+use rdl_engine::{Engine, EngineConfig, EngineError, FileRequest, ManifestParams, Query, Token};
 use rdl_model::{ByteRange, ErrorKind};
 use serde_json::{Value, json};
 
 use crate::backend::{declare, ranged, recording};
 use crate::drive::Source;
 use crate::output;
-use crate::setting::{noise, source};
+use crate::setting::{self, engine_at, noise, source};
 
 /// What the backend does with a request for its one source.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,7 +53,7 @@ struct Asked {
 
 /// A data backend with one source, whose URL is signed anew with each manifest.
 struct Signing {
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     state: Arc<Signed>,
     server: tokio::task::JoinHandle<()>,
 }
@@ -97,9 +95,7 @@ impl Signing {
             .route("/manifest", get(manifest))
             .route("/s/{source}", get(serve))
             .with_state(state.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let (address, server) = setting::serve(router).await;
         Signing { address, state, server }
     }
 
@@ -167,22 +163,14 @@ async fn serve(
 
 /// An engine with a small disk, so that no request brings much.
 async fn engine_over(
-    manifests: std::net::SocketAddr,
+    address: SocketAddr,
     change: impl FnOnce(&mut EngineConfig),
 ) -> (Arc<Engine>, tempfile::TempDir) {
-    let mut fetch = FetchConfig::new(format!("http://{manifests}/manifest").parse().unwrap());
-    fetch.allow_http_sources = true;
-    fetch.use_system_proxy = false;
-    fetch.retry_pause = Duration::from_millis(10);
-    let folder = tempfile::tempdir().unwrap();
-    let mut config = EngineConfig::new(fetch);
-    config.store = StoreConfig {
-        folder: Some(folder.path().to_owned()),
-        bucket: None,
-        max_bytes: Some(16 << 20),
+    let small = |config: &mut EngineConfig| {
+        config.store.max_bytes = Some(16 << 20);
+        change(config);
     };
-    change(&mut config);
-    (Engine::start(config).await.unwrap(), folder)
+    engine_at(address, small).await
 }
 
 /// Chunks of 200 KB.

@@ -12,8 +12,7 @@ use axum::routing::get;
 use futures::{Stream, StreamExt as _};
 use parking_lot::Mutex;
 use rdl_engine::{
-    Engine, EngineConfig, EngineError, FetchConfig, FileRequest, ManifestParams, Query, Recording,
-    StoreConfig, Token,
+    Engine, EngineConfig, EngineError, FileRequest, ManifestParams, Query, Recording, Token,
 };
 use rdl_model::{ErrorKind, Nanos, TimeRange};
 use serde_json::{Value, json};
@@ -21,7 +20,7 @@ use serde_json::{Value, json};
 use crate::backend::{declare, ranged};
 use crate::drive::Source;
 use crate::output;
-use crate::setting::source;
+use crate::setting::{self, engine_at, source};
 
 /// For so long a grant is believed here.
 const LASTS: Duration = Duration::from_secs(3);
@@ -60,23 +59,16 @@ impl Backend {
             .route("/manifest", get(manifest))
             .route("/s/{source}", get(serve))
             .with_state(house.clone());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        let (address, server) = setting::serve(router).await;
         Backend { address, house, server }
     }
 
     async fn engine(&self) -> (Arc<Engine>, tempfile::TempDir) {
-        let mut fetch =
-            FetchConfig::new(format!("http://{}/manifest", self.address).parse().unwrap());
-        fetch.allow_http_sources = true;
-        fetch.use_system_proxy = false;
-        fetch.manifest_retry_for = Duration::ZERO;
-        let folder = tempfile::tempdir().unwrap();
-        let mut config = EngineConfig::new(fetch);
-        config.grant_lasts = LASTS;
-        config.store = StoreConfig { folder: Some(folder.path().to_owned()), ..config.store };
-        (Engine::start(config).await.unwrap(), folder)
+        let impatient = |config: &mut EngineConfig| {
+            config.grant_lasts = LASTS;
+            config.fetch.manifest_retry_for = Duration::ZERO;
+        };
+        engine_at(self.address, impatient).await
     }
 
     /// What this user is answered from now on.

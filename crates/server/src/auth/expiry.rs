@@ -34,7 +34,7 @@ impl Expiry {
 
     /// Whether that is over.
     pub(crate) fn is_past(self) -> bool {
-        self.0 <= now_seconds()
+        self.is_past_by(Duration::ZERO)
     }
 
     /// Whether that is over for longer than this.

@@ -31,11 +31,16 @@ impl FromRequestParts<App> for Authority {
 }
 
 impl Authority {
-    pub(super) fn of(auth: &Auth, headers: &HeaderMap) -> Result<Authority, Problem> {
+    fn of(auth: &Auth, headers: &HeaderMap) -> Result<Authority, Problem> {
         if let Some(token) = bearer(headers)? {
             let expires = Expiry::of_token(token.expose());
             return Ok(Authority { token: Some(token), expires });
         }
+        Authority::of_session(auth, headers)
+    }
+
+    /// That of a request without a bearer token.
+    pub(super) fn of_session(auth: &Auth, headers: &HeaderMap) -> Result<Authority, Problem> {
         if auth.is_disabled() {
             return Ok(Authority { token: None, expires: None });
         }

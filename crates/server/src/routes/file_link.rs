@@ -167,7 +167,7 @@ impl FileLink {
         let token = match (bearer(headers)?, &self.authority) {
             (Some(token), _) => Some(token),
             (None, Some(own)) if !own.is_past_by(Duration::ZERO) => Some(own.token.clone()),
-            (None, ended) => match (Authority::of(auth, headers), ended) {
+            (None, ended) => match (Authority::of_session(auth, headers), ended) {
                 (Ok(authority), _) => authority.token,
                 (Err(problem), None) => return Err(problem),
                 (Err(_), Some(own)) => {

@@ -59,13 +59,11 @@ pub(super) async fn login(
     let page = Page {
         status: StatusCode::OK,
         title: "Sign in",
-        base: &login.page(""),
         script: Some("login.js"),
         data: &data,
         main: &main,
-        frame_ancestors: app.auth.frame_ancestors(),
     };
-    Ok(page.into_response())
+    Ok(page.shown(&app.auth, login))
 }
 
 /// Goes to the provider.
@@ -173,13 +171,11 @@ fn came_back(auth: &Auth, login: &Login, returned: Returned) -> Response {
     let page = Page {
         status: StatusCode::OK,
         title,
-        base: &login.page(""),
         script: Some("callback.js"),
         data: &data,
         main: &main,
-        frame_ancestors: auth.frame_ancestors(),
     };
-    let mut response = page.into_response();
+    let mut response = page.shown(auth, login);
     response.headers_mut().append(SET_COOKIE, cookie);
     response
 }
@@ -233,16 +229,8 @@ fn failed(auth: &Auth, login: &Login, status: StatusCode, title: &str, why: &str
         escaped(why),
         escaped(&login.page("login"))
     );
-    let page = Page {
-        status,
-        title,
-        base: &login.page(""),
-        script: None,
-        data: &[],
-        main: &main,
-        frame_ancestors: auth.frame_ancestors(),
-    };
-    page.into_response()
+    let page = Page { status, title, script: None, data: &[], main: &main };
+    page.shown(auth, login)
 }
 
 fn no_login(auth: &Auth) -> Response {

@@ -8,6 +8,8 @@ use http::header::{
 };
 use http::{HeaderValue, StatusCode};
 
+use crate::auth::{Auth, Login};
+
 const STYLE: &str = include_str!("pages/style.css");
 const LOGIN_SCRIPT: &str = include_str!("pages/login.js");
 const CALLBACK_SCRIPT: &str = include_str!("pages/callback.js");
@@ -37,22 +39,19 @@ pub(super) fn escaped(text: &str) -> String {
 pub(super) struct Page<'a> {
     pub(super) status: StatusCode,
     pub(super) title: &'a str,
-    /// Where this loader's pages lie: with a slash at the end.
-    pub(super) base: &'a str,
     /// The name of its script.
     pub(super) script: Option<&'a str>,
     /// What the script is told: names and values of `data-` attributes.
     pub(super) data: &'a [(&'a str, &'a str)],
     /// HTML.
     pub(super) main: &'a str,
-    /// Whose pages may show it in a frame, besides our own.
-    pub(super) frame_ancestors: &'a str,
 }
 
-impl IntoResponse for Page<'_> {
-    fn into_response(self) -> Response {
-        let Page { status, base, main, frame_ancestors, .. } = self;
-        let (title, base) = (escaped(self.title), escaped(base));
+impl Page<'_> {
+    /// As a browser gets it.
+    pub(super) fn shown(self, auth: &Auth, login: &Login) -> Response {
+        let Page { status, main, .. } = self;
+        let (title, base) = (escaped(self.title), escaped(&login.page("")));
         let script = self.script.map_or_else(String::new, |name| {
             format!("<script type=\"module\" src=\"{base}login/{name}\"></script>\n")
         });
@@ -68,7 +67,7 @@ impl IntoResponse for Page<'_> {
              <link rel=\"stylesheet\" href=\"{base}login/style.css\">\n{script}\
              <body{data}>\n<main>\n{main}\n</main>\n"
         );
-        let policy = match frame_ancestors {
+        let policy = match auth.frame_ancestors() {
             "" => POLICY.to_owned(),
             others => format!("{POLICY} {others}"),
         };

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use rdl_engine::{EngineConfig, FetchConfig, StoreConfig};
+use rdl_engine::EngineConfig;
 use rdl_model::{ErrorKind, ProblemCode};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::backend::declare;
 use crate::faulty::{Answer, Faulty};
-use crate::setting::{noise, source};
+use crate::setting::{engine_at, noise, source};
 
 /// A file of chunks of 200 KB.
 fn static_source(topic: &str, messages: u32) -> Source {
@@ -38,18 +38,11 @@ async fn engine_with(
     backend: &Faulty,
     change: impl FnOnce(&mut EngineConfig),
 ) -> (Arc<Engine>, tempfile::TempDir) {
-    let endpoint = format!("http://{}/manifest", backend.address).parse().unwrap();
-    let mut fetch = FetchConfig::new(endpoint);
-    fetch.allow_http_sources = true;
-    fetch.use_system_proxy = false;
-    fetch.manifest_retry_for = Duration::ZERO;
-    fetch.retry_pause = Duration::from_millis(10);
-    let folder = tempfile::tempdir().unwrap();
-    let mut config = EngineConfig::new(fetch);
-    config.store =
-        StoreConfig { folder: Some(folder.path().to_owned()), bucket: None, max_bytes: None };
-    change(&mut config);
-    (Engine::start(config).await.unwrap(), folder)
+    let impatient = |config: &mut EngineConfig| {
+        config.fetch.manifest_retry_for = Duration::ZERO;
+        change(config);
+    };
+    engine_at(backend.address, impatient).await
 }
 
 fn manifest(sources: &[Value]) -> Value {

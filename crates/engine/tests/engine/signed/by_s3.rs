@@ -20,7 +20,7 @@ const NAME: &str = "a.mcap";
 struct S3 {
     server: VersityServer,
     proxy: TcpProxy,
-    manifests: std::net::SocketAddr,
+    manifests: SocketAddr,
     signed: Arc<Mutex<Vec<Instant>>>,
     serving: tokio::task::JoinHandle<()>,
 }

@@ -1,13 +1,11 @@
 use std::path::Path;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use rdl_testkit::servers::{IdentityProvider, ProviderOptions, Sites, TokenFormat, VersityServer};
 use rdl_testkit::{
-    Drive, FakeBackend, FileSpec, Process, Recording, get, manifest_json, static_entry,
-    streamed_entry,
+    Drive, FakeBackend, FileSpec, Process, Recording, manifest_json, static_entry, streamed_entry,
 };
 use serde_json::Value;
 
@@ -22,7 +20,6 @@ const STRANGER: &str = "viewer.strangers.test";
 const PROVIDER: &str = "id.accounts.test";
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A loader on a site of its own, with everyone who is around it.
 pub(crate) struct Stage {
@@ -227,12 +224,6 @@ async fn loader(
     environment.extend(s3(&url));
     let arguments = ["-c", r#"exec "$BINARY" serve 2>"$LOG""#];
     let loader = Process::start("/bin/sh".as_ref(), &arguments, &environment).await.unwrap();
-    let ready = async {
-        let url = format!("{}/readiness", loader.url());
-        while !get(&url, &[]).await.is_ok_and(|answer| answer.status == 200) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, ready).await.unwrap();
+    loader.is_ready().await.unwrap();
     loader
 }

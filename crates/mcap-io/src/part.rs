@@ -21,7 +21,12 @@ pub struct PartWriter {
 impl PartWriter {
     /// A part of a source with this profile; its header is written.
     pub fn new(profile: &str) -> PartWriter {
-        PartWriter { file: FileWriter::new(profile, LIBRARY) }
+        PartWriter::by_library(profile, LIBRARY)
+    }
+
+    /// The same for another program, which the header names as the library.
+    pub fn by_library(profile: &str, library: &str) -> PartWriter {
+        PartWriter { file: FileWriter::new(profile, library) }
     }
 
     /// The beginning of a body that is never finished: nothing is kept of what was written.
@@ -67,6 +72,11 @@ impl PartWriter {
                 OutputPiece::Elsewhere(_) => None,
             })
             .collect()
+    }
+
+    /// What was written and not taken yet, in bytes.
+    pub fn pending_bytes(&self) -> usize {
+        self.file.pending_bytes()
     }
 
     /// What was written at all, in bytes.

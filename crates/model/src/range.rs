@@ -1,3 +1,5 @@
+use std::ops::{Bound, RangeBounds};
+
 use serde::{Deserialize, Serialize};
 
 use crate::Nanos;
@@ -34,6 +36,16 @@ impl TimeRange {
     #[must_use]
     pub fn union(self, other: TimeRange) -> TimeRange {
         TimeRange { start: self.start.min(other.start), end: self.end.max(other.end) }
+    }
+}
+
+impl RangeBounds<Nanos> for TimeRange {
+    fn start_bound(&self) -> Bound<&Nanos> {
+        Bound::Included(&self.start)
+    }
+
+    fn end_bound(&self) -> Bound<&Nanos> {
+        Bound::Included(&self.end)
     }
 }
 

@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rdl-mcap-io", &["rdl-model"]),
     ("rdl-wire", &["rdl-model"]),
     ("rdl-model", &[]),
+    ("remote-data-loader-backend", &["rdl-wire", "rdl-mcap-io"]),
     ("rdl-testkit", &["rdl-mcap-io"]),
     ("rdl-bench", &["rdl-merge", "rdl-testkit"]),
 ];

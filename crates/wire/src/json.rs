@@ -37,6 +37,19 @@ pub struct StaticSource {
     pub supports_range_requests: bool,
 }
 
+impl StaticSource {
+    /// The file at this URL: absolute, or relative to the manifest endpoint.
+    pub fn new(url: impl Into<String>) -> StaticSource {
+        StaticSource { url: url.into(), supports_range_requests: true }
+    }
+}
+
+impl From<StaticSource> for Source {
+    fn from(source: StaticSource) -> Source {
+        Source::Static(source)
+    }
+}
+
 /// An MCAP stream in ascending log time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -57,6 +70,12 @@ pub struct StreamedSource {
     /// No message is later than this. RFC 3339; the greatest date there is stands for unknown.
     #[schemars(extend("format" = "date-time"))]
     pub end_time: String,
+}
+
+impl From<StreamedSource> for Source {
+    fn from(source: StreamedSource) -> Source {
+        Source::Streamed(source)
+    }
 }
 
 /// A topic of a streamed source.

@@ -3,6 +3,8 @@
 //!
 //! What went wrong is one line for a person, without query, user info or fragment of any URL.
 
+mod addresses;
+
 use std::error::Error as _;
 use std::io;
 use std::net::IpAddr;
@@ -99,6 +101,7 @@ impl Client {
             reqwest::Client::builder()
                 .user_agent(concat!("remote-data-loader-check/", env!("CARGO_PKG_VERSION")))
                 .redirect(reqwest::redirect::Policy::none())
+                .dns_resolver(addresses::Guarded)
                 .connect_timeout(options.timeout)
                 .http1_only()
         };
@@ -145,6 +148,9 @@ impl Client {
                     what: format!("{} is plain http, which the loader refuses", redacted(&url)),
                     is_plain_http: true,
                 });
+            }
+            if let Some(address) = addresses::special_host(&url) {
+                return Err(Failure::new(addresses::refused(address)));
             }
             if hop > 0 && url.scheme() == "http" {
                 http_hop = Some(redacted(&url));
@@ -283,6 +289,8 @@ fn why(error: &reqwest::Error) -> String {
         if innermost.is::<reqwest::Error>() { String::new() } else { innermost.to_string() };
     if refused {
         "the connection was refused: nothing listens there".to_owned()
+    } else if texts.iter().any(|text| text.contains("which the loader refuses")) {
+        tamed(&cause)
     } else if is_dns {
         format!("the host's name cannot be resolved ({})", tamed(&cause))
     } else if error.is_connect() && error.is_timeout() {

@@ -74,10 +74,10 @@ fn to_see(client: &Client, options: &CheckOptions, manifests: &[ManifestSeen]) -
                 continue;
             }
             let mut source = SourceSeen::new(manifest.number, source.clone());
-            if !is_among(at, of, options.max_sources) {
-                source.skipped = Some("it was left out: --max-sources");
-            } else if !client.may_ask(source.declared.url()) {
+            if !client.may_ask(source.declared.url()) {
                 source.skipped = Some("it was not asked: plain http");
+            } else if !is_among(at, of, options.max_sources) {
+                source.skipped = Some("it was left out: --max-sources");
             }
             sources.push(source);
         }

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use rdl_testkit::{Channel, FileSpec, Message};
+use rdl_testkit::{Channel, FileSpec, Message, conformance_files};
 
 use super::*;
 
@@ -74,4 +74,18 @@ fn times_apart_are_for_people() {
     assert_eq!(told(999), "999 ns");
     assert_eq!(told(20_000_000), "20 ms");
     assert_eq!(told(90_250_000_000), "90.2 s");
+}
+
+/// Files that the MCAP project calls right are right here.
+#[test]
+fn conformance_files_have_no_fault() {
+    let mut messages = 0;
+    for path in conformance_files() {
+        let facts = examined(&std::fs::read(&path).unwrap(), 100);
+        let faults = [&facts.not_mcap, &facts.incomplete, &facts.invalid, &facts.checksums];
+        assert!(faults.iter().all(|notes| notes.count == 0), "{}: {facts:?}", path.display());
+        assert!(facts.is_whole(), "{}", path.display());
+        messages += facts.messages;
+    }
+    assert!(conformance_files().is_empty() || messages > 0);
 }

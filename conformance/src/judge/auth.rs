@@ -47,12 +47,12 @@ pub(crate) fn manifest(seen: &Observations, findings: &mut Findings) {
 }
 
 pub(crate) fn data(seen: &Observations, findings: &mut Findings) {
-    if seen.sources.is_empty() {
-        super::no_sources(seen, findings);
-    }
     if !seen.expect_auth {
         findings.unseen(Place::default(), NOT_ASKED);
         return;
+    }
+    if seen.sources.is_empty() {
+        super::no_sources(seen, findings);
     }
     for source in &seen.sources {
         let at = source.place();

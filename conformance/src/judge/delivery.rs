@@ -184,6 +184,9 @@ fn slow_bodies(
     findings: &mut Findings,
     judge: impl Fn(&SourceSeen, &Reading, &mut Findings),
 ) {
+    if seen.sources.is_empty() {
+        no_sources(seen, findings);
+    }
     for source in seen.sources.iter().filter(|source| !source.is_static()) {
         if let (Some(reading), Some(facts)) = (&source.first, source.facts())
             && reading.total >= SLOW

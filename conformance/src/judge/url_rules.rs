@@ -8,7 +8,7 @@ use url::Url;
 
 use super::manifest::{NO_MANIFEST, place};
 use crate::findings::Findings;
-use crate::http_client::is_loopback;
+use crate::http_client::{Failure, Head, is_loopback};
 use crate::observe::{ManifestSeen, Observations};
 use crate::report::Place;
 use crate::shown::tamed;
@@ -38,24 +38,30 @@ pub(crate) fn https(seen: &Observations, findings: &mut Findings) {
     };
     for manifest in &seen.manifests {
         judge(&manifest.url, place(manifest), manifest.refused_http, findings);
+        if !manifest.refused_http {
+            let head = manifest.first.as_ref().map(|body| &body.head);
+            redirects(head, &manifest.url, place(manifest), findings);
+        }
     }
     for source in &seen.sources {
         let was_refused = source.skipped.is_some_and(|why| why.contains("plain http"));
         judge(source.declared.url(), source.place(), was_refused, findings);
-        for reading in source.first.iter() {
-            match &reading.head {
-                Err(failure) if failure.is_plain_http => {
-                    findings.wrong(source.place(), format!("a redirect: {}", failure.what));
-                }
-                Ok(head)
-                    if head.http_hop.is_some() && source.declared.url().scheme() == "https" =>
-                {
-                    let what = "an https URL redirects to plain http, which the loader refuses";
-                    findings.wrong(source.place(), what);
-                }
-                _ => {}
-            }
+        if let Some(reading) = &source.first {
+            redirects(reading.head.as_ref(), source.declared.url(), source.place(), findings);
         }
+    }
+}
+
+/// Where a redirect led.
+fn redirects(head: Result<&Head, &Failure>, url: &Url, at: Place, findings: &mut Findings) {
+    match head {
+        Err(failure) if failure.is_plain_http => {
+            findings.wrong(at, format!("it redirects: {}", failure.what));
+        }
+        Ok(Head { http_hop: Some(hop), .. }) if url.scheme() == "https" => {
+            findings.advise(at, format!("it redirects to {hop}, which is plain http"));
+        }
+        _ => {}
     }
 }
 

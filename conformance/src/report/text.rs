@@ -106,7 +106,7 @@ impl Place {
         if let Some(source) = &self.source {
             parts.push(format!("source {source}"));
         }
-        if let Some(manifest) = self.manifest.filter(|_| several || self.source.is_none()) {
+        if let Some(manifest) = self.manifest.filter(|_| several) {
             parts.push(format!("manifest {manifest}"));
         }
         if let Some(path) = &self.path {

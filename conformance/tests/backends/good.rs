@@ -1,7 +1,7 @@
 //! Backends that break no rule.
 
 use rdl_conformance::{CheckOptions, Outcome, RULES, Style};
-use rdl_testkit::FileSpec;
+use rdl_testkit::{FileSpec, Nginx, static_entry};
 use serde_json::json;
 
 use crate::house::{House, check, messages, names};
@@ -132,4 +132,34 @@ async fn several_manifests_may_share_sources() {
     let report = check(&options).await;
     assert_eq!(names(&report, Outcome::Fail), [""; 0], "{}", report.text(PLAIN));
     assert_eq!(report.summary.sources, 3, "what both name is read once");
+}
+
+/// A real server of files, which knows more of HTTP than the house does.
+#[tokio::test]
+async fn nginx_serves_static_sources_that_break_no_rule() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = FileSpec { chunk_bytes: Some(1 << 20), ..FileSpec::default() };
+    std::fs::write(folder.path().join("drive.mcap"), spec.write(&messages(600))).unwrap();
+    let nginx = Nginx::serve(folder.path()).await.unwrap();
+    let mut house = House::good();
+    let entry = static_entry(&format!("{}/drive.mcap", nginx.url()));
+    *house.at("/sources") = json!([entry]);
+    let open = house.open().await;
+    let mut options = open.options();
+    // The files are anybody's.
+    options.expect_auth = false;
+    let report = check(&options).await;
+    let told = report.text(PLAIN);
+    assert_eq!(names(&report, Outcome::Fail), [""; 0], "{told}");
+    assert_eq!(names(&report, Outcome::Advice), ["https"], "{told}");
+    let ranged = report.rules.iter().filter(|rule| rule.group == "static sources");
+    assert!(ranged.clone().count() == 7, "{told}");
+    assert!(ranged.into_iter().all(|rule| rule.outcome == Outcome::Pass), "{told}");
+}
+
+#[tokio::test]
+async fn a_backend_that_is_not_there_is_told_in_few_words() {
+    let refused = CheckOptions::new(vec!["http://127.0.0.1:1/manifest".parse().unwrap()]);
+    let report = check(&refused).await;
+    insta::assert_snapshot!("refused", report.text(Style { width: 80, colours: false }));
 }

@@ -222,6 +222,40 @@ async fn a_redirect_to_plain_http_elsewhere_is_not_followed() {
 }
 
 #[tokio::test]
+async fn a_manifest_that_redirects_to_plain_http_elsewhere_is_not_followed() {
+    let mut house = House::good();
+    house.instead(|_, asked| {
+        let target = "http://198.51.100.7/manifest";
+        let is_it = asked.path == "/manifest" && asked.has_token();
+        is_it.then(|| (StatusCode::FOUND, [(header::LOCATION, target)]).into_response())
+    });
+    let report = in_time(&house.open().await.options()).await;
+    assert_eq!(names(&report, Outcome::Fail), ["https"]);
+    let found = first_found(&report, "https");
+    assert!(found.contains("it redirects: http://198.51.100.7/manifest is plain http"), "{found}");
+}
+
+#[tokio::test]
+async fn nothing_is_asked_of_a_metadata_service() {
+    let mut house = House::good();
+    *house.at("/sources/0/url") = json!("http://169.254.169.254/latest/meta-data");
+    house.instead(|_, asked| {
+        let target = "http://169.254.169.254/latest/meta-data";
+        let is_it = asked.path == "/data/1" && asked.has_token();
+        is_it.then(|| (StatusCode::FOUND, [(header::LOCATION, target)]).into_response())
+    });
+    let open = house.open().await;
+    let mut options = open.options();
+    options.allow_http = true;
+    let report = in_time(&options).await;
+    assert_eq!(names(&report, Outcome::Fail), ["source-answers"]);
+    let rule = report.failed().next().unwrap();
+    assert_eq!(rule.count, 2);
+    let found = &rule.found;
+    assert!(found.contains("169.254.169.254 is a link-local, metadata"), "{found}");
+}
+
+#[tokio::test]
 async fn nothing_that_a_backend_says_steers_a_terminal() {
     let mut house = House::good();
     *house.at("/sources/0/id") = json!("drive\u{1b}[2J\u{202e}");

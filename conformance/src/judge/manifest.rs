@@ -78,10 +78,10 @@ pub(crate) fn schema(seen: &Observations, findings: &mut Findings) {
 pub(crate) fn valid(seen: &Observations, findings: &mut Findings) {
     for manifest in &seen.manifests {
         match &manifest.parsed {
-            None => {
-                findings
-                    .unseen(place(manifest), "its schema does not allow it, or it was not read");
+            None if manifest.schema_faults.is_some() => {
+                findings.unseen(place(manifest), "its JSON Schema does not allow it");
             }
+            None => findings.unseen(place(manifest), NO_MANIFEST),
             Some(Ok(_)) => findings.right(),
             Some(Err(error)) => {
                 let path = (!error.path().is_empty()).then(|| tamed(error.path()));

@@ -58,6 +58,9 @@ pub(crate) async fn see(
     url: &Url,
     expect_auth: bool,
 ) -> ManifestSeen {
+    // Its user info gives way to a token, as in the loader.
+    let bare = without_user_info(url);
+    let url = if client.has_token() { &bare } else { url };
     let mut seen = ManifestSeen {
         number,
         url: url.clone(),
@@ -82,10 +85,18 @@ pub(crate) async fn see(
         seen.nonsense = ask_for_nonsense(client, url).await;
     }
     if expect_auth {
-        seen.without_token = Some(refusal(client, url, As::Nobody).await);
-        seen.wrong_token = Some(refusal(client, url, As::Stranger).await);
+        seen.without_token = Some(refusal(client, &bare, As::Nobody).await);
+        seen.wrong_token = Some(refusal(client, &bare, As::Stranger).await);
     }
     seen
+}
+
+fn without_user_info(url: &Url) -> Url {
+    let mut url = url.clone();
+    // Both fail only for URLs that cannot have user info.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url
 }
 
 /// The head of what somebody gets who may not; the body is not waited for.

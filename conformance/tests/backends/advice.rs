@@ -152,7 +152,7 @@ fn replace(house: &mut House, messages: &[Message], spec: &FileSpec) {
 
 #[tokio::test]
 async fn advice_is_given_and_nothing_fails() {
-    let wrong: Vec<String> = futures::stream::iter(ADVISED)
+    let wrong: Vec<Option<String>> = futures::stream::iter(ADVISED)
         .map(|(rule, found, change)| async move {
             let mut house = House::good();
             change(&mut house);
@@ -160,7 +160,8 @@ async fn advice_is_given_and_nothing_fails() {
             let told = report.rules.iter().find(|it| it.name == *rule).unwrap();
             let is_found = told.findings.iter().any(|finding| finding.found.contains(found));
             let failed: Vec<_> = report.failed().map(|rule| (rule.name, &rule.found)).collect();
-            let always = ["https", "canonical-ids", "mcap-checksums"];
+            // The last two are about time, of which a busy machine takes more.
+            let always = ["https", "canonical-ids", "mcap-checksums", "streams-as-made", "flushes"];
             let others: Vec<&str> = names(&report, Outcome::Advice)
                 .into_iter()
                 .filter(|name| name != rule && !always.contains(name))
@@ -174,9 +175,9 @@ async fn advice_is_given_and_nothing_fails() {
             })
         })
         .buffer_unordered(4)
-        .filter_map(async |wrong| wrong)
         .collect()
         .await;
+    let wrong: Vec<String> = wrong.into_iter().flatten().collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

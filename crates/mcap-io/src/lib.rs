@@ -52,7 +52,9 @@ pub use part::{PartWriter, end_of_body, part_as_body, start_of_body};
 pub use records::{AttachmentHead, AttachmentRecord, MetadataRecord, RecordError};
 pub use renumber::{NewIds, renumber_chunk, renumbered};
 pub use run::{LEAST_RECORD_BYTES, RunError, SortedRun};
-pub use scan::{RecordPart, ScanError, ScanEvent, ScannedChunk, ScannedMessage, Scanner};
+pub use scan::{
+    ChunkRecord, RecordPart, ScanError, ScanEvent, ScannedChunk, ScannedMessage, Scanner,
+};
 pub use sorted_body::SortedBody;
 pub use spool::{Spool, SpoolFactory};
 pub use summary::{

@@ -12,6 +12,7 @@
 
 mod event;
 mod framing;
+mod records;
 
 use bytes::Bytes;
 use mcap::records::op;
@@ -19,6 +20,7 @@ use rdl_model::{Problem, ProblemCode};
 
 pub use self::event::{RecordPart, ScanError, ScanEvent, ScannedChunk, ScannedMessage};
 use self::framing::Framer;
+pub use self::records::ChunkRecord;
 use crate::fields::{FieldError, Fields};
 use crate::summary::parse_statistics;
 use crate::walk::{

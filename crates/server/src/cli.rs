@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::cache::{self, CacheArgs, CacheCommand};
+use crate::check::{self, CheckArgs};
 use crate::export::{self, ExportArgs};
 use crate::play::{self, DemoArgs};
 use crate::serve::{self, ServeArgs};
@@ -33,6 +34,8 @@ enum Command {
     Demo(DemoArgs),
     /// Write a recording, or a part of it, to a file
     Export(Box<ExportArgs>),
+    /// Check a data backend, rule by rule
+    Check(CheckArgs),
     /// See what is stored of loaded sources, and remove it
     Cache(CacheArgs),
 }
@@ -59,6 +62,10 @@ fn run(cli: Cli) -> ExitCode {
         Command::Export(args) => {
             telemetry::start(&cli.log, "off");
             checked(args.check(), export::run)
+        }
+        Command::Check(args) => {
+            telemetry::start(&cli.log, "off");
+            checked(args.check(), check::run)
         }
         Command::Cache(CacheArgs { command }) => {
             telemetry::start(&cli.log, "off");

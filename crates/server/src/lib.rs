@@ -1,7 +1,7 @@
 //! The service and its command line: settings in, HTTP out.
 //!
 //! [`main`] reads the command line ([`cli`]) and runs one subcommand: [`serve`], [`export`],
-//! [`cache`] or [`play`] (the demo). Requests enter through [`routes`], which turn them into calls of the engine; [`auth`]
+//! [`check`], [`cache`] or [`play`] (the demo). Requests enter through [`routes`], which turn them into calls of the engine; [`auth`]
 //! tells whose they are; whatever goes wrong becomes a [`problem`].
 //!
 //! Invariants: no token, cookie or query string is in any log line or error text; an error after
@@ -9,6 +9,7 @@
 
 mod auth;
 mod cache;
+mod check;
 mod cli;
 mod demo;
 mod export;

@@ -29,7 +29,7 @@ pub(crate) use self::reserved::Reserved;
 pub(crate) use self::secret::Secret;
 pub(crate) use self::server::{ServerSettings, parse_address};
 pub(crate) use self::sharing::{SharingSettings, StaleSettings};
-pub(crate) use self::values::parse_param;
+pub(crate) use self::values::{parse_bool, parse_number, parse_param};
 
 /// A value that cannot be used: which variable, why, and what it accepts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -8,7 +8,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Who may depend on whom; what is reachable over several arrows may be named directly too.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("remote-data-loader", &["rdl-engine"]),
+    ("remote-data-loader", &["rdl-engine", "rdl-conformance"]),
     ("rdl-engine", &["rdl-merge", "rdl-store", "rdl-fetch"]),
     ("rdl-merge", &["rdl-mcap-io"]),
     ("rdl-store", &["rdl-mcap-io"]),
@@ -17,13 +17,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rdl-wire", &["rdl-model"]),
     ("rdl-model", &[]),
     ("remote-data-loader-backend", &["rdl-wire", "rdl-mcap-io"]),
+    ("rdl-conformance", &["rdl-wire", "rdl-mcap-io"]),
     ("rdl-testkit", &["rdl-mcap-io"]),
     ("rdl-bench", &["rdl-merge", "rdl-testkit", "remote-data-loader-backend"]),
 ];
 
 /// What the server may name although more is reachable: it knows neither MCAP nor the network
 /// towards sources.
-const SERVER_MAY_NAME: &[&str] = &["rdl-engine", "rdl-model"];
+const SERVER_MAY_NAME: &[&str] = &["rdl-engine", "rdl-model", "rdl-conformance"];
 
 /// Only tests may depend on it.
 const TESTKIT: &str = "rdl-testkit";
@@ -91,7 +92,9 @@ fn functions(folder: &Path, found: &mut BTreeSet<String>) {
 fn the_tests_that_semantics_names_exist() {
     let text = fs::read_to_string(root().join("docs/SEMANTICS.md")).expect("it can be read");
     let mut known = BTreeSet::new();
-    functions(&root().join("crates"), &mut known);
+    for folder in ["crates", "conformance"] {
+        functions(&root().join(folder), &mut known);
+    }
     // Test names have several words; other code in the text has none or one underscore.
     let named = text.split('`').skip(1).step_by(2);
     let missing: Vec<&str> = named

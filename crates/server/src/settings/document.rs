@@ -100,7 +100,9 @@ fn row(text: &mut String, arg: &Arg) {
     let variable = arg.get_env().map(|name| format!("`{}`", name.to_string_lossy()));
     let long = arg.get_long().map(|long| format!("`--{long}`"));
     let short = arg.get_short().map(|short| format!("`-{short}`"));
-    let flags: Vec<String> = short.into_iter().chain(long).collect();
+    let names = arg.get_value_names().filter(|_| arg.is_positional());
+    let positional = names.into_iter().flatten().map(|name| format!("`<{name}>`"));
+    let flags: Vec<String> = positional.chain(short).chain(long).collect();
     let is_flag = !arg.get_action().takes_values();
     let defaults: Vec<String> = arg
         .get_default_values()

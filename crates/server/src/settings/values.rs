@@ -45,7 +45,7 @@ pub(crate) fn parse_param(text: &str) -> Result<(String, String), String> {
 }
 
 /// A whole number within bounds; what [`clap`] would say names neither bound nor unit.
-pub(super) fn parse_number<const MIN: u64, const MAX: u64>(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_number<const MIN: u64, const MAX: u64>(text: &str) -> Result<u64, String> {
     let number = text.parse().ok().filter(|number| (MIN..=MAX).contains(number));
     number.ok_or_else(|| format!("accepts a whole number from {MIN} to {MAX}"))
 }

@@ -8,6 +8,7 @@
 
 mod api;
 mod cache;
+mod check;
 mod credentials;
 mod demo;
 mod drive;

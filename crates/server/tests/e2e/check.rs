@@ -1,0 +1,122 @@
+//! `check` against backends that others wrote, and what it leaves behind for scripts.
+
+use std::process::{Output, Stdio};
+
+use rdl_testkit::{
+    Channel, FakeBackend, FileSpec, Message, Process, manifest_json, streamed_entry,
+};
+use serde_json::Value;
+
+use crate::running::{BINARY, needed};
+
+const TOKEN: &str = "secret-of-the-check";
+
+/// Runs `check` with these arguments and this token in the environment.
+async fn run(arguments: &[&str], token: Option<&str>) -> (Option<i32>, String, String) {
+    let mut command = tokio::process::Command::new(BINARY);
+    command.arg("check").args(arguments).env_clear().stdin(Stdio::null());
+    if let Some(token) = token {
+        command.env("REMOTE_DATA_LOADER_TOKEN", token);
+    }
+    let Output { status, stdout, stderr } = command.output().await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code(), text(stdout), text(stderr))
+}
+
+async fn report_on_the_sdk(build: &str) -> Value {
+    let binary = needed("RDL_TEST_SDK_BACKENDS").unwrap().join(build);
+    let backend = Process::start(&binary, &[TOKEN], &[]).await.unwrap();
+    let url = format!("{}/manifest?recording=sdk", backend.url());
+    let (status, stdout, stderr) = run(&["--json", "--expect-auth", &url], Some(TOKEN)).await;
+    assert_eq!((status, stderr.as_str()), (Some(0), ""), "{stdout}");
+    assert!(!stdout.contains(TOKEN));
+    serde_json::from_str(&stdout).unwrap()
+}
+
+fn with(report: &Value, outcome: &str) -> Vec<String> {
+    let rules = report["rules"].as_array().unwrap().iter();
+    let named = rules.filter(|rule| rule["outcome"] == outcome);
+    named.map(|rule| rule["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_backend_of_the_sdk_breaks_no_rule() {
+    let (plain, zstd) = tokio::join!(report_on_the_sdk("plain"), report_on_the_sdk("zstd"));
+    for report in [plain, zstd] {
+        assert_eq!(with(&report, "fail"), [""; 0], "{report}");
+        assert_eq!(with(&report, "advice"), ["https", "canonical-ids"], "{report}");
+        let passed = with(&report, "pass");
+        for rule in ["auth-manifest", "auth-data", "error-message", "same-data-twice"] {
+            assert!(passed.iter().any(|name| name == rule), "{rule}: {report}");
+        }
+        assert_eq!(report["summary"]["sources"], 240);
+        assert_eq!(report["summary"]["messages"], 4 * 60 * 20);
+    }
+}
+
+async fn backend() -> FakeBackend {
+    let backend = FakeBackend::start().await;
+    let channel = std::sync::Arc::new(Channel::json("/a"));
+    let of = |number: u64| Message {
+        channel: channel.clone(),
+        log_time: 1_769_851_800_000_000_000 + number,
+        publish_time: 0,
+        sequence: 0,
+        data: b"{}".to_vec(),
+    };
+    let messages: Vec<Message> = (0..100).map(of).collect();
+    let entry = streamed_entry(Some("a"), "/data/a", &messages);
+    backend.recording("good", &manifest_json(None, &[entry]));
+    backend.streamed("/data/a", FileSpec::default().write(&messages));
+    let other = streamed_entry(Some("b"), "/data/b", &messages);
+    backend.recording("bad", &manifest_json(None, &[other]));
+    backend.streamed("/data/b", b"<html></html>".to_vec());
+    backend
+}
+
+#[tokio::test]
+async fn the_exit_status_says_whether_a_rule_fails() {
+    let backend = backend().await;
+    let good = format!("{}?recording=good", backend.manifest_endpoint());
+    let bad = format!("{}?recording=bad", backend.manifest_endpoint());
+
+    let (status, stdout, stderr) = run(&[&good], None).await;
+    assert_eq!((status, stderr.as_str()), (Some(0), ""), "{stdout}");
+    assert!(stdout.trim_end().lines().last().unwrap().contains(" passed, 0 failed"), "{stdout}");
+    assert!(!stdout.contains('\u{1b}'), "no colours where there is no terminal");
+
+    let (status, stdout, stderr) = run(&[&good, &bad], None).await;
+    assert_eq!(status, Some(1), "{stdout}");
+    let line = "remote-data-loader: source-is-mcap fails: the body begins with an HTML page";
+    assert!(stderr.starts_with(line) && stderr.lines().count() == 1, "{stderr}");
+    assert!(stdout.contains("manifest 2"), "{stdout}");
+}
+
+#[tokio::test]
+async fn what_a_user_meets_first_is_one_clear_line() {
+    let (status, stdout, stderr) = run(&["http://127.0.0.1:1/manifest?secret=x"], None).await;
+    assert_eq!(status, Some(1));
+    assert_eq!(
+        stderr,
+        "remote-data-loader: manifest-answers fails: http://127.0.0.1:1/manifest: the connection \
+         was refused: nothing listens there\n"
+    );
+    assert!(stdout.contains("0 passed, 1 failed"), "{stdout}");
+    assert!(!stdout.contains("secret"), "{stdout}");
+
+    let backend = backend().await;
+    backend.require_token(TOKEN);
+    let url = format!("{}?recording=good", backend.manifest_endpoint());
+    let (status, _, stderr) = run(&[&url], None).await;
+    assert_eq!(status, Some(1));
+    assert!(stderr.contains("answered 401") && stderr.contains("--token"), "{stderr}");
+    assert_eq!(run(&[&url, "--expect-auth"], Some(TOKEN)).await.0, Some(0));
+
+    for wrong in ["data.example.com/manifest?secret=x", "ftp://h/secret", "http://"] {
+        let (status, stdout, stderr) = run(&[wrong], None).await;
+        assert_eq!((status, stdout.as_str()), (Some(2), ""));
+        assert!(stderr.starts_with("remote-data-loader: MANIFEST_URL accepts"), "{stderr}");
+        assert!(!stderr.contains("secret"), "{stderr}");
+    }
+    assert_eq!(run(&[], None).await.0, Some(2));
+}

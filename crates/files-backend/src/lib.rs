@@ -11,6 +11,7 @@
 //! GET /recordings                                 all there are, and what is wrong with files
 //! GET|HEAD /files/<path>.mcap                     a file, by ranges
 //! GET|HEAD /intact/<bytes>-<hash>/<path>.mcap     the intact beginning of a file, and an end
+//! GET /liveness                                   for whoever runs the process
 //! ```
 //!
 //! Invariants: no path leads out of the folder or the prefix; the same id of a streamed source means

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::backend::{self, BackendArgs};
 use crate::cache::{self, CacheArgs, CacheCommand};
 use crate::export::{self, ExportArgs};
 use crate::play::{self, DemoArgs};
@@ -33,6 +34,8 @@ enum Command {
     Demo(DemoArgs),
     /// Write a recording, or a part of it, to a file
     Export(Box<ExportArgs>),
+    /// Serve MCAP files of a folder or a bucket to a loader
+    Backend(Box<BackendArgs>),
     /// See what is stored of loaded sources, and remove it
     Cache(CacheArgs),
 }
@@ -59,6 +62,10 @@ fn run(cli: Cli) -> ExitCode {
         Command::Export(args) => {
             telemetry::start(&cli.log, "off");
             checked(args.check(), export::run)
+        }
+        Command::Backend(args) => {
+            telemetry::start(&cli.log, "info");
+            checked(args.check(), backend::run)
         }
         Command::Cache(CacheArgs { command }) => {
             telemetry::start(&cli.log, "off");

@@ -8,4 +8,5 @@ mod bucket;
 mod growing;
 mod names;
 mod running;
+mod store;
 mod thousand;

@@ -1,5 +1,6 @@
 //! The ready data backend over files: in the loader's process, and in one of its own.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -241,4 +242,52 @@ async fn put(url: &str, key: &str, bytes: Vec<u8>) {
         .build()
         .unwrap();
     store.put(&object_store::path::Path::parse(key).unwrap(), bytes.into()).await.unwrap();
+}
+
+#[tokio::test]
+async fn large_files_without_an_index_and_viewers_who_stop_take_little_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let drive =
+        Drive { messages: 250, windows: 1, groups: 1, payload_bytes: 20_000, ..Drive::default() };
+    let messages = drive.generate().merged();
+    let spec = FileSpec { compression: None, summary: false, crcs: false, ..FileSpec::default() };
+    let once = spec.write(&messages);
+    let (front, records) = parts(&once);
+    let mut file = std::fs::File::create(folder.path().join("large.mcap")).unwrap();
+    file.write_all(front).unwrap();
+    for _ in 0..60 {
+        file.write_all(records).unwrap();
+    }
+    drop(file);
+    let large = std::fs::metadata(folder.path().join("large.mcap")).unwrap().len();
+    assert!(large > 200 << 20, "{large}");
+    let path = folder.path().to_str().unwrap();
+    let arguments = ["backend", path, "--address", "127.0.0.1:0"];
+    let backend = Process::start(Path::new(BINARY), &arguments, &[]).await.unwrap();
+    let manifest = get(&format!("{}/manifest?recording=large", backend.url()), &[]).await.unwrap();
+    let manifest = manifest.json().unwrap();
+    let source = &manifest["sources"][0];
+    let intact = format!("{}/{}", backend.url(), source["url"].as_str().unwrap());
+    let mut viewers = Vec::new();
+    for number in 0..24 {
+        let url = match number % 2 {
+            0 => intact.clone(),
+            _ => format!("{}/files/large.mcap", backend.url()),
+        };
+        viewers.push(rdl_testkit::Viewer::open_narrow(&url).await.unwrap());
+    }
+    let whole = get(&intact, &[]).await.unwrap();
+    assert!(whole.complete && whole.body.len() as u64 > large - 100);
+    drop(whole);
+    let (_, most) = rdl_testkit::Observed::of(backend.id().unwrap()).resident_bytes().unwrap();
+    assert!(most < 150 << 20, "{} MiB", most >> 20);
+    eprintln!("a file of {} MiB and {} viewers: {} MiB", large >> 20, viewers.len(), most >> 20);
+}
+
+/// Magic and header, and the records behind them up to the end of the data.
+fn parts(file: &[u8]) -> (&[u8], &[u8]) {
+    let length = u64::from_le_bytes(file[9..17].try_into().unwrap());
+    let (front, rest) = file.split_at(17 + usize::try_from(length).unwrap());
+    // Data end, footer and magic.
+    (front, &rest[..rest.len() - 13 - 29 - 8])
 }

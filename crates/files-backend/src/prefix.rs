@@ -357,7 +357,7 @@ impl PrefixScan {
         }
         if state.late > 0 {
             problems.push(format!(
-                "{} messages lie behind a chunk with newer ones, by up to {:.3} s; the loader \
+                "messages behind a chunk with newer ones: {}, late by up to {:.3} s; the loader \
                  sorts what is within its reach and reports the rest",
                 state.late,
                 std::time::Duration::from_nanos(state.latest_nanos).as_secs_f64()

@@ -1,11 +1,11 @@
 //! An identity provider's public keys, asked for and kept.
 
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::jwk::{Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
-use tokio::sync::Mutex;
+use parking_lot::Mutex;
 use url::Url;
 
 use crate::error::StartError;
@@ -36,10 +36,16 @@ struct Kept {
     asked: Option<Instant>,
 }
 
-pub(super) struct Keys {
+/// Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Keys(Arc<Inner>);
+
+struct Inner {
     url: Url,
     client: reqwest::Client,
     kept: Mutex<Kept>,
+    /// Those whose key is not known wait for one of them to ask.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Keys {
@@ -56,44 +62,72 @@ impl Keys {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| StartError::Keys(error.without_url().to_string()))?;
-        Ok(Keys { url, client, kept: Mutex::default() })
+        let (kept, turn) = (Mutex::default(), tokio::sync::Mutex::default());
+        Ok(Keys(Arc::new(Inner { url, client, kept, turn })))
     }
 
     /// Asks for the keys; that the provider is away is only logged.
     pub(super) async fn prepare(&self) {
-        let mut kept = self.kept.lock().await;
-        self.renew(&mut kept).await;
+        if self.may_ask() {
+            self.renew().await;
+        }
     }
 
-    /// The key of this id; without one the only key there is for this algorithm.
+    /// The key of this id; without one the only key there is for this algorithm. Whoever has a key
+    /// that is known waits for nobody.
     pub(super) async fn key(
         &self,
         id: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<DecodingKey, KeysError> {
-        let mut kept = self.kept.lock().await;
-        let is_due = |since: Option<Instant>, after| since.is_none_or(|at| at.elapsed() >= after);
-        let may_ask = is_due(kept.asked, ASK_AGAIN);
-        let found = find(&kept.keys, id, algorithm);
-        if may_ask && (found.is_none() || is_due(kept.fetched, FRESH_FOR)) {
-            self.renew(&mut kept).await;
+        if let Some(key) = self.known(id, algorithm) {
+            let is_old = is_over(self.0.kept.lock().fetched, FRESH_FOR);
+            if is_old && self.may_ask() {
+                let keys = self.clone();
+                tokio::spawn(async move { keys.renew().await });
+            }
+            return Ok(key);
         }
-        if is_due(kept.fetched, KEPT_FOR) {
-            return Err(KeysError::Unavailable);
+        let _turn = self.0.turn.lock().await;
+        if self.known(id, algorithm).is_none() && self.may_ask() {
+            self.renew().await;
         }
-        find(&kept.keys, id, algorithm).ok_or(KeysError::Unknown)
+        self.known(id, algorithm).ok_or_else(|| {
+            match is_over(self.0.kept.lock().fetched, KEPT_FOR) {
+                true => KeysError::Unavailable,
+                false => KeysError::Unknown,
+            }
+        })
+    }
+
+    fn known(&self, id: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
+        let kept = self.0.kept.lock();
+        if is_over(kept.fetched, KEPT_FOR) {
+            return None;
+        }
+        find(&kept.keys, id, algorithm)
+    }
+
+    /// Whether the provider was left in peace for long enough; whoever is told so asks.
+    fn may_ask(&self) -> bool {
+        let mut kept = self.0.kept.lock();
+        let may_ask = is_over(kept.asked, ASK_AGAIN);
+        if may_ask {
+            kept.asked = Some(Instant::now());
+        }
+        may_ask
     }
 
     /// As if the provider had been asked long ago.
     #[cfg(test)]
-    pub(super) async fn forget_when_asked(&self) {
-        self.kept.lock().await.asked = None;
+    pub(super) fn forget_when_asked(&self) {
+        self.0.kept.lock().asked = None;
     }
 
-    async fn renew(&self, kept: &mut Kept) {
-        kept.asked = Some(Instant::now());
+    async fn renew(&self) {
         match self.fetch().await {
             Ok(keys) => {
+                let mut kept = self.0.kept.lock();
                 kept.keys = keys;
                 kept.fetched = Some(Instant::now());
             }
@@ -103,7 +137,7 @@ impl Keys {
 
     async fn fetch(&self) -> Result<Vec<Jwk>, String> {
         let told = |error: reqwest::Error| error.without_url().to_string();
-        let mut answer = self.client.get(self.url.clone()).send().await.map_err(told)?;
+        let mut answer = self.0.client.get(self.0.url.clone()).send().await.map_err(told)?;
         if !answer.status().is_success() {
             return Err(format!("the provider answered {}", answer.status()));
         }
@@ -122,6 +156,10 @@ impl Keys {
         let keys = keys.iter().filter_map(|key| serde_json::from_value(key.clone()).ok());
         Ok(keys.collect())
     }
+}
+
+fn is_over(since: Option<Instant>, time: Duration) -> bool {
+    since.is_none_or(|since| since.elapsed() >= time)
 }
 
 fn find(keys: &[Jwk], id: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {

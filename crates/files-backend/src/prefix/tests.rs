@@ -129,7 +129,7 @@ fn what_is_out_of_order_is_said() {
     truth.push(first);
     let late = scan(&spec.write(&truth), 1_000);
     let [problem] = late.problems.as_slice() else { panic!("{:?}", late.problems) };
-    assert!(problem.starts_with("1 messages lie behind"), "{problem}");
+    assert!(problem.starts_with("messages behind a chunk with newer ones: 1,"), "{problem}");
 }
 
 #[test]

@@ -138,3 +138,30 @@ async fn a_bucket_that_cannot_be_used_stops_the_start() {
         assert!(!error.to_string().contains(secret));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_objects_are_listed_with_few_requests_each() {
+    use futures::{StreamExt as _, TryStreamExt as _};
+
+    let bucket = Bucket::start().await;
+    let messages = Drive { messages: 20, ..Drive::default() }.generate().merged();
+    let whole = Bytes::from(FileSpec::default().write(&messages));
+    futures::stream::iter(0..1_000)
+        .map(|number| {
+            let path = Path::from(format!("team/a/robot-{}/{number:04}.mcap", number % 7));
+            let (plain, whole) = (&bucket.plain, whole.clone());
+            async move { plain.put(&path, whole.into()).await }
+        })
+        .buffer_unordered(16)
+        .try_collect::<Vec<_>>()
+        .await
+        .unwrap();
+    let backend = Running::start(FilesConfig::new(bucket.place(), AccessRule::Anyone)).await;
+    let started = std::time::Instant::now();
+    let listed = backend.recordings().await;
+    eprintln!("listed 1000 objects in {:?}", started.elapsed());
+    assert_eq!(listed.len(), 1_007);
+    assert!(listed.iter().all(|entry| entry["problems"] == serde_json::json!([])), "{listed:?}");
+    assert!(started.elapsed() < Duration::from_secs(20));
+    assert_eq!(backend.sources("robot-3").await.len(), 143);
+}

@@ -14,7 +14,7 @@ const MANIFEST_ENDPOINT: &str = "MANIFEST_ENDPOINT";
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Data backend")]
 pub(crate) struct BackendSettings {
-    /// The URL that is asked for manifests. Required
+    /// The URL that is asked for manifests. Required, unless `serve` has a BACKEND
     // Read by `fetch_config`: what clap says about a wrong value shows it, and a URL may hold secrets.
     #[arg(long, env = MANIFEST_ENDPOINT)]
     pub(crate) manifest_endpoint: Option<String>,

@@ -170,7 +170,7 @@ async fn an_unknown_key_has_the_provider_asked_and_not_again_at_once() {
     // Whoever invents names of keys has the provider left in peace.
     assert_eq!(status(&check, &token).await, 401);
     assert_eq!(asked(), 1);
-    check.keys.forget_when_asked().await;
+    check.keys.forget_when_asked();
     assert_eq!(status(&check, &token).await, 200);
     assert_eq!(asked(), 2);
 }

@@ -8,8 +8,8 @@
 //! Memory: a chunk as it lies in the file and uncompressed, and the schemas and channels.
 
 mod chunk;
+mod state;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use rdl_model::{Nanos, ProblemCode, TimeRange};
 use sha2::{Digest as _, Sha256};
 
 use self::chunk::{ChunkRecord, records};
+pub(crate) use self::state::{Prefix, State};
 use crate::contents::{Contents, Serving, topics_of};
 
 /// Chunks larger than this, as records or uncompressed, are passed over, in bytes.
@@ -30,57 +31,6 @@ pub(crate) const COMPARED_BYTES: usize = 4096;
 const MAX_PROBLEMS: usize = 10;
 /// Opcode, length, least and greatest time of a chunk.
 const CHUNK_TIMES_END: usize = 1 + 8 + 8 + 8;
-
-/// The intact beginning of a file.
-#[derive(Clone, Debug)]
-pub(crate) struct Prefix {
-    /// How long it is, in bytes.
-    pub(crate) bytes: u64,
-    /// The hash of it, in hex: the same words mean the same bytes.
-    pub(crate) hash: String,
-    /// What a later scan goes on from; `None`: there is nothing to go on with.
-    pub(crate) state: Option<Arc<State>>,
-}
-
-impl Prefix {
-    pub(crate) fn memory_bytes(&self) -> usize {
-        let Some(state) = &self.state else { return 0 };
-        let definitions = usize::try_from(state.definitions_bytes).unwrap_or(usize::MAX);
-        state.head.len() + state.recent.len() + definitions.saturating_mul(2)
-    }
-}
-
-/// What is known at the end of an intact beginning.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct State {
-    bytes: u64,
-    hash: Sha256,
-    /// Magic and header.
-    head: Vec<u8>,
-    /// The last bytes of it.
-    recent: Vec<u8>,
-    schemas: BTreeMap<u16, Arc<SchemaDef>>,
-    channels: BTreeMap<u16, (u16, ChannelDef)>,
-    definitions_bytes: u64,
-    messages: u64,
-    times: Option<TimeRange>,
-    /// How many messages come behind a chunk with a newer one, and how late the latest of them.
-    late: u64,
-    latest_nanos: u64,
-    passed_over: u64,
-    problems: Vec<String>,
-}
-
-impl State {
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// What the file had right before [`State::bytes`].
-    pub(crate) fn recent(&self) -> &[u8] {
-        &self.recent
-    }
-}
 
 /// Reads a file as far as it is intact. Push bytes in order, then finish.
 pub(crate) struct PrefixScan {

@@ -77,6 +77,10 @@ pub struct Scanner {
     large: Option<Large>,
     header_seen: bool,
     chunks: u64,
+    /// Where the record starts that was begun last.
+    record_start: u64,
+    /// Where the data section ended.
+    data_end: Option<u64>,
     /// A problem that comes after the event that was given last.
     queued: Option<ScanEvent>,
     /// Once it has failed it stays so.
@@ -94,6 +98,8 @@ impl Scanner {
             large: None,
             header_seen: false,
             chunks: 0,
+            record_start: 0,
+            data_end: None,
             queued: None,
             failed: None,
         }
@@ -167,6 +173,19 @@ impl Scanner {
         event
     }
 
+    /// Where the data section's last record ends of those that have arrived whole and were read, in
+    /// bytes from the start of the body: what lies before it makes a body, once it gets an end.
+    pub fn intact_bytes(&self) -> u64 {
+        match self.data_end {
+            Some(end) => end,
+            None if !self.header_seen => 0,
+            None if self.failed.is_some() || self.skipping.is_some() || self.large.is_some() => {
+                self.record_start
+            }
+            None => self.framer.position(),
+        }
+    }
+
     /// Whether the end magic was met.
     pub fn is_complete(&self) -> bool {
         matches!(self.section, Section::Done)
@@ -231,6 +250,7 @@ impl Scanner {
     /// Takes one record, or starts to skip it.
     fn record(&mut self) -> Result<Step, ScanError> {
         let position = self.framer.position();
+        self.record_start = position;
         let Some(head) = self.framer.peek::<RECORD_HEADER_BYTES>() else {
             return Ok(Step::NeedsBytes);
         };
@@ -429,6 +449,7 @@ impl Scanner {
     }
 
     fn data_end(&mut self, record: &[u8], computed: crc32fast::Hasher) -> Step {
+        self.data_end = Some(self.record_start);
         self.framer.restart_crc();
         self.section = Section::Summary { start: self.framer.position() };
         let computed = computed.finalize();
@@ -457,6 +478,7 @@ impl Scanner {
         else {
             return Err(malformed(position, "the footer is cut off"));
         };
+        self.data_end.get_or_insert(position);
         let section = std::mem::replace(&mut self.section, Section::EndMagic);
         let Section::Summary { start } = section else {
             return Ok(problem(
@@ -530,3 +552,6 @@ fn check(position: u64, what: &'static str, bytes: u64, limit_bytes: u64) -> Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

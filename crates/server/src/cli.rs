@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::backend::{self, BackendArgs};
 use crate::cache::{self, CacheArgs, CacheCommand};
 use crate::check::{self, CheckArgs};
 use crate::export::{self, ExportArgs};
@@ -36,6 +37,8 @@ enum Command {
     Export(Box<ExportArgs>),
     /// Check a data backend, rule by rule
     Check(CheckArgs),
+    /// Serve MCAP files of a folder or a bucket to a loader
+    Backend(Box<BackendArgs>),
     /// See what is stored of loaded sources, and remove it
     Cache(CacheArgs),
 }
@@ -66,6 +69,10 @@ fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => {
             telemetry::start(&cli.log, "off");
             checked(args.check(), check::run)
+        }
+        Command::Backend(args) => {
+            telemetry::start(&cli.log, "info");
+            checked(args.check(), backend::run)
         }
         Command::Cache(CacheArgs { command }) => {
             telemetry::start(&cli.log, "off");

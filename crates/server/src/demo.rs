@@ -16,47 +16,19 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use rdl_engine::ManifestParams;
-use url::Url;
 
+use crate::embedded::EmbeddedBackend;
 use crate::routes::file_path;
 
 pub(crate) use backend::backend_router;
 
-/// The demo's data backend, serving until it is dropped.
-pub(crate) struct DemoBackend {
-    manifest_endpoint: Url,
-    serving: tokio::task::JoinHandle<()>,
-}
-
-impl DemoBackend {
-    /// Starts it on a free port of the loopback interface.
-    ///
-    /// # Errors
-    ///
-    /// If no port can be bound.
-    pub(crate) async fn start() -> io::Result<DemoBackend> {
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = listener.local_addr()?;
-        let manifest_endpoint =
-            Url::parse(&format!("http://{address}/manifest")).map_err(io::Error::other)?;
-        let serving = tokio::spawn(async move {
-            if let Err(error) = axum::serve(listener, backend_router()).await {
-                tracing::error!(%error, "the demo's data backend stopped");
-            }
-        });
-        Ok(DemoBackend { manifest_endpoint, serving })
-    }
-
-    /// What the loader is to ask for manifests.
-    pub(crate) fn manifest_endpoint(&self) -> &Url {
-        &self.manifest_endpoint
-    }
-}
-
-impl Drop for DemoBackend {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
+/// Starts the demo's data backend on a free port of the loopback interface.
+///
+/// # Errors
+///
+/// If no port can be bound.
+pub(crate) async fn start_backend() -> io::Result<EmbeddedBackend> {
+    EmbeddedBackend::start((Ipv4Addr::LOCALHOST, 0).into(), backend_router()).await
 }
 
 /// What to try with a loader that serves the demo at `loader`, as text for a terminal.
@@ -100,7 +72,7 @@ mod tests {
     async fn the_backend_answers_on_its_port() {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-        let backend = DemoBackend::start().await.unwrap();
+        let backend = start_backend().await.unwrap();
         let port = backend.manifest_endpoint().port().unwrap();
         let mut stream = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
         let request = "GET /manifest?recording=demo-drive HTTP/1.1\r\nhost: demo\r\nconnection: close\r\n\r\n";

@@ -7,7 +7,7 @@ use clap::Args;
 use rdl_engine::{Engine, EngineConfig, FetchConfig};
 
 use crate::auth::Auth;
-use crate::demo::{self, DemoBackend};
+use crate::demo;
 use crate::routes::App;
 use crate::serve;
 use crate::settings::{AuthConfig, ServerSettings, parse_address};
@@ -30,7 +30,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
         cors_allowed_origins: Vec::new(),
     };
     let listener = serve::bind(&settings).await?;
-    let backend = DemoBackend::start().await.context("cannot start the demo's data backend")?;
+    let backend = demo::start_backend().await.context("cannot start the demo's data backend")?;
     let mut fetch = FetchConfig::new(backend.manifest_endpoint().clone());
     fetch.allow_http_sources = true;
     fetch.use_system_proxy = false;

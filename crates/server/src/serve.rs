@@ -9,13 +9,16 @@ use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
 use clap::Args;
 use rdl_engine::{Engine, EngineConfig, EngineError};
+use rdl_files_backend::FilesBackend;
 use tokio::net::TcpListener;
+use url::Url;
 
 use crate::auth::Auth;
+use crate::embedded::EmbeddedBackend;
 use crate::routes::{self, App};
 use crate::settings::{
-    AuthConfig, AuthSettings, EngineSettings, Reserved, ServerSettings, SettingsError,
-    unheeded_variables,
+    AuthConfig, AuthSettings, EmbeddedSettings, EngineSettings, FilesPlan, Reserved,
+    ServerSettings, SettingsError, unheeded_variables,
 };
 use crate::signals::Signals;
 
@@ -31,23 +34,49 @@ pub(crate) struct ServeArgs {
     pub(crate) auth: AuthSettings,
     #[command(flatten)]
     pub(crate) engine: EngineSettings,
+    #[command(flatten)]
+    pub(crate) embedded: EmbeddedSettings,
 }
 
 /// What `serve` is told, checked.
 pub(crate) struct ServeConfig {
     engine: EngineConfig,
     auth: AuthConfig,
+    /// The backend in this process, if there is to be one.
+    files: Option<FilesPlan>,
 }
 
 impl ServeArgs {
     /// Checks everything that can be checked before anything starts.
     pub(crate) fn check(&self) -> Result<ServeConfig, SettingsError> {
         let auth = self.auth.auth_config(&self.server)?;
-        Ok(ServeConfig { engine: self.engine.engine_config()?, auth })
+        let files = self.embedded.plan(&self.server, &self.engine.cache)?;
+        let engine = match &files {
+            None => self.engine.engine_config()?,
+            Some(files) => {
+                let address = self.embedded.backend_address;
+                let endpoint = Url::parse(&format!("http://{address}/manifest"));
+                let endpoint = endpoint.map_err(|error| {
+                    SettingsError::new("BACKEND_ADDRESS", format!("is wrong: {error}"))
+                })?;
+                let mut fetch = self.engine.backend.embedded_config(endpoint)?;
+                // Signed URLs lead out of this machine; nothing else does.
+                fetch.use_system_proxy = files.config.signed_urls.is_some();
+                self.engine.engine_config_over(fetch)?
+            }
+        };
+        Ok(ServeConfig { engine, auth, files })
     }
 
     /// Says what works and yet may not be what was meant.
     fn warn(&self, auth: &AuthConfig) {
+        let is_cached = self.engine.cache.cloud().is_some();
+        if self.embedded.place.is_some() && is_cached && self.embedded.backend_address.port() == 0 {
+            tracing::warn!(
+                "BACKEND_ADDRESS takes a free port: nothing that is cached will be found again after \
+                 a restart, or by another replica"
+            );
+        }
         if auth.is_disabled {
             return;
         }
@@ -60,7 +89,7 @@ impl ServeArgs {
                  key, which other replicas do not have and which ends with this process"
             );
         }
-        if self.engine.backend.auth_token_origins.is_none() {
+        if self.engine.backend.auth_token_origins.is_none() && self.embedded.place.is_none() {
             tracing::warn!(
                 "AUTH_TOKEN_ORIGINS is not set: users' access tokens go to every source that a \
                  manifest names, unless its URL is signed"
@@ -89,9 +118,34 @@ pub(crate) async fn run(args: ServeArgs, config: ServeConfig) -> anyhow::Result<
     args.warn(&config.auth);
     let auth = Auth::new(config.auth)?;
     let listener = bind(&args.server).await?;
-    let engine = Engine::start(config.engine).await.map_err(|error| args.cannot_start(error))?;
+    let mut engine = config.engine;
+    let backend = match config.files {
+        Some(files) => Some(start_backend(&args, files).await?),
+        None => None,
+    };
+    if let Some(backend) = &backend {
+        engine.fetch.manifest_endpoint = backend.manifest_endpoint().clone();
+    }
+    let engine = Engine::start(engine).await.map_err(|error| args.cannot_start(error))?;
     let app = App::new(engine, auth, &args.server);
-    serve(listener, app, &args.server, |address| format!("listening on http://{address}")).await
+    let greeting = |address| {
+        let listening = format!("listening on http://{address}");
+        let recordings = backend.as_ref().map(EmbeddedBackend::recordings);
+        match recordings {
+            Some(url) => format!("{listening}\nwhat there is: curl {url}"),
+            None => listening,
+        }
+    };
+    serve(listener, app, &args.server, greeting).await
+}
+
+async fn start_backend(args: &ServeArgs, files: FilesPlan) -> anyhow::Result<EmbeddedBackend> {
+    let backend = FilesBackend::start(files.config).await;
+    let backend = backend.map_err(|error| FilesPlan::cannot_start(files.cloud.as_ref(), error))?;
+    let address = args.embedded.backend_address;
+    EmbeddedBackend::start(address, backend.router())
+        .await
+        .with_context(|| format!("cannot listen at {address} (BACKEND_ADDRESS)"))
 }
 
 /// Listens where the settings say.

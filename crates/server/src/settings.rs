@@ -9,6 +9,8 @@ mod backend;
 mod cache;
 #[cfg(test)]
 mod document;
+mod embedded;
+mod files;
 mod loading;
 mod log;
 mod reserved;
@@ -18,11 +20,15 @@ mod sharing;
 mod values;
 
 use clap::{Args, Command};
-use rdl_engine::EngineConfig;
+use rdl_engine::{EngineConfig, FetchConfig};
 
 pub(crate) use self::auth::{AuthConfig, AuthSettings, ProviderConfig};
 pub(crate) use self::backend::BackendSettings;
-pub(crate) use self::cache::{CacheSettings, Cloud};
+pub(crate) use self::cache::{CacheSettings, Cloud, CloudSettings};
+pub(crate) use self::embedded::EmbeddedSettings;
+pub(crate) use self::files::{
+    BACKEND, FilesPlace, FilesPlan, FilesSettings, JWKS_URL, TOKEN, parse_place,
+};
 pub(crate) use self::loading::LoadingSettings;
 pub(crate) use self::log::{LogFormat, LogSettings};
 pub(crate) use self::reserved::Reserved;
@@ -61,7 +67,15 @@ pub(crate) struct EngineSettings {
 impl EngineSettings {
     /// Checks what clap cannot check alone, and puts it together.
     pub(crate) fn engine_config(&self) -> Result<EngineConfig, SettingsError> {
-        let mut config = EngineConfig::new(self.backend.fetch_config()?);
+        self.engine_config_over(self.backend.fetch_config()?)
+    }
+
+    /// The same over a backend that is not configured as the others are.
+    pub(crate) fn engine_config_over(
+        &self,
+        fetch: FetchConfig,
+    ) -> Result<EngineConfig, SettingsError> {
+        let mut config = EngineConfig::new(fetch);
         config.store = self.cache.store_config()?;
         config.bucket = self.cache.open_bucket()?.map(|(_, config)| config);
         config.sharing = self.sharing.sharing_config()?;

@@ -51,7 +51,7 @@ pub use self::listing::BucketEntry;
 use self::names::Numbers;
 pub use self::names::{AttemptName, ReplicaId};
 pub use self::parts::{ClosedPart, RemoteParts, UploadError};
-pub use self::provider::{BucketConfig, BucketProvider};
+pub use self::provider::{BucketConfig, BucketProvider, OpenedBucket, open_bucket};
 pub use self::pulse::{Pulse, Sign};
 pub use self::reading::PartRead;
 pub use self::running::{Checksums, Running, RunningEnd, RunningPart, RunningState};
@@ -97,7 +97,7 @@ impl fmt::Debug for Bucket {
 impl Bucket {
     /// The bucket that the configuration names. Nothing is asked of it yet.
     pub fn open(config: &BucketConfig) -> Result<Bucket, BucketError> {
-        Ok(Bucket::over(provider::store(config)?, &config.name, &config.prefix))
+        Ok(Bucket::over(open_bucket(config)?.store, &config.name, &config.prefix))
     }
 
     /// The same over any store.

@@ -40,8 +40,9 @@ mod whole;
 pub use attempt::Attempt;
 pub use bucket::{
     AttemptName, Bucket, BucketConfig, BucketCut, BucketEntry, BucketError, BucketErrorKind,
-    BucketProvider, Checksums, ClosedPart, FollowedPart, Look, PartRead, Pulse, RemoteParts,
-    RemoteSource, ReplicaId, Running, RunningEnd, RunningPart, RunningState, Sign, UploadError,
+    BucketProvider, Checksums, ClosedPart, FollowedPart, Look, OpenedBucket, PartRead, Pulse,
+    RemoteParts, RemoteSource, ReplicaId, Running, RunningEnd, RunningPart, RunningState, Sign,
+    UploadError, open_bucket,
 };
 pub use disk_store::{DiskStore, FoundSource, StoreConfig};
 pub use error::StoreError;

@@ -8,8 +8,10 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Who may depend on whom; what is reachable over several arrows may be named directly too.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("remote-data-loader", &["rdl-engine", "rdl-conformance"]),
+    ("remote-data-loader", &["rdl-engine", "rdl-conformance", "rdl-files-backend"]),
     ("rdl-engine", &["rdl-merge", "rdl-store", "rdl-fetch"]),
+    // Of the store only how a bucket is opened: the same credentials reach both.
+    ("rdl-files-backend", &["rdl-wire", "rdl-store"]),
     ("rdl-merge", &["rdl-mcap-io"]),
     ("rdl-store", &["rdl-mcap-io"]),
     ("rdl-fetch", &["rdl-wire"]),
@@ -24,7 +26,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// What the server may name although more is reachable: it knows neither MCAP nor the network
 /// towards sources.
-const SERVER_MAY_NAME: &[&str] = &["rdl-engine", "rdl-model", "rdl-conformance"];
+const SERVER_MAY_NAME: &[&str] =
+    &["rdl-engine", "rdl-conformance", "rdl-files-backend", "rdl-model"];
 
 /// Only tests may depend on it.
 const TESTKIT: &str = "rdl-testkit";

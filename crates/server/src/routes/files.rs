@@ -2,9 +2,7 @@
 //!
 //! Every answer that has bytes has a Content-Length and a strong ETag, is never encoded, and is read
 //! from its sources only as it is sent. Which part of the file is asked for is worked out in
-//! [`conditions`].
-
-mod conditions;
+//! [`wanted`].
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -15,9 +13,9 @@ use http::header::{
     ETAG,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use rdl_files_backend::{Wanted, wanted};
 use rdl_model::{ByteRange, ErrorKind};
 
-use self::conditions::{Wanted, wanted};
 use super::App;
 use super::file_link::FileLink;
 use super::file_name::{disposition, file_name};

@@ -241,7 +241,7 @@ fn check_callback(callback: &Url) -> Result<(), SettingsError> {
 }
 
 /// https, or http on this machine: secrets go there.
-fn parse_provider_url(text: &str) -> Result<Url, String> {
+pub(super) fn parse_provider_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text.trim()).ok().filter(Url::has_host);
     let is_safe = |url: &Url| match url.host() {
         _ if url.scheme() == "https" => true,

@@ -5,6 +5,7 @@ use rdl_engine::{FetchConfig, IpNet, TokenPolicy};
 use url::Url;
 
 use super::SettingsError;
+use super::files::BACKEND;
 use super::values::{parse_bool, parse_network, parse_number, parse_origin};
 
 const MANIFEST_ENDPOINT: &str = "MANIFEST_ENDPOINT";
@@ -13,7 +14,7 @@ const MANIFEST_ENDPOINT: &str = "MANIFEST_ENDPOINT";
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Data backend")]
 pub(crate) struct BackendSettings {
-    /// The URL that is asked for manifests. Required
+    /// The URL that is asked for manifests. Required, unless `serve` has a BACKEND
     // Read by `fetch_config`: what clap says about a wrong value shows it, and a URL may hold secrets.
     #[arg(long, env = MANIFEST_ENDPOINT)]
     pub(crate) manifest_endpoint: Option<String>,
@@ -49,16 +50,33 @@ pub(crate) struct BackendSettings {
 
 impl BackendSettings {
     pub(crate) fn fetch_config(&self) -> Result<FetchConfig, SettingsError> {
-        let mut config = FetchConfig::new(self.endpoint()?);
+        let mut config = self.fetch_config_of(self.endpoint()?);
+        if let Some(origins) = &self.auth_token_origins {
+            config.token_policy = TokenPolicy::only(origins);
+        }
         config.allow_http_sources = self.allow_http_sources;
+        Ok(config)
+    }
+
+    /// In front of a backend in this process: plain http, and tokens go nowhere else.
+    pub(crate) fn embedded_config(&self, placeholder: Url) -> Result<FetchConfig, SettingsError> {
+        if self.manifest_endpoint.is_some() {
+            let message = format!("is set, and {BACKEND} is too; unset one of them");
+            return Err(SettingsError::new(MANIFEST_ENDPOINT, message));
+        }
+        let mut config = self.fetch_config_of(placeholder);
+        config.allow_http_sources = true;
+        config.token_policy = TokenPolicy::only([]);
+        Ok(config)
+    }
+
+    fn fetch_config_of(&self, endpoint: Url) -> FetchConfig {
+        let mut config = FetchConfig::new(endpoint);
         config.manifest_cache_ttl = Duration::from_millis(self.manifest_cache_ttl_ms);
         config.manifest_cache_capacity =
             usize::try_from(self.manifest_cache_max_capacity).unwrap_or(usize::MAX);
         config.denied_networks.clone_from(&self.deny_source_cidrs);
-        if let Some(origins) = &self.auth_token_origins {
-            config.token_policy = TokenPolicy::only(origins);
-        }
-        Ok(config)
+        config
     }
 
     fn endpoint(&self) -> Result<Url, SettingsError> {

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rdl_engine::{Bucket, BucketConfig, BucketFolder, StoreConfig};
 
-pub(crate) use self::cloud::Cloud;
-use self::cloud::CloudSettings;
+pub(crate) use self::cloud::{Cloud, CloudSettings};
 use super::SettingsError;
 use super::values::parse_number;
 
@@ -154,7 +153,7 @@ impl CacheSettings {
 }
 
 /// Letters, digits and what the providers allow between them.
-fn is_bucket_name(name: &str) -> bool {
+pub(super) fn is_bucket_name(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:$".contains(&byte))
 }

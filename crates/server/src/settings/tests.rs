@@ -31,9 +31,8 @@ const ENDPOINT: &str = "--manifest-endpoint=https://data.example.com/manifest";
 #[test]
 fn defaults_are_those_of_the_engine() {
     let config = parse(&[ENDPOINT]).unwrap().engine.engine_config().unwrap();
-    let defaults = EngineConfig::new(rdl_engine::FetchConfig::new(
-        "https://data.example.com/manifest".parse().unwrap(),
-    ));
+    let defaults =
+        EngineConfig::new(FetchConfig::new("https://data.example.com/manifest".parse().unwrap()));
     assert_eq!(format!("{config:?}"), format!("{defaults:?}"));
     assert_eq!(config.fetch.manifest_cache_ttl, defaults.fetch.manifest_cache_ttl);
     assert_eq!(config.fetch.manifest_cache_capacity, defaults.fetch.manifest_cache_capacity);

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "what cannot be unwrapped here fails the test")]
 
 mod api;
+mod backend;
 mod cache;
 mod check;
 mod credentials;
@@ -17,6 +18,7 @@ mod export;
 mod faults;
 mod files;
 mod fleet;
+mod guide;
 mod links;
 mod nginx;
 mod readers;

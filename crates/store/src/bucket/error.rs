@@ -33,11 +33,8 @@ pub enum BucketErrorKind {
 }
 
 impl BucketError {
-    pub(super) fn of(
-        action: &'static str,
-        path: &Path,
-        error: &object_store::Error,
-    ) -> BucketError {
+    /// What the store said when it was to do `action` with the object of this path.
+    pub fn of(action: &'static str, path: &Path, error: &object_store::Error) -> BucketError {
         use object_store::Error;
         let kind = match error {
             Error::NotFound { .. } => BucketErrorKind::NotFound,

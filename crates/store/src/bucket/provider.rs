@@ -4,6 +4,7 @@ use std::time::Duration;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::signer::Signer;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
 use super::BucketError;
@@ -83,14 +84,35 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// A part of 8 MiB has to get through a slow line within this time.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
-pub(super) fn store(config: &BucketConfig) -> Result<Arc<dyn ObjectStore>, BucketError> {
+/// A bucket's client, as it is and to sign URLs with.
+#[derive(Clone)]
+pub struct OpenedBucket {
+    /// Its objects, by their whole names: the prefix is not heeded.
+    pub store: Arc<dyn ObjectStore>,
+    /// Signs URLs of its objects; a store that the caller brought has none.
+    pub signer: Option<Arc<dyn Signer>>,
+}
+
+impl OpenedBucket {
+    fn of<S: ObjectStore + Signer>(store: S) -> OpenedBucket {
+        let store = Arc::new(store);
+        OpenedBucket { store: store.clone(), signer: Some(store) }
+    }
+}
+
+/// The client of the bucket that the configuration names. Nothing is asked of it.
+///
+/// # Errors
+///
+/// If the configuration cannot be.
+pub fn open_bucket(config: &BucketConfig) -> Result<OpenedBucket, BucketError> {
     static TLS: Once = Once::new();
     TLS.call_once(|| {
         // Fails when the process has installed one itself, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
     let wrong = |error: object_store::Error| BucketError::misconfigured(error);
-    let store: Arc<dyn ObjectStore> = match &config.provider {
+    let opened = match &config.provider {
         BucketProvider::Aws { region } => {
             let mut builder = AmazonS3Builder::new();
             let mut allow_http = false;
@@ -108,7 +130,7 @@ pub(super) fn store(config: &BucketConfig) -> Result<Arc<dyn ObjectStore>, Bucke
             if let Some(region) = region {
                 builder = builder.with_region(region);
             }
-            Arc::new(builder.build().map_err(wrong)?)
+            OpenedBucket::of(builder.build().map_err(wrong)?)
         }
         BucketProvider::S3Compatible { url, region, access_key_id, secret_access_key } => {
             let mut builder = AmazonS3Builder::new()
@@ -121,7 +143,7 @@ pub(super) fn store(config: &BucketConfig) -> Result<Arc<dyn ObjectStore>, Bucke
             if let Some(region) = region {
                 builder = builder.with_region(region);
             }
-            Arc::new(builder.build().map_err(wrong)?)
+            OpenedBucket::of(builder.build().map_err(wrong)?)
         }
         BucketProvider::GoogleCloud { credentials } => {
             let mut builder = GoogleCloudStorageBuilder::new()
@@ -131,7 +153,7 @@ pub(super) fn store(config: &BucketConfig) -> Result<Arc<dyn ObjectStore>, Bucke
             if let Some(path) = credentials {
                 builder = with_credentials(builder, path)?;
             }
-            Arc::new(builder.build().map_err(wrong)?)
+            OpenedBucket::of(builder.build().map_err(wrong)?)
         }
         BucketProvider::Azure { account, url } => {
             let mut builder = MicrosoftAzureBuilder::new();
@@ -151,11 +173,11 @@ pub(super) fn store(config: &BucketConfig) -> Result<Arc<dyn ObjectStore>, Bucke
             if let Some(url) = url {
                 builder = builder.with_endpoint(url.clone());
             }
-            Arc::new(builder.build().map_err(wrong)?)
+            OpenedBucket::of(builder.build().map_err(wrong)?)
         }
-        BucketProvider::Other(store) => store.clone(),
+        BucketProvider::Other(store) => OpenedBucket { store: store.clone(), signer: None },
     };
-    Ok(store)
+    Ok(opened)
 }
 
 /// The variables that begin so, in lower case, as a builder's `from_env` reads them; but an empty

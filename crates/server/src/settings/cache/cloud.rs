@@ -4,6 +4,7 @@ use clap::Args;
 use rdl_engine::{BucketErrorKind, BucketProvider};
 use url::Url;
 
+use crate::settings::files::Scheme;
 use crate::settings::{Secret, SettingsError};
 
 const URL: &str = "S3_COMPATIBLE_SERVICE_URL";
@@ -15,13 +16,13 @@ const AZURE_URL: &str = "STORAGE_AZURE_SERVICE_URL";
 
 /// How the object stores are reached. Each provider heeds its own; those of others may be set.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Cache")]
+#[command(next_help_heading = "Object stores")]
 pub(crate) struct CloudSettings {
     /// With the provider aws: the bucket's region. Unset: us-east-1
     #[arg(long, env = "AWS_REGION")]
     aws_region: Option<String>,
 
-    /// With the provider s3_compatible: the http or https URL of the store, without the bucket,
+    /// With the provider s3_compatible, and for s3:// where it is set: the http or https URL of the store, without the bucket,
     /// which is addressed in the path. Required
     // Read by `s3_compatible`: what clap says about a wrong value shows it.
     #[arg(long, env = URL)]
@@ -85,16 +86,27 @@ impl Cloud {
         }
     }
 
-    /// What is wrong with the bucket of this name, and what to do about it.
+    /// What is wrong with the cache's bucket of this name, and what to do about it.
     pub(crate) fn advice(self, name: &str, trouble: BucketErrorKind) -> String {
+        let (named_by, rights) = ("REQUEST_CACHE_BUCKET_NAME", "list, get, put and delete");
+        self.advice_for(name, trouble, named_by, rights)
+    }
+
+    /// The same of a bucket that `named_by` names and in which we do as `rights` say.
+    pub(crate) fn advice_for(
+        self,
+        name: &str,
+        trouble: BucketErrorKind,
+        named_by: &str,
+        rights: &str,
+    ) -> String {
         match trouble {
             BucketErrorKind::NotFound => format!(
-                "there is no bucket {name}: create it, or correct REQUEST_CACHE_BUCKET_NAME ({})",
+                "there is no bucket {name}: create it, or correct {named_by} ({})",
                 self.address()
             ),
             BucketErrorKind::Refused => format!(
-                "the bucket {name} refuses these credentials: correct {}, or allow them to list, \
-                 get, put and delete",
+                "the bucket {name} refuses these credentials: correct {}, or allow them to {rights}",
                 self.credentials()
             ),
             BucketErrorKind::Unavailable => format!(
@@ -111,20 +123,37 @@ impl CloudSettings {
     pub(super) fn provider(&self, cloud: Cloud) -> Result<BucketProvider, SettingsError> {
         match cloud {
             Cloud::Aws => Ok(BucketProvider::Aws { region: self.aws_region.clone() }),
-            Cloud::S3Compatible => self.s3_compatible(),
+            Cloud::S3Compatible => {
+                self.s3_compatible("REQUEST_CACHE_STORAGE_PROVIDER=s3_compatible")
+            }
             Cloud::Google => self.google_cloud(),
-            Cloud::Azure => self.azure(),
+            Cloud::Azure => self.azure("REQUEST_CACHE_STORAGE_PROVIDER=azure"),
         }
     }
 
-    fn s3_compatible(&self) -> Result<BucketProvider, SettingsError> {
+    /// The provider that a URL means. With the URL of a store that speaks S3 it is that store.
+    pub(in crate::settings) fn of_scheme(
+        &self,
+        scheme: Scheme,
+    ) -> Result<(Cloud, BucketProvider), SettingsError> {
+        Ok(match scheme {
+            Scheme::S3 if self.s3_compatible_service_url.is_some() => {
+                (Cloud::S3Compatible, self.s3_compatible("a bucket of s3:// at this URL")?)
+            }
+            Scheme::S3 => (Cloud::Aws, self.provider(Cloud::Aws)?),
+            Scheme::Gs => (Cloud::Google, self.google_cloud()?),
+            Scheme::Az => (Cloud::Azure, self.azure("a container of az://")?),
+        })
+    }
+
+    fn s3_compatible(&self, needed_by: &str) -> Result<BucketProvider, SettingsError> {
         let secret = |variable, value: &Option<Secret>| {
-            let value = required("s3_compatible", variable, value.as_ref().map(Secret::expose))?;
+            let value = required(needed_by, variable, value.as_ref().map(Secret::expose))?;
             Ok::<_, SettingsError>(value.to_owned())
         };
         let url = self.s3_compatible_service_url.as_deref();
         Ok(BucketProvider::S3Compatible {
-            url: service_url(URL, required("s3_compatible", URL, url)?)?,
+            url: service_url(URL, required(needed_by, URL, url)?)?,
             region: self.s3_compatible_service_region.clone(),
             access_key_id: secret(ACCESS_KEY_ID, &self.s3_compatible_access_key_id)?,
             secret_access_key: secret(SECRET_ACCESS_KEY, &self.s3_compatible_secret_access_key)?,
@@ -137,9 +166,9 @@ impl CloudSettings {
         Ok(BucketProvider::GoogleCloud { credentials })
     }
 
-    fn azure(&self) -> Result<BucketProvider, SettingsError> {
+    fn azure(&self, needed_by: &str) -> Result<BucketProvider, SettingsError> {
         let account = self.storage_azure_storage_account_name.as_deref();
-        let account = required("azure", AZURE_ACCOUNT, account)?;
+        let account = required(needed_by, AZURE_ACCOUNT, account)?;
         let url = self.storage_azure_service_url.as_deref();
         let url = url.map(|url| service_url(AZURE_URL, url)).transpose()?;
         Ok(BucketProvider::Azure { account: account.to_owned(), url })
@@ -147,12 +176,12 @@ impl CloudSettings {
 }
 
 fn required<'a>(
-    provider: &str,
+    needed_by: &str,
     variable: &'static str,
     value: Option<&'a str>,
 ) -> Result<&'a str, SettingsError> {
     value.filter(|value| !value.is_empty()).ok_or_else(|| {
-        let wanted = format!("is not set; REQUEST_CACHE_STORAGE_PROVIDER={provider} needs it");
+        let wanted = format!("is not set; {needed_by} needs it");
         SettingsError::new(variable, wanted)
     })
 }

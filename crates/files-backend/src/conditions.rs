@@ -6,7 +6,7 @@ use rdl_model::ByteRange;
 
 /// What is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub enum Wanted {
     /// All of it.
     Whole,
     /// This part, which is not empty and lies within the file.
@@ -21,12 +21,7 @@ pub(super) enum Wanted {
 
 /// Works it out in the order of RFC 9110 section 13.2.2. There is no Last-Modified, so that
 /// conditions on dates do not count.
-pub(super) fn wanted(
-    headers: &HeaderMap,
-    range: Option<&HeaderValue>,
-    etag: &str,
-    bytes: u64,
-) -> Wanted {
+pub fn wanted(headers: &HeaderMap, range: Option<&HeaderValue>, etag: &str, bytes: u64) -> Wanted {
     if let Some(expected) = tags(headers, IF_MATCH)
         && !expected.iter().any(|tag| *tag == "*" || *tag == etag)
     {

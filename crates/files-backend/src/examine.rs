@@ -1,0 +1,160 @@
+//! Finding out what a file is: by its summary where it has one, else by reading it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use rdl_mcap_io::{Limits, Summary, SummaryStep, read_summary};
+use tokio::sync::Semaphore;
+
+use crate::contents::{Contents, Serving};
+use crate::error::Trouble;
+use crate::place::{FileMeta, Place};
+use crate::prefix::{COMPARED_BYTES, PrefixScan, State};
+
+/// The first read from the end of a file; it usually holds the whole summary.
+const TAIL_BYTES: u64 = 64 << 10;
+/// The largest summary that is read, in bytes.
+const MAX_SUMMARY_BYTES: u64 = 64 << 20;
+/// How many summaries are read side by side.
+const SUMMARIES: usize = 32;
+/// How many files are read from their beginning side by side.
+const SCANS: usize = 2;
+/// A summary above this is read alone.
+const LARGE_SUMMARY_BYTES: u64 = 1 << 20;
+
+/// Reads files, so many at a time.
+pub(crate) struct Examiner {
+    place: Place,
+    summaries: Semaphore,
+    large_summaries: Semaphore,
+    scans: Semaphore,
+}
+
+impl Examiner {
+    pub(crate) fn new(place: Place) -> Examiner {
+        Examiner {
+            place,
+            summaries: Semaphore::new(SUMMARIES),
+            large_summaries: Semaphore::new(1),
+            scans: Semaphore::new(SCANS),
+        }
+    }
+
+    /// What the file is. `before` is how far an earlier one of this path was intact.
+    pub(crate) async fn examine(
+        &self,
+        file: &FileMeta,
+        before: Option<Arc<State>>,
+    ) -> Result<Contents, Trouble> {
+        if file.bytes == 0 {
+            return Ok(Contents::unusable("it is empty"));
+        }
+        match self.summary(file).await? {
+            Ok(Some(contents)) => Ok(contents),
+            Ok(None) => self.scan(file, before).await,
+            Err(why) => {
+                let mut contents = self.scan(file, before).await?;
+                if !matches!(contents.serving, Serving::Not) {
+                    contents.problems.insert(0, format!("{why}; it was read instead"));
+                }
+                Ok(contents)
+            }
+        }
+    }
+
+    /// By its summary; `None` where it has none that tells enough, or the words why it is unusable.
+    async fn summary(&self, file: &FileMeta) -> Result<Result<Option<Contents>, String>, Trouble> {
+        let _turn = self.summaries.acquire().await.map_err(|_| Trouble::Stopped)?;
+        let limits = Limits { max_summary_bytes: MAX_SUMMARY_BYTES, ..Limits::default() };
+        let mut start = file.bytes.saturating_sub(TAIL_BYTES);
+        let mut tail = self.place.read_growing(file, start..file.bytes).await?;
+        let mut large = None;
+        loop {
+            let step = match read_summary(file.bytes, &tail, &limits) {
+                Ok(step) => step,
+                Err(error) => return Ok(Err(error.to_string())),
+            };
+            match step {
+                SummaryStep::Done(summary) => return self.of_summary(file, summary).await.map(Ok),
+                SummaryStep::NeedBytes(missing) => {
+                    if missing.len() > LARGE_SUMMARY_BYTES && large.is_none() {
+                        let turn = self.large_summaries.acquire().await;
+                        large = Some(turn.map_err(|_| Trouble::Stopped)?);
+                    }
+                    let more = self.place.read_growing(file, missing.start..missing.end).await?;
+                    if missing.end != start {
+                        return Ok(Err("its summary does not end where it should".to_owned()));
+                    }
+                    start = missing.start;
+                    tail = Bytes::from([more, tail].concat());
+                }
+            }
+        }
+    }
+
+    async fn of_summary(
+        &self,
+        file: &FileMeta,
+        summary: Option<Summary>,
+    ) -> Result<Option<Contents>, Trouble> {
+        let Some(contents) = summary.as_ref().and_then(Contents::of_summary) else {
+            return Ok(None);
+        };
+        // A summary may end what is no MCAP file.
+        let front = self.place.read_growing(file, 0..file.bytes.min(64)).await?;
+        match rdl_mcap_io::read_header(&front) {
+            Ok(_) => Ok(Some(contents)),
+            Err(rdl_mcap_io::SummaryError::Malformed(_)) if front.starts_with(mcap::MAGIC) => {
+                // The profile is longer than what was read.
+                Ok(Some(contents))
+            }
+            Err(error) => Ok(Some(Contents::unusable(format!("it is not MCAP: {error}")))),
+        }
+    }
+
+    /// By reading it, from its beginning or from where an earlier scan stopped.
+    async fn scan(&self, file: &FileMeta, before: Option<Arc<State>>) -> Result<Contents, Trouble> {
+        let _turn = self.scans.acquire().await.map_err(|_| Trouble::Stopped)?;
+        let started = Instant::now();
+        let (mut scan, mut at) = match self.still_begins(file, before).await? {
+            Some(state) => (PrefixScan::resumed(&state), state.bytes()),
+            None => (PrefixScan::new(), 0),
+        };
+        while at < file.bytes {
+            let end = file.bytes.min(at + self.place.piece_bytes());
+            let bytes = self.place.read_growing(file, at..end).await?;
+            at = end;
+            let pushed = tokio::task::spawn_blocking(move || {
+                let more = scan.push(&bytes);
+                (scan, more)
+            });
+            let (back, more) = pushed.await.map_err(|_| Trouble::Stopped)?;
+            scan = back;
+            if !more {
+                break;
+            }
+        }
+        let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::debug!(bytes = at, elapsed_ms, "a file was read to see how far it is intact");
+        let bytes = file.bytes;
+        tokio::task::spawn_blocking(move || scan.finish(bytes)).await.map_err(|_| Trouble::Stopped)
+    }
+
+    /// `before`, if the file looks as if it had only grown since. Whoever streams the beginning
+    /// checks all of it.
+    async fn still_begins(
+        &self,
+        file: &FileMeta,
+        before: Option<Arc<State>>,
+    ) -> Result<Option<Arc<State>>, Trouble> {
+        let Some(state) = before.filter(|state| state.bytes() <= file.bytes) else {
+            return Ok(None);
+        };
+        let recent = state.recent();
+        debug_assert!(recent.len() <= COMPARED_BYTES);
+        let start = state.bytes() - recent.len() as u64;
+        let found = self.place.read_growing(file, start..state.bytes()).await?;
+        Ok((found == recent).then_some(state))
+    }
+}

@@ -1,0 +1,362 @@
+//! How far a file is intact that has no usable summary: it was cut off, or is still being written.
+//!
+//! [`PrefixScan`] takes the file's bytes in order and remembers, after every whole record, how far
+//! it came and the hash of all up to there. What comes after the last whole record, and damaged
+//! chunks with nothing good behind them, are not in it: they may become something else yet. A scan
+//! of a file that has grown goes on where it stopped.
+//!
+//! Memory: a chunk as it lies in the file and uncompressed, and the schemas and channels.
+
+mod chunk;
+mod state;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rdl_mcap_io::{ChannelDef, Limits, RecordPart, ScanError, ScanEvent, Scanner, SchemaDef};
+use rdl_model::{Nanos, ProblemCode, TimeRange};
+use sha2::{Digest as _, Sha256};
+
+use self::chunk::{ChunkRecord, records};
+pub(crate) use self::state::{Prefix, State};
+use crate::contents::{Contents, Serving, topics_of};
+
+/// Chunks larger than this, as records or uncompressed, are passed over, in bytes.
+const LOOKED_INTO_BYTES: u64 = 64 << 20;
+/// What a file's magic and header may take, in bytes.
+const MAX_HEAD_BYTES: u64 = 1 << 20;
+/// How much before the end is compared when a file has grown, in bytes.
+pub(crate) const COMPARED_BYTES: usize = 4096;
+/// How many problems of one file are told.
+const MAX_PROBLEMS: usize = 10;
+/// Opcode, length, least and greatest time of a chunk.
+const CHUNK_TIMES_END: usize = 1 + 8 + 8 + 8;
+
+/// Reads a file as far as it is intact. Push bytes in order, then finish.
+pub(crate) struct PrefixScan {
+    scanner: Scanner,
+    limits: Limits,
+    /// What the scanner's positions lack to be positions in the file.
+    offset: u64,
+    /// As far as everything was looked at, for good if it turns out intact.
+    ahead: State,
+    intact: State,
+    /// The hash of all bytes so far, how many there are, and the last of them.
+    hash: Sha256,
+    pushed: u64,
+    recent: Vec<u8>,
+    /// The same at the end of the last whole record.
+    reached: (Sha256, u64, Vec<u8>),
+    /// Something damaged came, and nothing good since.
+    is_doubtful: bool,
+    /// The times of a chunk that is too large, as far as they arrived.
+    large_front: Vec<u8>,
+    ended: Option<ScanError>,
+}
+
+impl PrefixScan {
+    pub(crate) fn new() -> PrefixScan {
+        let limits = Limits { large_chunk_bytes: LOOKED_INTO_BYTES, ..Limits::default() };
+        PrefixScan {
+            scanner: Scanner::new(limits.clone()),
+            limits,
+            offset: 0,
+            ahead: State::default(),
+            intact: State::default(),
+            hash: Sha256::new(),
+            pushed: 0,
+            recent: Vec::new(),
+            reached: (Sha256::new(), 0, Vec::new()),
+            is_doubtful: false,
+            large_front: Vec::new(),
+            ended: None,
+        }
+    }
+
+    /// A scan that has read what `state` is of. The next bytes are those behind it.
+    pub(crate) fn resumed(state: &State) -> PrefixScan {
+        let mut scan = PrefixScan::new();
+        scan.scanner.push(Bytes::copy_from_slice(&state.head));
+        scan.drain();
+        scan.offset = state.bytes - state.head.len() as u64;
+        scan.pushed = state.bytes;
+        scan.hash = state.hash.clone();
+        scan.recent.clone_from(&state.recent);
+        scan.reached = (state.hash.clone(), state.bytes, state.recent.clone());
+        scan.ahead = state.clone();
+        scan.intact = state.clone();
+        scan
+    }
+
+    /// Takes the next bytes. Says whether more of them can matter.
+    pub(crate) fn push(&mut self, bytes: &Bytes) -> bool {
+        if self.ended.is_some() || self.scanner.is_complete() {
+            return false;
+        }
+        let is_head = self.intact.head.is_empty() && self.ahead.head.len() as u64 == self.pushed;
+        if is_head && self.pushed < MAX_HEAD_BYTES {
+            self.ahead.head.extend_from_slice(bytes);
+        }
+        self.scanner.push(bytes.clone());
+        self.drain();
+        let end = self.scanner.intact_bytes() + self.offset;
+        let split = usize::try_from(end.saturating_sub(self.pushed)).unwrap_or(usize::MAX);
+        let (whole, rest) = bytes.split_at(split.min(bytes.len()));
+        self.hash(whole);
+        if end > self.reached.1 {
+            self.reached = (self.hash.clone(), end, self.recent.clone());
+        }
+        self.hash(rest);
+        let is_final = !self.is_doubtful || self.scanner.is_complete();
+        if is_final && self.reached.1 > self.intact.bytes {
+            self.keep();
+        }
+        self.ended.is_none() && !self.scanner.is_complete()
+    }
+
+    /// All that was reached is intact.
+    fn keep(&mut self) {
+        if self.intact.head.is_empty() {
+            let length = head_bytes(&self.ahead.head).unwrap_or(0);
+            self.ahead.head.truncate(length);
+        }
+        let (hash, end, recent) = &self.reached;
+        self.ahead.bytes = *end;
+        self.ahead.hash.clone_from(hash);
+        self.ahead.recent.clone_from(recent);
+        self.intact = self.ahead.clone();
+    }
+
+    fn hash(&mut self, bytes: &[u8]) {
+        self.hash.update(bytes);
+        self.pushed += bytes.len() as u64;
+        let last = &bytes[bytes.len().saturating_sub(COMPARED_BYTES)..];
+        self.recent.extend_from_slice(last);
+        let surplus = self.recent.len().saturating_sub(COMPARED_BYTES);
+        self.recent.drain(..surplus);
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.scanner.next_event() {
+                Ok(Some(event)) => self.take(event),
+                Ok(None) => return,
+                Err(error) => {
+                    self.ended = Some(moved(error, self.offset));
+                    return;
+                }
+            }
+            if self.ahead.definitions_bytes > self.limits.max_definitions_bytes {
+                self.ended = Some(ScanError::TooLarge {
+                    position: self.scanner.intact_bytes(),
+                    what: "what its schemas and channels take together",
+                    bytes: self.ahead.definitions_bytes,
+                    limit_bytes: self.limits.max_definitions_bytes,
+                });
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, event: ScanEvent) {
+        match event {
+            ScanEvent::Schema { id, def } => self.schema(id, def),
+            ScanEvent::Channel { id, schema_id, def } => self.channel(id, schema_id, def),
+            ScanEvent::Message(message) => {
+                let times = TimeRange { start: message.log_time, end: message.log_time };
+                self.run(1, times, |_| 1);
+                self.is_doubtful = false;
+            }
+            ScanEvent::Chunk(chunk) => self.chunk(&chunk.records),
+            ScanEvent::Part(part) => self.large(&part),
+            ScanEvent::LeftOut { problem, .. } => {
+                self.is_doubtful = true;
+                self.problem(problem.message);
+            }
+            // A scan that goes on has not seen all that this checksum is of.
+            ScanEvent::Problem(problem)
+                if self.offset > 0 && problem.code == ProblemCode::DataSectionCrc => {}
+            ScanEvent::Problem(problem) => self.problem(problem.message),
+            ScanEvent::Header { .. }
+            | ScanEvent::Metadata(_)
+            | ScanEvent::Attachment(_)
+            | ScanEvent::AttachmentLeftOut
+            | ScanEvent::Statistics(_)
+            | ScanEvent::End => {}
+        }
+    }
+
+    fn schema(&mut self, id: u16, def: SchemaDef) {
+        if self.ahead.schemas.get(&id).is_none_or(|known| **known != def) {
+            let bytes = def.name.len() + def.encoding.len() + def.data.len();
+            self.ahead.definitions_bytes += bytes as u64;
+            // What was sliced from a chunk would keep all of it.
+            let data = Bytes::copy_from_slice(&def.data);
+            self.ahead.schemas.insert(id, Arc::new(SchemaDef { data, ..def }));
+        }
+    }
+
+    fn channel(&mut self, id: u16, schema_id: u16, def: ChannelDef) {
+        let is_known = |known: &(u16, ChannelDef)| known.0 == schema_id && known.1 == def;
+        if !self.ahead.channels.get(&id).is_some_and(is_known) {
+            let texts = def.metadata.iter().map(|(key, value)| key.len() + value.len());
+            let bytes = def.topic.len() + def.message_encoding.len() + texts.sum::<usize>();
+            let bytes = bytes + size_of::<ChannelDef>();
+            self.ahead.definitions_bytes += bytes as u64;
+            self.ahead.channels.insert(id, (schema_id, def));
+        }
+    }
+
+    fn chunk(&mut self, bytes: &Bytes) {
+        self.is_doubtful = false;
+        let mut times: Option<TimeRange> = None;
+        let mut log_times = Vec::new();
+        for record in records(bytes) {
+            match record {
+                ChunkRecord::Schema(id, def) => self.schema(id, def),
+                ChunkRecord::Channel(id, schema_id, def) => self.channel(id, schema_id, def),
+                ChunkRecord::Message(time) => {
+                    let this = TimeRange { start: time, end: time };
+                    times = Some(times.map_or(this, |times| times.union(this)));
+                    log_times.push(time);
+                }
+            }
+        }
+        if let Some(times) = times {
+            self.run(log_times.len() as u64, times, |newest| {
+                log_times.iter().filter(|time| **time < newest).count() as u64
+            });
+        }
+    }
+
+    /// A run of messages that the loader sorts among themselves.
+    fn run(&mut self, messages: u64, times: TimeRange, earlier: impl Fn(Nanos) -> u64) {
+        let state = &mut self.ahead;
+        if let Some(before) = state.times
+            && times.start < before.end
+        {
+            state.late += earlier(before.end);
+            state.latest_nanos = state.latest_nanos.max(before.end.0 - times.start.0);
+        }
+        state.messages += messages;
+        state.times = Some(state.times.map_or(times, |before| before.union(times)));
+    }
+
+    /// Of what is too large only the times are read that its header claims.
+    fn large(&mut self, part: &RecordPart) {
+        if part.offset == 0 {
+            self.large_front.clear();
+        }
+        let missing = CHUNK_TIMES_END.saturating_sub(self.large_front.len());
+        self.large_front.extend_from_slice(&part.bytes[..missing.min(part.bytes.len())]);
+        if !part.is_last() || part.chunk.is_none() {
+            return;
+        }
+        let time = |at: usize| {
+            let bytes = self.large_front.get(at..at + 8)?;
+            Some(Nanos(u64::from_le_bytes(bytes.try_into().ok()?)))
+        };
+        if let (Some(start), Some(end)) = (time(9), time(17))
+            && start <= end
+        {
+            self.run(1, TimeRange { start, end }, |_| 0);
+        }
+        self.ahead.passed_over += 1;
+        self.is_doubtful = false;
+    }
+
+    fn problem(&mut self, mut message: String) {
+        if self.offset > 0 {
+            // Its numbers count from where the scan went on.
+            message = "something in what was added is damaged and left out".to_owned();
+        }
+        if self.ahead.problems.len() < MAX_PROBLEMS {
+            self.ahead.problems.push(message);
+        }
+    }
+
+    /// What was found in a file of `file_bytes`.
+    pub(crate) fn finish(mut self, file_bytes: u64) -> Contents {
+        let state = self.intact;
+        if state.bytes == 0 {
+            return Contents::unusable(match &self.ended {
+                Some(error) => format!("it is not MCAP: {error}"),
+                None => "it has not even a whole MCAP header yet".to_owned(),
+            });
+        }
+        if state.messages == 0 {
+            return Contents::unusable(match &self.ended {
+                Some(error) => format!("no message in it can be read: {error}"),
+                None => "it has no whole chunk and no message yet".to_owned(),
+            });
+        }
+        let mut problems = state.problems.clone();
+        if !self.scanner.is_complete() {
+            let lost = file_bytes.saturating_sub(state.bytes);
+            problems.push(match self.ended.take() {
+                Some(ScanError::Truncated { .. }) | None => format!(
+                    "it has no end: it was cut off, or is still being written; served up to byte \
+                     {}, without the last {lost} bytes",
+                    state.bytes
+                ),
+                Some(error) => format!(
+                    "it is damaged ({error}); served up to byte {}, without the last {lost} bytes",
+                    state.bytes
+                ),
+            });
+        }
+        if state.late > 0 {
+            problems.push(format!(
+                "messages behind a chunk with newer ones: {}, late by up to {:.3} s; the loader \
+                 sorts what is within its reach and reports the rest",
+                state.late,
+                std::time::Duration::from_nanos(state.latest_nanos).as_secs_f64()
+            ));
+        }
+        if state.passed_over > 0 {
+            problems.push(format!(
+                "{} chunks of more than {} MiB were not looked into: topics that are only there \
+                 are missing",
+                state.passed_over,
+                LOOKED_INTO_BYTES >> 20
+            ));
+        }
+        let hash = words(state.hash.clone().finalize());
+        Contents {
+            times: state.times,
+            topics: topics_of(&state.channels, &state.schemas),
+            problems,
+            serving: Serving::Prefix(Prefix {
+                bytes: state.bytes,
+                hash,
+                state: (!state.head.is_empty()).then(|| Arc::new(state)),
+            }),
+        }
+    }
+}
+
+/// A hash as it stands in an id: its first half, in hex.
+pub(crate) fn words(hash: impl AsRef<[u8]>) -> String {
+    hash.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The same with positions that count from the start of the file.
+fn moved(mut error: ScanError, offset: u64) -> ScanError {
+    match &mut error {
+        ScanError::Truncated { position }
+        | ScanError::Malformed { position, .. }
+        | ScanError::TooLarge { position, .. }
+        | ScanError::UnknownCompression { position, .. } => *position += offset,
+    }
+    error
+}
+
+/// How long magic and header are together, when they are all there.
+fn head_bytes(front: &[u8]) -> Option<usize> {
+    let length = front.get(9..17)?.try_into().ok().map(u64::from_le_bytes)?;
+    let end = usize::try_from(length).ok()?.checked_add(17)?;
+    (end <= front.len()).then_some(end)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! `backend`: a ready data backend over MCAP files in a folder or a bucket.
+
+use std::future::IntoFuture as _;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::middleware::from_fn;
+use axum::serve::ListenerExt as _;
+use clap::{ArgAction, Args};
+use rdl_files_backend::FilesBackend;
+use tokio_util::sync::CancellationToken;
+
+use crate::settings::{
+    BACKEND, CloudSettings, FilesPlace, FilesPlan, FilesSettings, JWKS_URL, SettingsError, TOKEN,
+    parse_address, parse_bool, parse_place,
+};
+use crate::signals::Signals;
+use crate::telemetry;
+
+/// How long answers that have begun may go on after the first signal.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// The flags of `backend`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct BackendArgs {
+    /// Where the MCAP files lie: a folder, s3://bucket/prefix, gs://bucket/prefix or
+    /// az://container/prefix
+    #[arg(env = BACKEND, value_name = "WHERE", value_parser = parse_place)]
+    place: FilesPlace,
+
+    /// The address to listen at; port 0 takes a free one
+    #[arg(long, env = "ADDRESS", default_value = "127.0.0.1:8081", value_parser = parse_address)]
+    address: SocketAddr,
+
+    /// Listen at an address that other machines reach although nothing checks who asks: true,
+    /// false, 1 or 0. Everyone who reaches it sees every file
+    #[arg(long, env = "DISABLE_AUTH", value_parser = parse_bool, action = ArgAction::Set,
+          num_args = 0..=1, default_value = "false", default_missing_value = "true")]
+    disable_auth: bool,
+
+    #[command(flatten)]
+    files: FilesSettings,
+    #[command(flatten)]
+    clouds: CloudSettings,
+}
+
+/// What `backend` is told, checked.
+pub(crate) struct BackendPlan {
+    address: SocketAddr,
+    shown: String,
+    files: FilesPlan,
+}
+
+impl BackendArgs {
+    /// Checks everything that can be checked before anything starts.
+    pub(crate) fn check(&self) -> Result<BackendPlan, SettingsError> {
+        let files = self.files.plan(&self.place, &self.clouds)?;
+        if files.is_guarded && self.disable_auth {
+            let message = format!("is true, and {TOKEN} or {JWKS_URL} is set; unset one of them");
+            return Err(SettingsError::new("DISABLE_AUTH", message));
+        }
+        let is_open = !files.is_guarded && !self.disable_auth;
+        if is_open && !self.address.ip().is_loopback() {
+            let message = format!(
+                "is not set, and other machines reach {}: set it, or {JWKS_URL}, or \
+                 DISABLE_AUTH=true to show every file to everyone who reaches this address",
+                self.address
+            );
+            return Err(SettingsError::new(TOKEN, message));
+        }
+        let shown = self.place.shown();
+        Ok(BackendPlan { address: self.address, shown, files })
+    }
+}
+
+/// Serves until a signal comes; a second one ends the process at once.
+pub(crate) async fn run(plan: BackendPlan) -> anyhow::Result<()> {
+    let BackendPlan { address, shown, files } = plan;
+    let FilesPlan { config, cloud, is_guarded } = files;
+    let mut signals = Signals::listen().context("cannot listen for signals")?;
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen at {address} (ADDRESS)"))?;
+    let address = listener.local_addr().context("cannot tell the address")?;
+    let backend = FilesBackend::start(config).await;
+    let backend = backend.map_err(|error| FilesPlan::cannot_start(cloud.as_ref(), error))?;
+    if !is_guarded && !address.ip().is_loopback() {
+        tracing::warn!(%address, "nothing checks who asks: everyone who reaches it sees every file");
+    }
+    let listener = listener.tap_io(|connection| {
+        let _ = connection.set_nodelay(true);
+    });
+    let stopping = CancellationToken::new();
+    let router = backend.router().layer(from_fn(telemetry::log_request));
+    let serving = axum::serve(listener, router)
+        .with_graceful_shutdown(stopping.clone().cancelled_owned())
+        .into_future();
+    let mut serving = tokio::spawn(serving);
+    // That nobody reads it is no failure.
+    let _ = writeln!(std::io::stdout(), "{}", greeting(address, &shown));
+
+    tokio::select! {
+        ended = &mut serving => return ended?.context("the backend broke down"),
+        () = signals.next() => {}
+    }
+    stopping.cancel();
+    tokio::select! {
+        ended = tokio::time::timeout(DRAIN, serving) => {
+            if ended.is_err() {
+                tracing::warn!("some answers did not end in time and are cut off");
+            }
+            Ok(())
+        }
+        () = signals.next() => anyhow::bail!("ended at once by a second signal"),
+    }
+}
+
+fn greeting(address: SocketAddr, shown: &str) -> String {
+    format!(
+        "\
+serving {shown}, listening on http://{address}
+
+What there is:
+  curl http://{address}/recordings
+
+A loader in front of it:
+  remote-data-loader serve --manifest-endpoint http://{address}/manifest --allow-http-sources
+"
+    )
+}

@@ -397,7 +397,7 @@ rdl_status rdl_body_finish(rdl_body *body);
  */
 rdl_status rdl_body_take(rdl_body *body, rdl_buffer *out);
 
-/** Whether there is something to take, beyond the header; false of NULL. */
+/** Whether there is something to take, the header included; false of NULL. */
 bool rdl_body_is_ready(const rdl_body *body);
 
 /** Whether rdl_body_finish() has succeeded; false of NULL. */

@@ -333,7 +333,7 @@ unsafe fn ask<T: Copy>(body: *const Body, otherwise: T, question: impl FnOnce(&B
     })
 }
 
-/// Whether there is something to take, beyond the header.
+/// Whether there is something to take, the header included.
 ///
 /// # Safety
 ///

@@ -130,14 +130,16 @@ void bodies_have_what_was_written() {
   rdl::BodyOptions options = plain();
   options.profile = "ros2";
   rdl::BodyWriter body(channels, options);
-  CHECK(!body.is_ready() && !body.is_finished());
+  CHECK(body.is_ready() && !body.is_finished());
+  std::string bytes = decode::joined(body);
   EQUAL(body.last_time(), 0u);
   body.write(a, 5, "{}");
+  CHECK(!body.is_ready());
   body.write(b, {5, 3, 9, std::vector<std::byte>{std::byte{0}, std::byte{1}}});
   EQUAL(body.last_time(), 5u);
   body.flush();
   CHECK(body.is_ready());
-  std::string bytes = decode::joined(body);
+  bytes += decode::joined(body);
   CHECK(!body.is_ready());
   body.write_with(a, 6, [](std::string &buffer) { buffer += "[1]"; });
   body.metadata("about", {{"k", "v"}});

@@ -174,7 +174,7 @@ class BodyWriter {
     }
   }
 
-  /// Whether take() has something beyond the header.
+  /// Whether take() has something, the header included.
   bool is_ready() const noexcept { return rdl_body_is_ready(handle_.get()); }
   /// Whether finish() has succeeded.
   bool is_finished() const noexcept { return rdl_body_is_finished(handle_.get()); }

@@ -77,10 +77,6 @@ std::optional<std::string> id_of(const json &source, rdl::TimeRange slice) {
   return rdl::source_id(parts);
 }
 
-std::chrono::nanoseconds width_of(const json &nanos) {
-  return std::chrono::nanoseconds(std::min(nanos.get<std::uint64_t>(), std::uint64_t(INT64_MAX)));
-}
-
 std::string manifest_of(const json &input, const rdl::ChannelSet &channels) {
   rdl::Manifest manifest;
   const json &given = input.at("manifest");
@@ -90,8 +86,9 @@ std::string manifest_of(const json &input, const rdl::ChannelSet &channels) {
       manifest.sources.push_back(rdl::StaticSource{source["static"]});
     } else if (source.contains("slices")) {
       const json &slices = source["slices"];
-      auto width = width_of(slices.at("width_nanos"));
-      for (auto slice : rdl::time_slices(slices.at("start"), slices.at("end"), width))
+      // Not time_slices(): a width may need more than the 63 bits of std::chrono.
+      for (auto slice : rdl::TimeSlices(slices.at("start"), slices.at("end"),
+                                        slices.at("width_nanos")))
         manifest.sources.push_back(
             channels.source(filled(source.at("url"), slice), slice, id_of(source, slice)));
     } else {
@@ -109,7 +106,8 @@ rdl::BodyOptions options_of(const json &body, rdl::Compression compression) {
   json given = body.value("options", json::object());
   options.chunk_bytes = given.value("chunk_bytes", options.chunk_bytes);
   if (given.contains("chunk_duration_nanos"))
-    options.chunk_duration = width_of(given["chunk_duration_nanos"]);
+    options.chunk_duration = std::chrono::nanoseconds(
+        std::min(given["chunk_duration_nanos"].get<std::uint64_t>(), std::uint64_t(INT64_MAX)));
   options.profile = given.value("profile", "");
   options.times.start = given.value("start", options.times.start);
   options.times.end = given.value("end", options.times.end);

@@ -10,14 +10,12 @@ if(TARGET remote_data_loader_backend_static)
   return()
 endif()
 
-find_package(Threads REQUIRED)
-
 add_library(remote_data_loader_backend_static STATIC IMPORTED GLOBAL)
 set_target_properties(remote_data_loader_backend_static PROPERTIES
   IMPORTED_LOCATION "${rdl_static_library}"
   INTERFACE_INCLUDE_DIRECTORIES "${rdl_include_dir}"
   # What the Rust standard library needs of the system: `cargo rustc -- --print native-static-libs`.
-  INTERFACE_LINK_LIBRARIES "Threads::Threads;m;${CMAKE_DL_LIBS};$<$<PLATFORM_ID:Linux>:gcc_s>")
+  INTERFACE_LINK_LIBRARIES "gcc_s;pthread;m;dl")
 
 add_library(remote_data_loader_backend_shared SHARED IMPORTED GLOBAL)
 set_target_properties(remote_data_loader_backend_shared PROPERTIES

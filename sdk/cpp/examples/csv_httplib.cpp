@@ -208,16 +208,17 @@ void answer(httplib::Response &response, const rdl::ErrorReply &reply) {
 
 // Whether the request has the token; answered, otherwise.
 bool admitted(const httplib::Request &request, httplib::Response &response,
-              const std::string &token) try {
+              const std::string &token) {
   if (token.empty()) return true;
   std::vector<std::string_view> values;
   auto [begin, end] = request.headers.equal_range("Authorization");
   for (auto at = begin; at != end; ++at) values.push_back(at->second);
-  if (rdl::Bearer::from_headers(values).is(token)) return true;
-  answer(response, rdl::ErrorReply::unauthorized("the token is not valid: sign in again"));
-  return false;
-} catch (const rdl::Error &error) {
-  answer(response, rdl::ErrorReply::unauthorized(error.what()));
+  try {
+    if (rdl::Bearer::from_headers(values).is(token)) return true;
+    answer(response, rdl::ErrorReply::unauthorized("the token is not valid: sign in again"));
+  } catch (const rdl::Error &error) {
+    answer(response, rdl::ErrorReply::unauthorized(error.what()));
+  }
   return false;
 }
 
@@ -241,16 +242,17 @@ rdl::Nanos time_of(const httplib::Request &request, const char *name) {
 
 int main(int count, char **arguments) {
   std::string folder, address = "127.0.0.1:8081", token;
+  bool wrong = false;
   for (int at = 1; at < count; ++at) {
     std::string argument = arguments[at];
     bool more = at + 1 < count;
     if (argument == "--address" && more) address = arguments[++at];
     else if (argument == "--token" && more) token = arguments[++at];
     else if (argument[0] != '-' && folder.empty()) folder = argument;
-    else folder.clear(), at = count;
+    else wrong = true;
   }
   std::size_t colon = address.rfind(':');
-  if (folder.empty() || colon == address.npos) {
+  if (wrong || folder.empty() || colon == address.npos) {
     std::cerr << "usage: " << arguments[0] << " FOLDER [--address HOST:PORT] [--token SECRET]\n";
     return 2;
   }

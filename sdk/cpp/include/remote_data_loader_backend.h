@@ -10,7 +10,7 @@
  * **Errors.** Functions return an ::rdl_status; 0 is success. rdl_last_error() has the message of
  * the last failure *on the calling thread*. After a failure what `out` points to is as it was. NULL
  * and sizes that cannot be are errors (::RDL_INVALID_ARGUMENT), and nothing here ever unwinds into
- * its caller.
+ * its caller. Where no memory is left the process aborts.
  *
  * **Who owns what.** What is passed in is only looked at during the call: ::rdl_str, ::rdl_bytes
  * and the structs of them borrow. Handles (`rdl_type`, `rdl_channels`, `rdl_source`, `rdl_body`,

@@ -129,6 +129,15 @@ unsafe fn change(body: *mut Body, work: impl FnOnce(&mut Body) -> Result<(), Fai
     status
 }
 
+#[cfg(test)]
+impl Body {
+    /// A mistake of the library in the middle of a change.
+    pub(crate) fn stumble(&mut self) -> Status {
+        // SAFETY: it is this one, and nobody else uses it.
+        unsafe { change(self, |_| panic!("stumbled")) }
+    }
+}
+
 /// Fills options with what they are if nothing is said.
 ///
 /// # Safety

@@ -213,3 +213,36 @@ fn what_cannot_be_is_refused() {
         rdl_channels_free(ptr::null_mut());
     }
 }
+
+#[test]
+fn a_body_that_met_a_mistake_is_not_used_again() {
+    let mut channels = ptr::null_mut();
+    let mut body: *mut Body = ptr::null_mut();
+    let mut piece = Buffer::NONE;
+    // SAFETY: both are made here, used on this thread and freed once.
+    unsafe {
+        assert_eq!(rdl_channels_new(&raw mut channels), OK);
+        assert_eq!(rdl_body_new(channels, ptr::null(), &raw mut body), OK);
+        assert!(rdl_body_is_ready(body));
+        assert_eq!((*body).stumble(), INTERNAL);
+        assert_eq!(rdl_body_finish(body), INTERNAL);
+        assert_eq!(rdl_body_take(body, &raw mut piece), INTERNAL);
+        assert!(!rdl_body_is_ready(body) && !rdl_body_is_finished(body));
+        rdl_body_free(body);
+        rdl_channels_free(channels);
+    }
+}
+
+#[test]
+fn handles_go_from_thread_to_thread() {
+    fn moved<T: Send>() {}
+    fn shared<T: Send + Sync>() {}
+    shared::<Type>();
+    shared::<Channels>();
+    shared::<Bearer>();
+    shared::<Reply>();
+    // A source shows what it owns itself, and a buffer what these bytes own.
+    shared::<remote_data_loader_backend::StreamedSource>();
+    shared::<bytes::Bytes>();
+    moved::<Body>();
+}

@@ -27,11 +27,11 @@ struct ErrorReply {
   /// An error with this status and this message for the user.
   ///
   /// @throws Error `invalid-argument` if there is no such status.
-  ErrorReply(int status, std::string_view message) : status(status) {
+  ErrorReply(int code, std::string_view message) : status(code) {
     detail::Handle<rdl_reply, rdl_reply_free> made;
-    if (status < 0 || status > 999) throw Error(RDL_INVALID_ARGUMENT, "that is no HTTP status");
-    auto code = static_cast<std::uint16_t>(status);
-    detail::check(rdl_reply_new(code, detail::text(message), made.out()));
+    if (code < 0 || code > 999) throw Error(RDL_INVALID_ARGUMENT, "that is no HTTP status");
+    detail::check(
+        rdl_reply_new(static_cast<std::uint16_t>(code), detail::text(message), made.out()));
     rdl_str name{}, value{};
     for (std::size_t at = 0; rdl_reply_header(made.get(), at, &name, &value); ++at)
       headers.emplace_back(detail::view(name), detail::view(value));

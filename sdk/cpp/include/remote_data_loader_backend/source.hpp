@@ -31,7 +31,7 @@ class TimeSlices {
     using iterator_category = std::input_iterator_tag;
     using value_type = TimeRange;
     using difference_type = std::ptrdiff_t;
-    using pointer = const TimeRange *;
+    using pointer = void;
     using reference = TimeRange;
 
     iterator() noexcept = default;

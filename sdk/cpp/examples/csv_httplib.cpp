@@ -252,7 +252,10 @@ int main(int count, char **arguments) {
     else wrong = true;
   }
   std::size_t colon = address.rfind(':');
-  if (wrong || folder.empty() || colon == address.npos) {
+  int port = -1;
+  if (colon != address.npos)
+    std::from_chars(address.data() + colon + 1, address.data() + address.size(), port);
+  if (wrong || folder.empty() || port < 0) {
     std::cerr << "usage: " << arguments[0] << " FOLDER [--address HOST:PORT] [--token SECRET]\n";
     return 2;
   }
@@ -300,7 +303,6 @@ int main(int count, char **arguments) {
   });
 
   std::string host = address.substr(0, colon);
-  int port = std::stoi(address.substr(colon + 1));
   if (port == 0) port = server.bind_to_any_port(host.c_str());
   else if (!server.bind_to_port(host.c_str(), port)) port = -1;
   if (port < 0) {

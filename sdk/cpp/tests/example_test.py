@@ -212,7 +212,14 @@ def bodies_that_fail(folder):
             assert why in said, said
 
 
+def wrong_arguments():
+    for arguments in ([], ["a", "b"], ["a", "--token"], ["a", "--address", "x"], ["a", "--x"]):
+        done = subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=10)
+        assert done.returncode == 2 and done.stderr.startswith("usage: "), (arguments, done)
+
+
 with tempfile.TemporaryDirectory() as folder:
+    wrong_arguments()
     whole_recording(folder)
     tokens(folder)
     clients_that_leave_or_wait(folder)

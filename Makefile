@@ -26,7 +26,7 @@ BENCH_PYTHON := $(BENCH_VENV)/bin/python
 BENCH_PACKAGES := $(BENCH_VENV)/installed
 BENCH_REQUIREMENTS := bench/compare/requirements.txt
 
-.PHONY: help demo test lint unit outside bench bench-smoke bench-tools cargo nginx curl chromium node go docs soak clean
+.PHONY: help demo test lint unit outside kit-cpp cpp bench bench-smoke bench-tools cargo nginx curl chromium node go docs soak clean
 
 help:
 	@echo "make demo   build the loader and play a generated drive"
@@ -46,10 +46,12 @@ lint: cargo
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # One run of cargo: the tests against real programs need what the other targets install.
-unit: cargo nginx curl chromium outside $(NODE_MODULES)/.package-lock.json $(VERSITYGW)
+unit: cargo nginx curl chromium outside kit-cpp $(NODE_MODULES)/.package-lock.json $(VERSITYGW)
 	RDL_TEST_PYTHON=$(abspath $(PYTHON)) RDL_TEST_NODE_MODULES=$(abspath $(NODE_MODULES)) \
 	RDL_TEST_VERSITYGW=$(abspath $(VERSITYGW)) RDL_TEST_SDK_BACKENDS=$(abspath target/sdk-backend) \
 	RDL_TEST_CHROMIUM=$(CHROMIUM) \
+	RDL_TEST_KIT_CPP=$(abspath target/cpp-kit/example) \
+	RDL_TEST_KIT_CPP_VECTORS=$(abspath target/cpp-kit/tests/run_vectors) \
 		cargo test --workspace --locked
 
 # A data backend written with Foxglove's SDK, as its users write one: with its zstd and without.
@@ -58,6 +60,10 @@ outside: cargo $(PACKAGES)
 	cp target/sdk-backend/debug/foxglove-sdk-backend target/sdk-backend/plain
 	cargo build --manifest-path $(SDK_BACKEND) --locked --target-dir target/sdk-backend --features zstd
 	cp target/sdk-backend/debug/foxglove-sdk-backend target/sdk-backend/zstd
+
+# The C and C++ kit: installed into target/cpp-kit, and used from there alone.
+kit-cpp: cargo curl cpp $(PACKAGES)
+	RDL_TEST_PYTHON=$(abspath $(PYTHON)) sdk/cpp/tests/run.sh
 
 bench: cargo nginx bench-tools $(VERSITYGW) $(BENCH_PACKAGES)
 	cargo build --release --locked --bin remote-data-loader --bin generate --bin digest --bin floor --bin delay --bin ranges
@@ -129,6 +135,16 @@ curl:
 		echo "installing curl (apt)"; \
 		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
 		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends curl; }
+
+# Only cpp-httplib is served with; the libraries are for tests.
+cpp:
+	@{ command -v cmake && command -v g++ && command -v pkg-config && command -v protoc && \
+		[ -e /usr/include/httplib.h ] && [ -e /usr/include/nlohmann/json.hpp ] && \
+		[ -e /usr/include/google/protobuf/descriptor.h ]; } >/dev/null || { \
+		echo "installing cmake, g++, pkg-config, cpp-httplib, nlohmann-json and protobuf (apt)"; \
+		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
+		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends cmake g++ \
+			make pkg-config libcpp-httplib-dev nlohmann-json3-dev libprotobuf-dev protobuf-compiler; }
 
 # Tests read recordings and sign in from pages in it.
 chromium:

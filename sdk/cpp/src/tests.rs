@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::ptr;
 
+use remote_data_loader_backend::{ChannelError, MessageTypeError, Nanos, TimeRange, WriteError};
+
+use crate::status::Failure;
 use crate::*;
 
 const HEADER: &str = include_str!("../include/remote_data_loader_backend.h");
@@ -245,4 +248,38 @@ fn handles_go_from_thread_to_thread() {
     shared::<remote_data_loader_backend::StreamedSource>();
     shared::<bytes::Bytes>();
     moved::<Body>();
+}
+
+#[test]
+fn refusals_have_the_names_of_the_core() {
+    let (topic, what) = (String::new(), String::new());
+    let (time, times) = (Nanos(1), TimeRange::ALL);
+    let writing = [
+        WriteError::OutOfOrder { topic: topic.clone(), log_time: time, last: time },
+        WriteError::OutsideTimes { topic: topic.clone(), log_time: time, times },
+        WriteError::UnknownChannel(1),
+        WriteError::TooLarge { what, bytes: 2, limit_bytes: 1 },
+        WriteError::Encoding { topic: topic.clone(), why: String::new() },
+        WriteError::Compression(String::new()),
+        WriteError::Ended(""),
+    ];
+    let declaring = [
+        ChannelError::TooLong { what: "", topic: topic.clone(), bytes: 2, limit_bytes: 1 },
+        ChannelError::TooMany,
+    ];
+    let describing = [
+        MessageTypeError::NotADescriptorSet(String::new()),
+        MessageTypeError::NoSuchMessage(String::new()),
+        MessageTypeError::MissingImport { missing: topic.clone(), importer: topic },
+    ];
+    let named = writing
+        .into_iter()
+        .map(|error| (error.name(), Failure::from(error)))
+        .chain(declaring.into_iter().map(|error| (error.name(), Failure::from(error))))
+        .chain(describing.into_iter().map(|error| (error.name(), Failure::from(error))));
+    for (name, failure) in named {
+        // SAFETY: names are texts of the library.
+        let found = unsafe { CStr::from_ptr(rdl_status_name(failure.status)) };
+        assert_eq!(found.to_str().unwrap(), name);
+    }
 }

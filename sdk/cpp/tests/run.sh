@@ -18,7 +18,8 @@ export CMAKE_BUILD_TYPE=Debug
 say() { echo "== $*"; }
 built() { cmake -S "$1" -B "$2" "${@:3}" >"$2.log" || { cat "$2.log"; exit 1; }; cmake --build "$2" -j"$jobs" >>"$2.log" 2>&1 || { cat "$2.log"; exit 1; }; }
 
-rm -rf "$work"
+# What is built again only where it changed; what users get, and build, is new every time.
+rm -rf "$prefix" "$work/clean" "$work/example" "$work/guide"
 mkdir -p "$work"
 
 say "build and install"

@@ -300,7 +300,7 @@ impl BodyWriter {
         self.file.take_output()
     }
 
-    /// Whether [`BodyWriter::take`] has something beyond the header.
+    /// Whether [`BodyWriter::take`] has something; the header counts.
     pub fn is_ready(&self) -> bool {
         self.file.pending_bytes() > 0
     }

@@ -58,6 +58,16 @@ pub enum ChannelError {
     TooMany,
 }
 
+impl ChannelError {
+    /// Its name, the same in every language of the kit: `too-long` or `too-many`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::TooLong { .. } => "too-long",
+            Self::TooMany => "too-many",
+        }
+    }
+}
+
 /// The channels of one source. Schemas are there once, ids are the loader's canonical ones.
 #[derive(Clone, Debug, Default)]
 pub struct ChannelSet {

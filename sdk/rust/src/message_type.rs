@@ -41,6 +41,18 @@ pub enum MessageTypeError {
     },
 }
 
+impl MessageTypeError {
+    /// Its name, the same in every language of the kit: `not-a-descriptor-set`,
+    /// `no-such-message` or `missing-import`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NotADescriptorSet(_) => "not-a-descriptor-set",
+            Self::NoSuchMessage(_) => "no-such-message",
+            Self::MissingImport { .. } => "missing-import",
+        }
+    }
+}
+
 impl MessageType {
     /// Messages of any encoding with any schema.
     pub fn new(encoding: impl Into<String>, schema: Option<MessageSchema>) -> MessageType {

@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rdl-wire", &["rdl-model"]),
     ("rdl-model", &[]),
     ("remote-data-loader-backend", &["rdl-wire", "rdl-mcap-io"]),
+    ("rdl-backend-python", &["remote-data-loader-backend"]),
     ("rdl-testkit", &["rdl-mcap-io"]),
     ("rdl-bench", &["rdl-merge", "rdl-testkit"]),
 ];

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from conftest import Declared, is_whole, read
 from remote_data_loader_backend import (
+    AnyMessage,
     BackendError,
     BodyWriter,
     Channel,
@@ -48,7 +49,8 @@ def test_whatever_is_like_bytes_will_do(declared: Declared) -> None:
     whole = bytes(range(10))
     writer = BodyWriter(declared.channels)
     reused = bytearray(whole)
-    for at, data in enumerate([whole, reused, memoryview(whole), memoryview(whole)[::2]]):
+    alike: list[Any] = [whole, reused, memoryview(whole), memoryview(whole)[::2]]
+    for at, data in enumerate(alike):
         writer.write(declared.b, at, data)
     reused[:] = bytes(10)
     writer.finish()
@@ -72,7 +74,7 @@ def test_written_and_pulled_bodies_have_the_same_bytes(declared: Declared) -> No
 
 
 def test_messages_are_tuples_or_say_what_they_are(declared: Declared) -> None:
-    messages = [
+    messages: list[AnyMessage] = [
         (declared.a, 1, b"1"),
         (declared.a, 2, b"2", None),
         (declared.b, 3, b"3", 30, 300),
@@ -108,7 +110,8 @@ def test_what_would_play_wrong_is_refused_by_name(
     assert isinstance(refused.value, BackendError)
     again = pickle.loads(pickle.dumps(refused.value))
     assert (again.name, str(again)) == (name, str(refused.value))
-    for go_on in [writer.finish, writer.flush, lambda: writer.write(declared.a, 20, b"")]:
+    further: list[Callable[[], None]] = [writer.finish, writer.flush, lambda: writer.write(declared.a, 20, b"")]
+    for go_on in further:
         with pytest.raises(WriteError, match="has failed") as ended:
             go_on()
         assert ended.value.name == "ended"

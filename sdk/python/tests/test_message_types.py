@@ -110,7 +110,7 @@ PROTOS = {
 @pytest.fixture(scope="module")
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The module that protoc generates."""
-    from grpc_tools import protoc
+    from grpc_tools import protoc  # type: ignore[import-untyped]
 
     folder: Path = tmp_path_factory.mktemp("protos")
     for name, text in PROTOS.items():

@@ -9,8 +9,8 @@ import pytest
 from conftest import Declared
 from remote_data_loader_backend import BackendError, BodyWriter, body
 
-# A fifth of a second's work, at least.
-DATA = b"".join(n.to_bytes(4, "big") for n in range(15_000_000))
+# A twentieth of a second's work, at least.
+DATA = b"".join(n.to_bytes(4, "big") for n in range(8_000_000))
 
 
 def writing(declared: Declared) -> Callable[[], Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, overload
 
 from remote_data_loader_backend import _native
 from remote_data_loader_backend._errors import MessageTypeError
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 class ProtobufMessage(Protocol):
     """A message class that protoc generated."""
 
-    DESCRIPTOR: Any
+    def SerializeToString(self) -> bytes:
+        """Its data."""
 
 
 class PydanticModel(Protocol):
     """A model of pydantic 2."""
 
-    model_config: Any
+    model_config: ClassVar[Any]
 
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote
 
 import uvicorn
@@ -106,7 +106,7 @@ def backend(database: str, token: str | None = None) -> FastAPI:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="A data backend over SQLite.")
     parser.add_argument("database")
     parser.add_argument("--address", default="127.0.0.1:8081", help="host:port; port 0 is any that is free")
     parser.add_argument("--token", help="the bearer token that requests must have")

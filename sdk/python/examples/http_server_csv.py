@@ -53,7 +53,8 @@ def rows(path: Path) -> Iterator[tuple[int, str, float]]:
 @functools.lru_cache(maxsize=100)
 def look_through(path: Path, _modified: int) -> Recording:
     """What a file holds; it is read again when it was modified."""
-    signals, start, end = set(), None, 0
+    signals: set[str] = set()
+    start, end = None, 0
     for end, signal, _ in rows(path):
         start = end if start is None else start
         signals.add(signal)
@@ -159,7 +160,7 @@ class Handler(BaseHTTPRequestHandler):
             self.log_error("aborted: %s", error)
             self.close_connection = True
 
-    def log_request(self, *_: object) -> None:
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Nothing: query strings may hold secrets."""
 
 
@@ -171,7 +172,7 @@ def wanted(parameters: dict[str, str], name: str) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="A data backend over CSV files.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--address", default="127.0.0.1:8081", help="host:port; port 0 is any that is free")
     parser.add_argument("--token", help="the bearer token that requests must have")

@@ -33,7 +33,7 @@ class Program(NamedTuple):
     def open_files(self) -> list[str]:
         """The files that it has open."""
         folder = Path(f"/proc/{self.process.pid}/fd")
-        found = []
+        found: list[str] = []
         for entry in folder.iterdir():
             try:
                 found.append(os.readlink(entry))

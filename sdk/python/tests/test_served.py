@@ -1,4 +1,4 @@
-"""Bodies as uvicorn sends them: an abort is seen as one, and nobody works for a reader who left."""
+"""Bodies as uvicorn and gunicorn send them: an abort is seen as one, and nobody works for a reader who left."""
 
 import http.client
 import json
@@ -10,12 +10,15 @@ import pytest
 from conftest import is_whole, read
 from programs import Program, eventually, running, slow_reader
 
-KINDS = pytest.mark.parametrize("kind", ["body", "async", "thread"])
+ASGI, WSGI = "bodies_app.py", "bodies_wsgi.py"
+KINDS = pytest.mark.parametrize(
+    ("server", "kind"), [(ASGI, "body"), (ASGI, "async"), (ASGI, "thread"), (WSGI, "body")], indirect=["server"]
+)
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Program]:
-    with running(str(Path(__file__).with_name("bodies_app.py"))) as program:
+def server(request: pytest.FixtureRequest) -> Iterator[Program]:
+    with running(str(Path(__file__).with_name(request.param))) as program:
         yield program
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol, Union
+from typing import Protocol, Union, runtime_checkable
 
 from remote_data_loader_backend import _native
 
 
+@runtime_checkable
 class _WithItems(Protocol):
     def items(self) -> Iterable[tuple[str, str]]: ...
 
@@ -38,8 +39,8 @@ class Bearer(_native.Bearer):
         :raises NoBearer: if there is none, or more than one. It is an :class:`ErrorReply`.
         """
         pairs: Iterable[tuple[str | bytes, str | bytes]]
-        pairs = headers if isinstance(headers, Iterable) and not hasattr(headers, "items") else headers.items()
-        values = []
+        pairs = headers.items() if isinstance(headers, _WithItems) else headers
+        values: list[bytes] = []
         for name, value in pairs:
             if _bytes(name).lower() == b"authorization":
                 values.append(_bytes(value))

@@ -19,6 +19,7 @@ class ProtobufMessage(Protocol):
 
     def SerializeToString(self) -> bytes:
         """Its data."""
+        ...
 
 
 class PydanticModel(Protocol):
@@ -29,6 +30,7 @@ class PydanticModel(Protocol):
     @classmethod
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Its JSON Schema."""
+        ...
 
 
 class FoxgloveSchema(Protocol):
@@ -37,14 +39,17 @@ class FoxgloveSchema(Protocol):
     @property
     def name(self) -> str:
         """The schema's name."""
+        ...
 
     @property
     def encoding(self) -> str:
         """How it is written."""
+        ...
 
     @property
     def data(self) -> bytes:
         """The schema itself."""
+        ...
 
 
 class FoxgloveMessage(Protocol):

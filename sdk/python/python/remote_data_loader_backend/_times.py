@@ -44,7 +44,8 @@ def end_nanos(time: Time, what: str = "end") -> int:
 def duration_nanos(duration: int | timedelta, what: str) -> int:
     """A duration in nanoseconds."""
     if isinstance(duration, timedelta):
-        duration = duration // timedelta(microseconds=1) * 1000 + getattr(duration, "nanoseconds", 0)
+        nanos = duration // timedelta(microseconds=1) * 1000 + int(getattr(duration, "nanoseconds", 0))
+        return _checked(nanos, what)
     return _checked(_index(duration, what), what)
 
 

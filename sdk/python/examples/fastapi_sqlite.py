@@ -14,11 +14,11 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import uvicorn
-from fastapi import Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from remote_data_loader_backend import (
@@ -35,6 +35,8 @@ from remote_data_loader_backend import (
 SIGNAL = MessageType.json_schema("Signal", '{"type":"object","properties":{"value":{"type":"number"}}}')
 # Ten seconds make one source: whoever seeks loads little.
 SLICE = timedelta(seconds=10)
+# A time in nanoseconds since the Unix epoch, as SQLite can hold it.
+Nanos = Annotated[int, Query(ge=0, lt=2**63)]
 
 
 def backend(database: str, token: str | None = None) -> FastAPI:
@@ -86,7 +88,7 @@ def backend(database: str, token: str | None = None) -> FastAPI:
         return Response(Manifest(sources, name=recording).to_json(), media_type="application/json")
 
     @app.get("/data")
-    def data(recording: str, start: int, end: int) -> Response:
+    def data(recording: str, start: Nanos, end: Nanos) -> Response:
         with closing(connect()) as connection:
             channels = channels_of(connection, recording)
 

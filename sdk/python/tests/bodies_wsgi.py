@@ -1,6 +1,6 @@
 """The same bodies as in bodies_app, from a WSGI application in gunicorn.
 
-python bodies_wsgi.py    prints where it listens
+    python bodies_wsgi.py    prints where it listens
 """
 
 from typing import Any

@@ -119,6 +119,9 @@ def test_what_is_wrong_is_said_in_words(example: Program) -> None:
         ("/manifest?recording=none", 404, "'none'"),
         ("/manifest?recording=..%2Fsecret", 404, "secret"),
         (f"/data?recording=large&start=x&end={START}", 400, "start"),
+        ("/data?recording=large&start=-1&end=5", 400, "start"),
+        (f"/data?recording=large&start=1&end={2**64}", 400, "end"),
+        ("/data?recording=large&start=1", 400, "end"),
         ("/data?recording=none&start=1&end=2", 404, "'none'"),
     ]:
         found, headers, body = example.get(path)

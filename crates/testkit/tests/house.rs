@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("remote-data-loader-backend", &["rdl-wire", "rdl-mcap-io"]),
     ("rdl-conformance", &["rdl-wire", "rdl-mcap-io"]),
     ("rdl-backend-c", &["remote-data-loader-backend"]),
+    ("rdl-backend-python", &["remote-data-loader-backend"]),
     ("rdl-testkit", &["rdl-mcap-io"]),
     ("rdl-bench", &["rdl-merge", "rdl-testkit", "remote-data-loader-backend"]),
 ];

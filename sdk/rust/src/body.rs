@@ -14,6 +14,9 @@ const LIBRARY: &str = "remote-data-loader-backend";
 /// The loader keeps a chunk as it came up to this size, and cuts larger ones.
 const MAX_KEPT_CHUNK_BYTES: usize = 8 << 20;
 
+/// What a message takes in a chunk beside its data: opcode, length, channel, sequence, two times.
+const MESSAGE_BYTES: usize = 1 + 8 + 2 + 4 + 8 + 8;
+
 /// How a body is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BodyOptions {
@@ -305,6 +308,13 @@ impl BodyWriter {
         self.file.pending_bytes() > 0
     }
 
+    /// Whether a message of this length at this time would close a chunk. To compress one takes
+    /// about a millisecond: too long for a thread that others wait for.
+    pub fn closes_chunk(&self, log_time: Nanos, data_bytes: usize) -> bool {
+        let after = self.chunk.uncompressed_bytes() + MESSAGE_BYTES + data_bytes;
+        after >= self.options.chunk_bytes || self.closes_before(log_time, data_bytes)
+    }
+
     /// Whether [`BodyWriter::finish`] has succeeded.
     pub fn is_finished(&self) -> bool {
         self.ended == Some(FINISHED)
@@ -345,18 +355,19 @@ impl BodyWriter {
             let topic = self.topic_of(channel);
             self.check_length(&format!("a message of {topic}"), data_bytes)?;
         }
-        if let Some(open) = self.chunk.times() {
-            let too_large = self.chunk.uncompressed_bytes() + data_bytes > MAX_KEPT_CHUNK_BYTES;
-            let too_long = self
-                .options
-                .chunk_duration
-                .is_some_and(|duration| log_time >= open.start.saturating_add(duration));
-            if too_large || too_long {
-                self.close_chunk()?;
-            }
+        if self.closes_before(log_time, data_bytes) {
+            self.close_chunk()?;
         }
         self.last = log_time;
         Ok(())
+    }
+
+    /// Whether the open chunk has to be closed before this message.
+    fn closes_before(&self, log_time: Nanos, data_bytes: usize) -> bool {
+        let Some(open) = self.chunk.times() else { return false };
+        let too_large = self.chunk.uncompressed_bytes() + data_bytes > MAX_KEPT_CHUNK_BYTES;
+        let duration = self.options.chunk_duration;
+        too_large || duration.is_some_and(|most| log_time >= open.start.saturating_add(most))
     }
 
     fn check_open(&self) -> Result<(), WriteError> {

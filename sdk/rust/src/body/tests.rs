@@ -123,7 +123,11 @@ fn chunks_close_by_size_by_time_or_when_asked() {
     assert_eq!(by_size.len(), 10);
     assert!(by_size.iter().all(|(bytes, _)| (10_000..12_000).contains(bytes)), "{by_size:?}");
     let ten = Some(Duration::from_nanos(10));
-    let by_time = written(BodyOptions { chunk_duration: ten, ..uncompressed() }, &many);
+    let options = BodyOptions { chunk_duration: ten, ..uncompressed() };
+    let mut body = BodyWriter::new(&channels, options.clone());
+    body.write(a, Message::at(Nanos(0), &kilobyte)).unwrap();
+    assert!(!body.closes_chunk(Nanos(9), 0) && body.closes_chunk(Nanos(10), 0));
+    let by_time = written(options, &many);
     let starts: Vec<u64> = by_time.iter().map(|(_, times)| times.start.0).collect();
     assert_eq!(starts, (0..10).map(|n| n * 10).collect::<Vec<u64>>());
     // A message that would make a chunk larger than the loader keeps goes into the next one.
@@ -199,12 +203,14 @@ proptest! {
         let Setting { channels, a, b } = setting();
         let options = BodyOptions { chunk_bytes, ..BodyOptions::default() };
         let mut body = BodyWriter::new(&channels, options);
-        let (mut time, mut wanted, mut pieces) = (0, Vec::new(), Vec::new());
+        let (mut time, mut wanted, mut pieces) = (0, Vec::new(), body.take());
         for (first, step, bytes) in messages {
             time += step;
             let channel = if first { a } else { b };
             let data = vec![time as u8; bytes];
+            let closes = body.closes_chunk(Nanos(time), bytes);
             body.write(channel, Message::at(Nanos(time), &data)).unwrap();
+            prop_assert_eq!(closes, body.is_ready());
             pieces.extend(body.take());
             wanted.push((channel.id(), time, data));
         }

@@ -21,17 +21,29 @@ VERSITYGW := target/tools/versitygw-$(VERSITYGW_VERSION)
 # What versitygw is built with, whatever Go there is.
 GO_VERSION := 1.25.0
 
+KIT_VENV := sdk/python/.venv
+KIT_PYTHON := $(KIT_VENV)/bin/python
+KIT_PACKAGES := $(KIT_VENV)/installed
+KIT_REQUIREMENTS := sdk/python/tests/requirements.txt
+# Builds a wheel and installs it as users do. A target folder of its own, as maturin and cargo would
+# have each other build PyO3 again.
+KIT_WHEEL = $(KIT_VENV)/bin/maturin build $(1) --locked --quiet --manifest-path sdk/python/Cargo.toml \
+		--target-dir target/python --out target/python/$(2) --interpreter $(KIT_PYTHON) && \
+	$(KIT_PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps \
+		--no-index --find-links target/python/$(2) remote-data-loader-backend
+
 BENCH_VENV := bench/.venv
 BENCH_PYTHON := $(BENCH_VENV)/bin/python
 BENCH_PACKAGES := $(BENCH_VENV)/installed
 BENCH_REQUIREMENTS := bench/compare/requirements.txt
 
-.PHONY: help demo test lint unit outside kit-cpp cpp bench bench-smoke bench-tools cargo nginx curl chromium node go docs soak clean
+.PHONY: help demo test lint unit outside kit-python kit-cpp cpp bench bench-kit bench-smoke bench-tools cargo nginx curl chromium node go docs soak clean
 
 help:
 	@echo "make demo   build the loader and play a generated drive"
 	@echo "make test   formatting, lints and every test"
 	@echo "make bench  measures the loader beside other programs and rewrites bench/RESULTS.md"
+	@echo "make bench-kit  measures the kit's writers in each language beside Foxglove's"
 	@echo "make docs   rewrite the generated documents (docs/CONFIG.md, docs/openapi.json, docs/manifest.schema.json)"
 	@echo "make soak   ten minutes of viewers who seek at random (bench/README.md)"
 	@echo "make clean  remove everything that was built"
@@ -46,10 +58,12 @@ lint: cargo
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # One run of cargo: the tests against real programs need what the other targets install.
-unit: cargo nginx curl chromium outside kit-cpp $(NODE_MODULES)/.package-lock.json $(VERSITYGW)
+unit: cargo nginx curl chromium outside kit-python kit-cpp $(NODE_MODULES)/.package-lock.json $(VERSITYGW)
 	RDL_TEST_PYTHON=$(abspath $(PYTHON)) RDL_TEST_NODE_MODULES=$(abspath $(NODE_MODULES)) \
 	RDL_TEST_VERSITYGW=$(abspath $(VERSITYGW)) RDL_TEST_SDK_BACKENDS=$(abspath target/sdk-backend) \
 	RDL_TEST_CHROMIUM=$(CHROMIUM) \
+	RDL_TEST_KIT_PYTHON=$(abspath $(KIT_PYTHON)) \
+	RDL_TEST_KIT_PYTHON_VECTORS="$(abspath $(KIT_PYTHON)) $(abspath sdk/python/tests/run_vectors.py)" \
 	RDL_TEST_KIT_CPP=$(abspath target/cpp-kit/example) \
 	RDL_TEST_KIT_CPP_VECTORS=$(abspath target/cpp-kit/tests/run_vectors) \
 		cargo test --workspace --locked
@@ -60,6 +74,11 @@ outside: cargo $(PACKAGES)
 	cp target/sdk-backend/debug/foxglove-sdk-backend target/sdk-backend/plain
 	cargo build --manifest-path $(SDK_BACKEND) --locked --target-dir target/sdk-backend --features zstd
 	cp target/sdk-backend/debug/foxglove-sdk-backend target/sdk-backend/zstd
+
+# The Python kit: built, installed as users install it, and tried.
+kit-python: cargo $(KIT_PACKAGES)
+	$(call KIT_WHEEL,,wheels)
+	cd sdk/python && .venv/bin/mypy && .venv/bin/python -m pytest -q
 
 # The C and C++ kit: installed into target/cpp-kit, and used from there alone.
 kit-cpp: cargo curl cpp $(PACKAGES)
@@ -74,6 +93,17 @@ bench-smoke: cargo nginx bench-tools $(VERSITYGW)
 	cargo build --locked --bin remote-data-loader --bin generate --bin digest --bin floor --bin delay --bin ranges
 	python3 bench/compare --smoke --binaries target/debug
 
+# What bodies cost to write in each language, beside Foxglove's writers, in one run.
+bench-kit: cargo cpp $(KIT_PACKAGES)
+	cargo build --release --locked -p rdl-bench --bin kit
+	cargo build --release --locked -p rdl-backend-c
+	cargo build --release --locked --manifest-path $(SDK_BACKEND) --target-dir target/sdk-backend --bin write_bodies
+	$(call KIT_WHEEL,--release,release-wheels)
+	g++ -std=c++17 -O2 -Isdk/cpp/include -o target/release/cpp_writer bench/kit/cpp_writer.cpp \
+		target/release/librdl_backend.a
+	$(KIT_PYTHON) bench/kit target/release/kit target/sdk-backend/release/write_bodies \
+		target/release/cpp_writer "$(KIT_PYTHON) bench/kit/python_writer.py"
+
 bench-tools:
 	@{ command -v curl && command -v zstd; } >/dev/null || { \
 		echo "installing curl and zstd (apt)"; \
@@ -84,6 +114,12 @@ $(BENCH_PACKAGES): $(BENCH_REQUIREMENTS)
 	@echo "installing the programs that the loader is compared with into $(BENCH_VENV) (pip)"
 	python3 -m venv $(BENCH_VENV)
 	$(BENCH_PYTHON) -m pip install --quiet --disable-pip-version-check -r $(BENCH_REQUIREMENTS)
+	@touch $@
+
+$(KIT_PACKAGES): $(KIT_REQUIREMENTS)
+	@echo "installing maturin, servers, MCAP readers and message libraries into $(KIT_VENV) (pip): 270 MB"
+	python3 -m venv $(KIT_VENV)
+	$(KIT_PYTHON) -m pip install --quiet --disable-pip-version-check -r $(KIT_REQUIREMENTS)
 	@touch $@
 
 $(PACKAGES): $(REQUIREMENTS)
@@ -180,4 +216,4 @@ soak: cargo
 
 clean:
 	cargo clean
-	rm -rf $(VENV) $(BENCH_VENV) $(NODE_MODULES)
+	rm -rf $(VENV) $(KIT_VENV) $(BENCH_VENV) $(NODE_MODULES)

@@ -1,10 +1,10 @@
 """What it costs to write MCAP from Python: this kit beside Foxglove's own SDK, in one run.
 
-Prints a line of JSON for each: what, bytes (of the messages' data), messages, cpu_seconds (of the
-whole process, all threads). Needs remote-data-loader-backend, built with `maturin build --release`,
+The messages of bench/src/bin/kit.rs, and the same lines of JSON; CPU seconds are those of the
+whole process, all threads. Needs remote-data-loader-backend, built with `maturin build --release`,
 and foxglove-sdk.
 
-    python bench/kit/python_writer.py [--megabytes 1000] [--only small]
+    python bench/kit/python_writer.py [--bytes 500000000] [--runs 1]
 """
 
 import argparse
@@ -22,24 +22,35 @@ try:
 except ImportError:
     foxglove = None
 
-LARGE_BYTES = 100_000
-SMALL_BYTES = 60
+# Their sizes, again and again, in bytes.
+SHAPES = {
+    "large": [100_000],
+    "mixed": [300_000, 200, 60, 1000, 120_000, 200, 60, 4000, 200, 60, 24, 200],
+    "small": [64],
+}
 COMPRESSIONS = ("none", "lz4")
 CHUNK_BYTES = 1 << 20
 
 
-def workloads(megabytes):
-    """The data of the messages, in order, and how many bytes and messages that is."""
-    source = random.Random(7)
-    # Half of it can be compressed, as with real data; together more than a CPU's caches hold.
-    large = [source.randbytes(LARGE_BYTES // 2) + bytes(LARGE_BYTES // 2) for _ in range(500)]
-    small = [b'{"x":%08d,"y":%08d,"name":"a wheel of a robot","ok":true}' % (n, n * 7) for n in range(1000)]
-    small = [data[:SMALL_BYTES].ljust(SMALL_BYTES) for data in small]
-    larges = megabytes * 1_000_000 // LARGE_BYTES
-    smalls = megabytes * 1_000
-    yield "large", [large[n % 500] for n in range(larges)]
-    yield "small", [small[n % 1000] for n in range(smalls)]
-    yield "mixed", [large[n % 500] if n % 100 == 0 else small[n % 1000] for n in range(smalls // 2)]
+def workloads(total):
+    """The data of the messages, in order: parts of a MiB of noise, cut out before anything is timed."""
+    noise = random.Random(7).randbytes(1 << 20)
+    for workload, sizes in SHAPES.items():
+        # As many different ones as would be kept of anything.
+        parts = []
+        for place in range(1200):
+            size = sizes[place % len(sizes)]
+            start = place * 4099 % (len(noise) - size)
+            parts.append(noise[start : start + size])
+        messages = []
+        while total > sum_of(sizes, len(messages)):
+            messages.append(parts[len(messages) % len(parts)])
+        yield workload, messages
+
+
+def sum_of(sizes, count):
+    whole, rest = divmod(count, len(sizes))
+    return whole * sum(sizes) + sum(sizes[:rest])
 
 
 class Nowhere(io.RawIOBase):
@@ -117,31 +128,33 @@ def with_foxglove(messages, compression):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=1000, help="of large messages; the others follow from it")
-    parser.add_argument("--only", choices=["large", "small", "mixed"])
+    parser.add_argument("--bytes", type=int, default=500_000_000, help="of messages, each time")
+    parser.add_argument("--runs", type=int, default=1)
     asked = parser.parse_args()
-    writers = {"BodyWriter": with_writer, "body": with_body, "async_body": with_async_body}
+    writers = {"kit, Python, BodyWriter": with_writer, "kit, Python, body": with_body}
+    writers["kit, Python, async_body"] = with_async_body
     if foxglove is not None:
-        writers["foxglove-sdk"] = with_foxglove
-    for workload, messages in workloads(asked.megabytes):
-        if asked.only not in (None, workload):
-            continue
+        writers["foxglove, Python"] = with_foxglove
+    for workload, messages in workloads(asked.bytes):
         total = sum(map(len, messages))
-        for compression in COMPRESSIONS:
-            for name, write in writers.items():
-                # The allocator has to learn what it is asked for.
-                write(messages[: len(messages) // 10], compression)
-                began = time.process_time()
-                written = write(messages, compression)
-                cpu_seconds = time.process_time() - began
-                assert written > total // 100, f"{name} wrote {written} bytes"
-                line = {
-                    "what": f"{name}, {workload}, {compression}",
-                    "bytes": total,
-                    "messages": len(messages),
-                    "cpu_seconds": round(cpu_seconds, 4),
-                }
-                print(json.dumps(line), flush=True)
+        for _ in range(asked.runs):
+            for compression in COMPRESSIONS:
+                for name, write in writers.items():
+                    # The allocator has to learn what it is asked for.
+                    write(messages[: len(messages) // 10], compression)
+                    began = time.process_time()
+                    written = write(messages, compression)
+                    cpu_seconds = time.process_time() - began
+                    assert written > total // 100, f"{name} wrote {written} bytes"
+                    line = {
+                        "what": workload,
+                        "writer": name,
+                        "compression": compression,
+                        "bytes": total,
+                        "messages": len(messages),
+                        "cpu_seconds": cpu_seconds,
+                    }
+                    print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":

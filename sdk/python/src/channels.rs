@@ -69,7 +69,7 @@ impl ChannelSet {
         });
         let kind = core::MessageType::new(encoding, schema);
         let added = self.0.add_with_metadata(topic, kind, metadata);
-        added.map(Channel).map_err(|error| ChannelError::new_err(error.to_string()))
+        added.map(Channel).map_err(|error| ChannelError::new_err((error.name(), error.to_string())))
     }
 
     fn _channel(&self, topic: &str) -> Option<Channel> {
@@ -129,7 +129,7 @@ pub(crate) fn protobuf_schema<'py>(
     descriptors: &Bound<'py, PyBytes>,
 ) -> PyResult<(String, Option<SchemaParts<'py>>)> {
     let kind = core::MessageType::protobuf(message, descriptors.as_bytes())
-        .map_err(|error| MessageTypeError::new_err(error.to_string()))?;
+        .map_err(|error| MessageTypeError::new_err((error.name(), error.to_string())))?;
     let schema = kind.schema.map(|schema| {
         let data = PyBytes::new(py, &schema.data);
         (schema.name, schema.encoding, data)

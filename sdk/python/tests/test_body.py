@@ -314,8 +314,9 @@ def test_channels_are_values(declared: Declared) -> None:
 
 def test_what_is_too_long_is_refused_by_name() -> None:
     channels = ChannelSet()
-    with pytest.raises(ChannelError, match="the name"):
+    with pytest.raises(ChannelError, match="the name") as refused:
         channels.add("t" * 70_000, MessageType.schemaless_json())
+    assert refused.value.name == "too-long"
     with pytest.raises(ChannelError, match='the schema of the topic "/a"'):
         channels.add("/a", MessageType.flatbuffer("a.B", bytes(13 << 20)))
     assert len(channels) == 0

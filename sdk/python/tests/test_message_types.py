@@ -167,17 +167,21 @@ def test_protobuf_messages_are_decoded_by_another_reader(drive: Any) -> None:
 
 
 def test_what_is_no_protobuf_is_refused(drive: Any) -> None:
-    with pytest.raises(MessageTypeError, match=r"robot\.Nothing"):
+    with pytest.raises(MessageTypeError, match=r"robot\.Nothing") as refused:
         MessageType.protobuf("robot.Nothing", drive.descriptors)
-    with pytest.raises(MessageTypeError, match="cannot be decoded"):
+    assert refused.value.name == "no-such-message"
+    with pytest.raises(MessageTypeError, match="cannot be decoded") as refused:
         MessageType.protobuf("robot.Drive", b"\xff\xff")
+    assert refused.value.name == "not-a-descriptor-set"
     alone = descriptor_pb2.FileDescriptorSet()
     drive.DESCRIPTOR.CopyToProto(alone.file.add())
-    with pytest.raises(MessageTypeError, match="--include_imports"):
+    with pytest.raises(MessageTypeError, match="--include_imports") as refused:
         MessageType.protobuf("robot.Drive", memoryview(alone.SerializeToString()))
+    assert refused.value.name == "missing-import"
     wrong: Any = int
-    with pytest.raises(MessageTypeError, match="no DESCRIPTOR"):
+    with pytest.raises(MessageTypeError, match="no DESCRIPTOR") as refused:
         MessageType.protobuf(wrong)
+    assert refused.value.name == "not-a-message-class"
     name: Any = "robot.Drive"
     with pytest.raises(TypeError, match="descriptors"):
         MessageType.protobuf(name)

@@ -1,12 +1,12 @@
 use rdl_conformance::{CheckOptions, Outcome};
 use url::Url;
 
-use crate::demo::DemoBackend;
+use crate::demo;
 
 /// The demo's backend is what others are told to do.
 #[tokio::test]
 async fn the_demo_backend_keeps_every_rule() {
-    let demo = DemoBackend::start().await.unwrap();
+    let demo = demo::start_backend().await.unwrap();
     let mut manifest: Url = demo.manifest_endpoint().clone();
     manifest.set_query(Some("recording=demo-drive"));
     let report = rdl_conformance::check(&CheckOptions::new(vec![manifest])).await.unwrap();

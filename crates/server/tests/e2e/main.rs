@@ -19,6 +19,7 @@ mod faults;
 mod files;
 mod fleet;
 mod guide;
+mod kit;
 mod links;
 mod nginx;
 mod readers;

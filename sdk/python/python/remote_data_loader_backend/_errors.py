@@ -13,21 +13,9 @@ class BackendError(Exception):
     :class:`TypeError` and :class:`ValueError`, as everywhere in Python."""
 
 
-class ChannelError(BackendError):
-    """A channel cannot be declared: something is longer than the loader takes, or no id is left."""
-
-
-class MessageTypeError(BackendError):
-    """A type cannot be described: a descriptor set that lacks something, say."""
-
-
-class WriteError(BackendError):
-    """A body cannot go on. It cannot be finished either: whoever sends it aborts the connection,
-    and the loader asks again."""
-
+class _NamedError(BackendError):
     name: str
-    """``out-of-order``, ``outside-times``, ``unknown-channel``, ``too-large``, ``encoding``,
-    ``compression`` or ``ended``: the same in every language of the kit."""
+    """What it is: the same in every language of the kit."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(name, message)
@@ -35,6 +23,22 @@ class WriteError(BackendError):
 
     def __str__(self) -> str:
         return str(self.args[1])
+
+
+class ChannelError(_NamedError):
+    """A channel cannot be declared. Its name is ``too-long`` (something is longer than the loader
+    takes) or ``too-many`` (no id is left)."""
+
+
+class MessageTypeError(_NamedError):
+    """A type cannot be described. Its name is ``not-a-descriptor-set``, ``no-such-message`` or
+    ``missing-import`` of a descriptor set, ``not-a-message-class`` of a class."""
+
+
+class WriteError(_NamedError):
+    """A body cannot go on. It cannot be finished either: whoever sends it aborts the connection,
+    and the loader asks again. Its name is ``out-of-order``, ``outside-times``, ``unknown-channel``,
+    ``too-large``, ``encoding``, ``compression`` or ``ended``."""
 
 
 class ErrorReply(BackendError):

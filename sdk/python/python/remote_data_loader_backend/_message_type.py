@@ -142,7 +142,7 @@ class MessageType:
             return _of(_native.protobuf_schema(message, memoryview(descriptors).tobytes()))
         descriptor = getattr(message, "DESCRIPTOR", None)
         if descriptor is None or not hasattr(descriptor, "full_name"):
-            raise MessageTypeError(f"{message!r} is no message class of protobuf: it has no DESCRIPTOR")
+            raise _not_a_message_class(f"{message!r} is no message class of protobuf: it has no DESCRIPTOR")
         return _of(_native.protobuf_schema(descriptor.full_name, b"".join(_descriptor_set(descriptor.file))))
 
     @staticmethod
@@ -154,10 +154,10 @@ class MessageType:
         """
         get_schema = getattr(message, "get_schema", None)
         if get_schema is None:
-            raise MessageTypeError(f"{message!r} is no message class of foxglove-sdk: it has no get_schema()")
+            raise _not_a_message_class(f"{message!r} is no message class of foxglove-sdk: it has no get_schema()")
         schema: FoxgloveSchema = get_schema()
         if schema.encoding != "protobuf":
-            raise MessageTypeError(f"{message!r} has a schema of {schema.encoding}, and not of protobuf")
+            raise _not_a_message_class(f"{message!r} has a schema of {schema.encoding}, and not of protobuf")
         return MessageType("protobuf", MessageSchema(schema.name, schema.encoding, bytes(schema.data)))
 
     @staticmethod
@@ -216,3 +216,7 @@ def _descriptor_set(root: Any) -> Iterator[bytes]:
             if imported.name not in met:
                 met.add(imported.name)
                 files.append(imported)
+
+
+def _not_a_message_class(why: str) -> MessageTypeError:
+    return MessageTypeError("not-a-message-class", why)

@@ -1,6 +1,7 @@
 //! The vectors that every language of the kit is held to: see sdk/vectors/README.md.
 
 mod input;
+mod languages;
 mod run;
 
 use std::fs;

@@ -32,6 +32,9 @@ KIT_WHEEL = $(KIT_VENV)/bin/maturin build $(1) --locked --quiet --manifest-path 
 	$(KIT_PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps \
 		--no-index --find-links target/python/$(2) remote-data-loader-backend
 
+# Most tests against real programs wait more than they compute.
+TEST_THREADS := $(shell echo $$((2 * $$(nproc))))
+
 BENCH_VENV := bench/.venv
 BENCH_PYTHON := $(BENCH_VENV)/bin/python
 BENCH_PACKAGES := $(BENCH_VENV)/installed
@@ -61,7 +64,7 @@ lint: cargo
 unit: cargo nginx curl chromium outside kit-python kit-cpp $(NODE_MODULES)/.package-lock.json $(VERSITYGW)
 	RDL_TEST_PYTHON=$(abspath $(PYTHON)) RDL_TEST_NODE_MODULES=$(abspath $(NODE_MODULES)) \
 	RDL_TEST_VERSITYGW=$(abspath $(VERSITYGW)) RDL_TEST_SDK_BACKENDS=$(abspath target/sdk-backend) \
-	RDL_TEST_CHROMIUM=$(CHROMIUM) \
+	RDL_TEST_CHROMIUM=$(CHROMIUM) RUST_TEST_THREADS=$(TEST_THREADS) \
 	RDL_TEST_KIT_PYTHON=$(abspath $(KIT_PYTHON)) \
 	RDL_TEST_KIT_PYTHON_VECTORS="$(abspath $(KIT_PYTHON)) $(abspath sdk/python/tests/run_vectors.py)" \
 	RDL_TEST_KIT_CPP=$(abspath target/cpp-kit/example) \

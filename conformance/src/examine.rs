@@ -5,7 +5,8 @@
 //! way, so that two readings can be compared as far as both came.
 //!
 //! Invariants: at most one chunk of [`LARGEST_OPENED`] bytes and the definitions of the body are
-//! held; every list has a bound.
+//! held; every list has a bound; what is in a record that was not opened, or could not be, is told
+//! as not looked at.
 
 mod channels;
 mod digest;
@@ -24,11 +25,11 @@ use rdl_wire::StreamedSource;
 pub(crate) use self::channels::Mismatch;
 use self::channels::{Channels, Undefined};
 pub(crate) use self::digest::{Compared, Marks};
-pub(crate) use self::facts::{Facts, Fault, Noted, Notes, TopicFacts};
+pub(crate) use self::facts::{Balance, Facts, Fault, Noted, Notes};
 
 /// A chunk, as a record or uncompressed, that is larger is not opened.
 const LARGEST_OPENED: u64 = 64 << 20;
-/// How much of the front and of the end of a body is kept to hold ranges against, in bytes.
+/// How much of the front and of the end of a file is kept to hold ranges against, in bytes.
 pub(crate) const KEPT_BYTES: usize = 64 << 10;
 
 /// What is looked for, and what was found so far.
@@ -43,7 +44,8 @@ pub(crate) struct Examiner {
 }
 
 impl Examiner {
-    /// At the first byte of a body; a streamed source is held against what it declares.
+    /// At the first byte of a body; a streamed source is held against what it declares, and of a
+    /// file so much is kept that its ranges can be held against it.
     pub(crate) fn new(declared: Option<StreamedSource>) -> Examiner {
         let limits = Limits {
             large_chunk_bytes: LARGEST_OPENED,
@@ -54,8 +56,8 @@ impl Examiner {
             scanner: Scanner::new(limits.clone()),
             channels: Channels::new(declared.as_ref(), limits.max_definitions_bytes),
             limits,
+            facts: Facts::new(if declared.is_some() { 0 } else { KEPT_BYTES }),
             declared,
-            facts: Facts::default(),
             newest: None,
             failed: false,
         }
@@ -99,6 +101,8 @@ impl Examiner {
         let (not_canonical, of) = self.channels.not_canonical();
         (self.facts.not_canonical, self.facts.ids) = (not_canonical, of);
         self.facts.marks.end();
+        let declared = self.channels.declared();
+        self.facts.reduce(|topic| declared.contains(topic));
         self.facts
     }
 
@@ -112,6 +116,10 @@ impl Examiner {
                 (Fault::NotMcap, *position)
             }
             ScanError::Truncated { position } => (Fault::Incomplete, *position),
+            ScanError::Malformed { position, .. } if self.scanner.is_complete() => {
+                (Fault::Incomplete, *position)
+            }
+            // The scanner has no error of its own for what should be the end magic.
             ScanError::Malformed { position, what } if what.contains("end magic") => {
                 (Fault::Incomplete, *position)
             }
@@ -150,13 +158,12 @@ impl Examiner {
                     if part.chunk.is_some() {
                         self.facts.chunk(part.position, part.record_bytes, part.record_bytes);
                     }
+                    self.facts.marks.stop();
                 }
-                self.facts.marks.bytes(&part.bytes);
             }
-            ScanEvent::LeftOut { problem, record } => {
+            ScanEvent::LeftOut { problem, .. } => {
                 self.facts.left_out += 1;
-                self.facts.marks.bytes(&record);
-                self.facts.chunks_unknown = true;
+                self.facts.marks.stop();
                 self.problem(problem);
             }
             ScanEvent::Problem(problem) => self.problem(problem),
@@ -218,6 +225,8 @@ impl Examiner {
                 Err(error) => {
                     let what = format!("chunk {}: {error}", chunk.ordinal);
                     self.facts.fault(Fault::Invalid, Noted::at(chunk.position, what));
+                    self.facts.half_read += 1;
+                    self.facts.marks.stop();
                 }
             }
             if self.failed {
@@ -250,7 +259,9 @@ impl Examiner {
         let Some(channel) = self.channels.of(message.channel) else {
             let what = format!("it is of channel {}, which was never defined", message.channel);
             self.facts.fault(Fault::Invalid, noted(what));
+            self.facts.undefined += 1;
             self.facts.marks.message(0, message);
+            self.time(message.log_time, noted);
             return;
         };
         self.facts.marks.message(channel.identity, message);
@@ -271,13 +282,18 @@ impl Examiner {
             }
             Some(Mismatch::Differs(_)) => {}
         }
-        let time = message.log_time;
+        let topic = channel.topic.clone();
+        self.time(message.log_time, |what| Noted { topic: Some(topic.clone()), ..noted(what) });
+    }
+
+    /// Looks at when a message is.
+    fn time(&mut self, time: Nanos, noted: impl Fn(String) -> Noted) {
         if let Some(newest) = self.newest.filter(|newest| time < *newest) {
             let what = format!(
                 "it lies {} before the newest message that came before it",
                 apart(newest, time)
             );
-            self.facts.disorder.add(in_topic(what));
+            self.facts.disorder.add(noted(what));
         }
         self.newest = Some(self.newest.map_or(time, |newest| newest.max(time)));
         let times = self.facts.times.unwrap_or((time, time));
@@ -288,16 +304,16 @@ impl Examiner {
             if let Some(start) = early {
                 let what =
                     format!("it lies {} before the declared start {start}", apart(start, time));
-                self.facts.outside.add(in_topic(what));
+                self.facts.outside.add(noted(what));
             } else if let Some(end) = late {
                 let what = format!("it lies {} after the declared end {end}", apart(time, end));
-                self.facts.outside.add(in_topic(what));
+                self.facts.outside.add(noted(what));
             }
         }
     }
 
     fn statistics(&mut self, statistics: &SummaryStatistics) {
-        let is_known = self.facts.unopened == 0 && self.facts.left_out == 0;
+        let is_known = self.facts.unverified().is_none() && self.facts.half_read == 0;
         if is_known && statistics.message_count != self.facts.messages {
             let what = format!(
                 "the statistics count {} messages, and there are {}",
@@ -306,7 +322,6 @@ impl Examiner {
             self.facts.fault(Fault::Invalid, Noted::new(what));
         }
         let counted: BTreeSet<u16> = statistics.channel_message_counts.keys().copied().collect();
-        self.facts.has_statistics = true;
         let unknown = counted.into_iter().find(|id| self.channels.of(*id).is_none());
         if let Some(id) = unknown.filter(|_| is_known) {
             let what = format!("the statistics count messages of channel {id}, which there is not");

@@ -4,11 +4,12 @@ pub(crate) mod auth;
 pub(crate) mod channels;
 pub(crate) mod content;
 pub(crate) mod delivery;
+pub(crate) mod https;
+pub(crate) mod ids;
 pub(crate) mod manifest;
 pub(crate) mod ranges;
 pub(crate) mod sizes;
 pub(crate) mod times;
-pub(crate) mod url_rules;
 
 use crate::examine::{Facts, Noted, Notes};
 use crate::findings::Findings;
@@ -28,14 +29,14 @@ pub(crate) fn judge(seen: &Observations) -> Report {
         .collect();
     let with = |outcome| rules.iter().filter(|rule| rule.outcome == outcome).count();
     let facts = || seen.sources.iter().filter_map(SourceSeen::facts);
-    let again = seen.sources.iter().filter_map(|source| source.second.as_ref()?.facts.as_ref());
+    let again = seen.sources.iter().filter_map(|source| source.second.as_ref());
     let summary = Summary {
         pass: with(Outcome::Pass),
         fail: with(Outcome::Fail),
         advice: with(Outcome::Advice),
         not_observed: with(Outcome::NotObserved),
         sources: facts().count(),
-        bytes: facts().chain(again).map(|facts| facts.bytes).sum(),
+        bytes: facts().map(|facts| facts.bytes).chain(again.map(|again| again.bytes)).sum(),
         messages: facts().map(|facts| facts.messages).sum(),
     };
     let manifests = seen.manifests.iter().map(|manifest| ManifestReport {
@@ -73,7 +74,7 @@ fn tell(source: &SourceSeen, notes: &Notes, findings: &mut Findings) {
 /// Why what a source holds is not known, in one line.
 fn why_unread(source: &SourceSeen) -> String {
     match (&source.skipped, &source.first) {
-        (Some(skipped), _) => (*skipped).to_owned(),
+        (Some(skipped), _) => skipped.why().to_owned(),
         (None, None) => "it was not asked".to_owned(),
         (None, Some(reading)) => match &reading.end {
             End::Cut(why) => why.clone(),
@@ -82,18 +83,32 @@ fn why_unread(source: &SourceSeen) -> String {
                 "it is no MCAP".to_owned()
             }
             End::Stopped => "the rest of it cannot be read".to_owned(),
-            End::Unread | End::Whole => "it gave no MCAP".to_owned(),
+            End::Unread | End::Whole => match source.facts().and_then(Facts::not_looked_into) {
+                Some(why) => why.to_owned(),
+                None => "it gave no MCAP".to_owned(),
+            },
         },
     }
 }
 
 /// For each source that fits: `judge` says what is wrong in its facts; a source in which nothing
-/// is wrong is right when it was wholly read, and else unseen.
+/// is wrong is right when all of it was looked at, and else unseen.
 fn each_source(
     seen: &Observations,
     findings: &mut Findings,
     fits: impl Fn(&SourceSeen) -> bool,
     judge: impl Fn(&SourceSeen, &Facts, &mut Findings) -> bool,
+) {
+    each_source_but(seen, findings, fits, judge, Facts::not_looked_into);
+}
+
+/// The same for a rule that is about less than all: why not all of that was looked at.
+fn each_source_but(
+    seen: &Observations,
+    findings: &mut Findings,
+    fits: impl Fn(&SourceSeen) -> bool,
+    judge: impl Fn(&SourceSeen, &Facts, &mut Findings) -> bool,
+    not_looked_at: impl Fn(&Facts) -> Option<&'static str>,
 ) {
     if seen.sources.is_empty() {
         no_sources(seen, findings);
@@ -106,12 +121,12 @@ fn each_source(
         if !judge(source, facts, findings) {
             continue;
         }
-        if facts.is_whole() {
-            findings.right();
-        } else if facts.unopened > 0 {
-            findings.unseen(source.place(), "a chunk of more than 64 MiB was not looked into");
-        } else {
+        if !facts.complete {
             findings.unseen(source.place(), why_unread(source));
+        } else if let Some(why) = not_looked_at(facts) {
+            findings.unseen(source.place(), why);
+        } else {
+            findings.right();
         }
     }
 }

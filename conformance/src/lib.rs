@@ -31,9 +31,19 @@ pub use rules::{RULES, Rule, Severity};
 ///
 /// Requests stop when the future is dropped.
 pub async fn check(options: &CheckOptions) -> Result<Report, SetupError> {
+    check_until(options, std::future::pending()).await
+}
+
+/// The same until `stop` resolves: what was not reached by then is not observed.
+pub async fn check_until(
+    options: &CheckOptions,
+    stop: impl Future<Output = ()>,
+) -> Result<Report, SetupError> {
     let client = http_client::Client::new(options)?;
-    let seen = observe::observe(&client, options).await;
-    Ok(judge::judge(&seen))
+    let seen = observe::observe(&client, options, stop).await;
+    let mut report = judge::judge(&seen);
+    report.mask(|text| client.secrets.masked(text));
+    Ok(report)
 }
 
 /// The HTTP client cannot be made.

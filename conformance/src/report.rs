@@ -153,6 +153,26 @@ pub struct Style {
 }
 
 impl Report {
+    /// Masks what comes from a backend.
+    pub(crate) fn mask(&mut self, masked: impl Fn(&str) -> String) {
+        let mask = |text: &mut String| *text = masked(text);
+        let place = |place: &mut Place| {
+            [&mut place.source, &mut place.path, &mut place.topic]
+                .into_iter()
+                .flatten()
+                .for_each(mask);
+        };
+        self.manifests.iter_mut().for_each(|manifest| mask(&mut manifest.url));
+        for rule in &mut self.rules {
+            mask(&mut rule.found);
+            rule.place.iter_mut().for_each(place);
+            for finding in &mut rule.findings {
+                mask(&mut finding.found);
+                place(&mut finding.place);
+            }
+        }
+    }
+
     /// The rules that are broken.
     pub fn failed(&self) -> impl Iterator<Item = &RuleReport> {
         self.rules.iter().filter(|rule| rule.outcome == Outcome::Fail)

@@ -1,7 +1,7 @@
 //! The rules: one table.
 
 use crate::findings::Findings;
-use crate::judge::{auth, channels, content, delivery, manifest, ranges, sizes, times, url_rules};
+use crate::judge::{auth, channels, content, delivery, https, ids, manifest, ranges, sizes, times};
 use crate::observe::Observations;
 
 /// What a broken rule means.
@@ -78,18 +78,18 @@ pub const RULES: &[Rule] = &[
         "the manifest is valid against its JSON Schema", NO_MANIFEST),
     must(MANIFEST, "manifest-valid", "manifest", manifest::valid,
         "its ids, times, base64 and URLs can be used", NO_MANIFEST),
-    must(MANIFEST, "https", "URL", url_rules::https,
+    must(MANIFEST, "https", "URL", https::https,
         "every URL is https", NO_MANIFEST),
-    must(MANIFEST, "id-unique", "id", url_rules::id_unique,
-        "sources with one id declare the same, in all manifests", "no source has an id"),
-    must(MANIFEST, "id-stable", "id", url_rules::id_stable,
+    must(MANIFEST, "id-unique", "id", ids::id_unique,
+        "one id is the same data, in all manifests and at every URL", "no source has an id"),
+    must(MANIFEST, "id-stable", "id", ids::id_stable,
         "asked again, there are the same ids with the same content", "no source has an id"),
-    should(MANIFEST, "url-stable", "source", url_rules::url_stable,
+    should(MANIFEST, "url-stable", "source", ids::url_stable,
         "a source without id has one URL, but for its signature", "every source has an id"),
     must(MANIFEST, "times-possible", "source", times::possible,
         "no source starts after it ends, or lies outside 1970-2554", NO_STREAMED),
     must(MANIFEST, "times-plausible", "source", times::plausible,
-        "declared times belong together, none in the far future", NO_STREAMED),
+        "times belong together, none in the far future", NO_SOURCE),
 
     must(SOURCES, "source-answers", "source", delivery::answers,
         "every source answers 200, in time", NO_SOURCE),
@@ -131,7 +131,7 @@ pub const RULES: &[Rule] = &[
         "Content-Length is there, for the file and for its parts", NO_STATIC),
     should(STATIC, "static-validator", "source", ranges::validator,
         "there is a strong ETag, or at least Last-Modified", NO_STATIC),
-    must(STATIC, "static-if-range", "source", ranges::if_range,
+    should(STATIC, "static-if-range", "source", ranges::if_range,
         "If-Range: 206 for this version of the file, 200 for others", NO_STATIC),
     must(STATIC, "static-if-match", "source", ranges::if_match,
         "If-Match: 206 for this version of the file, 412 for others", NO_STATIC),

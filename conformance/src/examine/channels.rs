@@ -1,6 +1,6 @@
 //! The schemas and channels of a body, and how they compare with what the manifest declares.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use rdl_mcap_io::{CanonicalIds, ChannelDef, SchemaDef};
@@ -105,17 +105,20 @@ impl Channels {
                 Err(Undefined::new("a schema has the id 0, which stands for none".into()))
             }
             Some(known) if **known == def => Ok(()),
-            Some(known) => Err(Undefined::new(format!(
-                "schema {id} is defined twice, differently ({} and {})",
-                tamed(&known.name),
-                tamed(&def.name)
-            ))),
-            None => {
+            known => {
+                let twice = known.map(|known| {
+                    Undefined::new(format!(
+                        "schema {id} is defined twice, differently ({} and {})",
+                        tamed(&known.name),
+                        tamed(&def.name)
+                    ))
+                });
                 self.take_room(def.name.len() + def.encoding.len() + def.data.len())?;
                 let canonical = self.canonical.schema(def.clone()).ok().map(|(id, _)| id);
                 self.count(id, canonical);
+                // Channels that come from now on have this one, as with a loader.
                 self.schemas.insert(id, Arc::new(def));
-                Ok(())
+                twice.map_or(Ok(()), Err)
             }
         }
     }
@@ -126,29 +129,31 @@ impl Channels {
         schema_id: u16,
         mut def: ChannelDef,
     ) -> Result<(), Undefined> {
+        let mut wrong = None;
         if let Some(known) = self.channels.get(&id) {
             let is_same = known.schema_id == schema_id
                 && known.def.topic == def.topic
                 && known.def.message_encoding == def.message_encoding
                 && known.def.metadata == def.metadata;
-            return if is_same {
-                Ok(())
-            } else {
-                Err(Undefined::new(format!(
-                    "channel {id} is defined twice, differently ({} and {})",
-                    tamed(&known.topic),
-                    tamed(&def.topic)
-                )))
-            };
+            if is_same {
+                return Ok(());
+            }
+            // What follows is of the new one.
+            wrong = Some(Undefined::new(format!(
+                "channel {id} is defined twice, differently ({} and {})",
+                tamed(&known.topic),
+                tamed(&def.topic)
+            )));
         }
         let metadata = def.metadata.iter().map(|(key, value)| key.len() + value.len());
         self.take_room(def.topic.len() + def.message_encoding.len() + metadata.sum::<usize>())?;
-        let mut missing = None;
+        let mut is_missing = false;
         if schema_id != 0 {
             def.schema = self.schemas.get(&schema_id).cloned();
             if def.schema.is_none() {
                 let topic = tamed(&def.topic);
-                missing = Some(Undefined::new(format!(
+                is_missing = true;
+                wrong.get_or_insert(Undefined::new(format!(
                     "channel {id} ({topic}) names schema {schema_id}, which was never defined"
                 )));
             }
@@ -159,13 +164,13 @@ impl Channels {
             topic: tamed(&def.topic),
             identity: identity(&def),
             // What is not defined is not what is declared either; one finding is enough.
-            mismatch: if missing.is_some() { None } else { self.mismatch(&def) },
+            mismatch: if is_missing { None } else { self.mismatch(&def) },
             told: false,
             def,
             schema_id,
         };
         self.channels.insert(id, seen);
-        missing.map_or(Ok(()), Err)
+        wrong.map_or(Ok(()), Err)
     }
 
     fn count(&mut self, id: u16, canonical: Option<u16>) {
@@ -184,6 +189,11 @@ impl Channels {
                 is_fatal: true,
             }),
         }
+    }
+
+    /// The declared topics as they are shown.
+    pub(super) fn declared(&self) -> HashSet<String> {
+        self.declared.iter().flatten().map(|declared| tamed(&declared.topic)).collect()
     }
 
     fn mismatch(&self, def: &ChannelDef) -> Option<Mismatch> {

@@ -5,6 +5,8 @@ use twox_hash::xxhash3_128::Hasher;
 
 /// How many marks are kept at most.
 const MOST_MARKS: usize = 1024;
+/// How many are kept of a body that was compared with itself, for others to be held against it.
+const FEW_MARKS: usize = 64;
 
 /// The digest after every so many messages. Two bodies with the same messages have the same marks,
 /// whatever their chunks.
@@ -15,27 +17,34 @@ pub(crate) struct Marks {
     step: u64,
     marks: Vec<(u64, u128)>,
     last: (u64, u128),
+    /// Something could not be read as messages; what comes after it is not compared.
+    stopped: bool,
 }
 
 impl Default for Marks {
     fn default() -> Marks {
         let hasher = Hasher::new();
         let last = (0, hasher.finish_128());
-        Marks { hasher, messages: 0, step: 1, marks: Vec::new(), last }
+        Marks { hasher, messages: 0, step: 1, marks: Vec::new(), last, stopped: false }
     }
 }
 
 /// How two bodies compare as far as both were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compared {
-    /// The same messages, as many as this.
+    /// The same messages, as many as this, and no others.
     Same(u64),
+    /// The first messages are the same, as many as this; the others were not compared.
+    Begin(u64),
     /// They differ after this many messages at the earliest, and after that many at the latest.
     Differ(u64, u64),
 }
 
 impl Marks {
     pub(super) fn message(&mut self, channel: u128, message: &MessageView<'_>) {
+        if self.stopped {
+            return;
+        }
         self.hasher.write(&channel.to_le_bytes());
         self.hasher.write(&message.log_time.0.to_le_bytes());
         self.hasher.write(&message.publish_time.0.to_le_bytes());
@@ -46,16 +55,28 @@ impl Marks {
         if self.messages.is_multiple_of(self.step) {
             self.marks.push((self.messages, self.hasher.finish_128()));
             if self.marks.len() == MOST_MARKS {
-                self.step *= 2;
-                let step = self.step;
-                self.marks.retain(|(messages, _)| messages.is_multiple_of(step));
+                self.thin();
             }
         }
     }
 
-    /// Bytes that are not read as messages.
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        self.hasher.write(bytes);
+    fn thin(&mut self) {
+        self.step *= 2;
+        let step = self.step;
+        self.marks.retain(|(messages, _)| messages.is_multiple_of(step));
+    }
+
+    /// From here on nothing is compared: its bytes may differ where its messages do not.
+    pub(super) fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// Keeps few marks; how two bodies compare is then told less exactly.
+    pub(crate) fn reduce(&mut self) {
+        while self.marks.len() > FEW_MARKS {
+            self.thin();
+        }
+        self.marks.shrink_to_fit();
     }
 
     pub(super) fn end(&mut self) {
@@ -74,10 +95,13 @@ impl Marks {
             }
             same = mine.0;
         }
-        if whole && self.last != other.last {
+        if !whole || self.stopped || other.stopped {
+            return Compared::Begin(same);
+        }
+        if self.last != other.last {
             return Compared::Differ(same, self.last.0.min(other.last.0).max(same));
         }
-        Compared::Same(if whole { self.last.0 } else { same })
+        Compared::Same(self.last.0)
     }
 }
 
@@ -111,9 +135,33 @@ mod tests {
     #[test]
     fn readings_are_compared_as_far_as_both_came() {
         assert_eq!(marks(10, None).compare(&marks(10, None), true), Compared::Same(10));
-        assert_eq!(marks(10, None).compare(&marks(7, None), false), Compared::Same(7));
+        assert_eq!(marks(10, None).compare(&marks(7, None), false), Compared::Begin(7));
         assert_eq!(marks(10, None).compare(&marks(7, None), true), Compared::Differ(7, 7));
         assert_eq!(marks(10, None).compare(&marks(10, Some(4)), true), Compared::Differ(4, 5));
+    }
+
+    #[test]
+    fn nothing_is_compared_after_what_could_not_be_read() {
+        let stopped = |after: u64| {
+            let mut marks = marks(after, None);
+            marks.stop();
+            marks.end();
+            marks
+        };
+        assert_eq!(stopped(10).compare(&stopped(10), true), Compared::Begin(10));
+        assert_eq!(stopped(10).compare(&marks(12, None), true), Compared::Begin(10));
+    }
+
+    #[test]
+    fn few_marks_still_compare() {
+        let mut few = marks(1000, None);
+        few.reduce();
+        assert!(few.marks.len() <= FEW_MARKS);
+        assert_eq!(few.compare(&marks(1000, None), true), Compared::Same(1000));
+        assert!(matches!(
+            few.compare(&marks(1000, Some(500)), true),
+            Compared::Differ(..=500, 501..)
+        ));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use rdl_testkit::{Channel, FileSpec, Message, conformance_files};
+use rdl_testkit::{Channel, FileSpec, Message, RawChunk, RawFile, conformance_files};
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn examined(file: &[u8], piece_bytes: usize) -> Facts {
 fn any_split_gives_the_same_facts() {
     let file = file();
     let whole = examined(&file, file.len());
-    assert!(whole.is_whole() && whole.has_statistics);
+    assert!(whole.is_whole());
     assert_eq!((whole.messages, whole.bytes), (1000, file.len() as u64));
     for piece_bytes in [1, 7, 1000, 65_536] {
         let facts = examined(&file, piece_bytes);
@@ -66,6 +66,76 @@ fn a_body_that_stops_early_is_incomplete() {
     let file = file();
     let facts = examined(&file[..file.len() - 1], 1000);
     assert_eq!((facts.stopped, facts.incomplete.count), (Some(Fault::Incomplete), 1));
+}
+
+#[test]
+fn what_was_not_opened_is_not_compared() {
+    let body = |raw: &[u8]| {
+        let front = RawFile::started().channel(1, 0, "/a", "json").message(1, 0, 7, b"{}");
+        let large = RawChunk {
+            uncompressed_bytes: LARGEST_OPENED + 1,
+            compression: "zstd".into(),
+            ..RawChunk::of(raw.to_vec(), 7, 7)
+        };
+        examined(&front.chunk(&large).message(1, 0, 8, b"{}").ended().into_bytes(), 100)
+    };
+    // The same messages may be compressed differently.
+    let (one, other) = (body(b"one way"), body(b"another way"));
+    assert!(one.complete && !one.is_whole());
+    assert_eq!(one.marks.compare(&other.marks, true), Compared::Begin(1));
+}
+
+#[test]
+fn what_follows_a_redefinition_is_of_the_new_channel() {
+    let file = RawFile::started()
+        .channel(1, 0, "/a", "json")
+        .message(1, 0, 7, b"{}")
+        .channel(1, 0, "/hidden", "json")
+        .message(1, 0, 8, b"{}");
+    let topic = |name: &str| rdl_wire::Topic {
+        name: name.to_owned(),
+        message_encoding: "json".to_owned(),
+        schema_id: None,
+    };
+    let mut examiner = Examiner::new(Some(StreamedSource {
+        url: "https://h/a".parse().unwrap(),
+        id: None,
+        topics: vec![topic("/a")],
+        schemas: Vec::new(),
+        start: None,
+        end: None,
+    }));
+    assert!(examiner.push(file.ended().into_bytes().into()));
+    let facts = examiner.finish();
+    assert_eq!(facts.invalid.count, 1, "{facts:?}");
+    assert_eq!(facts.undeclared.first[0].topic.as_deref(), Some("/hidden"));
+    assert_eq!(facts.topics.keys().collect::<Vec<_>>(), ["/a"]);
+}
+
+#[test]
+fn of_a_stream_nothing_is_kept_that_grows_with_it() {
+    let file = file();
+    let declared = StreamedSource {
+        url: "https://h/a".parse().unwrap(),
+        id: None,
+        topics: Vec::new(),
+        schemas: Vec::new(),
+        start: None,
+        end: None,
+    };
+    let mut examiner = Examiner::new(Some(declared));
+    examiner.push(file.clone().into());
+    let facts = examiner.finish();
+    assert!(facts.chunks > 1 && facts.front.len() <= 64, "{}", facts.front.len());
+    assert!(facts.tail(1).is_none() && facts.chunk_places.is_empty());
+    assert!(facts.topics.is_empty(), "those alone that are declared");
+    assert!(facts.balance.largest.is_some() && facts.median_chunk.is_some());
+
+    let mut facts = examined(&file, 1000);
+    assert!(facts.tail(1000).is_some() && !facts.chunk_places.is_empty());
+    facts.forget_bytes();
+    assert!(facts.front.len() <= 64 && facts.tail(1).is_none());
+    assert!(facts.chunk_places.is_empty());
 }
 
 #[test]

@@ -2,46 +2,16 @@
 //! keep credentials, and those that are no host's. A backend that names one does not work, and must
 //! not make a check ask there.
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
+use rdl_model::is_special_address;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// Metadata services outside of 169.254.0.0/16: Alibaba's, Azure's, Oracle's.
-const METADATA: [Ipv4Addr; 3] = [
-    Ipv4Addr::new(100, 100, 100, 200),
-    Ipv4Addr::new(168, 63, 129, 16),
-    Ipv4Addr::new(192, 0, 0, 192),
-];
-/// Those of Amazon, Google and Oracle in IPv6, by their first 32 bits.
-const METADATA_V6: [[u16; 2]; 3] = [[0xfd00, 0xec2], [0xfd20, 0xce], [0xfd00, 0xc1]];
-
-/// Whether nothing is asked there.
-fn is_special(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            v4.is_link_local()
-                || v4.octets()[0] == 0
-                || v4.is_multicast()
-                || v4.is_broadcast()
-                || METADATA.contains(&v4)
-        }
-        IpAddr::V6(v6) => {
-            let [first, second, ..] = v6.segments();
-            v6.is_unicast_link_local()
-                || v6.is_unspecified()
-                || v6.is_multicast()
-                || METADATA_V6.contains(&[first, second])
-        }
-    }
-}
-
-pub(super) fn refused(address: impl std::fmt::Display) -> String {
-    format!(
-        "{address} is a link-local, metadata or other special address, which the loader refuses"
-    )
-}
+/// A request would have gone to this address.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is a link-local, metadata or other special address, which the loader refuses")]
+pub(super) struct Refused(pub(super) IpAddr);
 
 /// The address that stands in the URL itself, where nothing is asked.
 pub(super) fn special_host(url: &Url) -> Option<IpAddr> {
@@ -50,7 +20,7 @@ pub(super) fn special_host(url: &Url) -> Option<IpAddr> {
         Host::Ipv6(v6) => IpAddr::V6(v6),
         Host::Domain(_) => return None,
     };
-    is_special(address).then_some(address)
+    is_special_address(address).then_some(address)
 }
 
 /// Resolves names, and leaves out those addresses.
@@ -61,11 +31,9 @@ impl Resolve for Guarded {
         Box::pin(async move {
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
             let (special, allowed): (Vec<_>, Vec<_>) =
-                found.partition(|address| is_special(address.ip()));
+                found.partition(|address| is_special_address(address.ip()));
             match special.first() {
-                Some(address) if allowed.is_empty() => {
-                    Err(io::Error::other(refused(address.ip())).into())
-                }
+                Some(address) if allowed.is_empty() => Err(Refused(address.ip()).into()),
                 _ => Ok(Box::new(allowed.into_iter()) as Addrs),
             }
         })
@@ -77,15 +45,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn special_addresses_are_told_from_others() {
-        for address in ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "fd00:ec2::254"] {
-            assert!(is_special(address.parse().unwrap()), "{address}");
-        }
-        for address in ["127.0.0.1", "10.0.0.1", "::1", "fd12::1", "192.0.2.1"] {
-            assert!(!is_special(address.parse().unwrap()), "{address}");
-        }
+    fn addresses_in_the_url_itself_are_looked_at() {
         let url = |text: &str| special_host(&text.parse().unwrap());
-        assert!(url("http://169.254.169.254/latest").is_some());
+        for special in
+            ["169.254.169.254", "[::a9fe:a9fe]", "[64:ff9b::a9fe:a9fe]", "[2002:a9fe:a9fe::1]"]
+        {
+            assert!(url(&format!("http://{special}/latest")).is_some(), "{special}");
+        }
         assert_eq!(url("http://localhost/"), None);
     }
 }

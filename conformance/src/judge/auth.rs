@@ -40,10 +40,16 @@ pub(crate) fn manifest(seen: &Observations, findings: &mut Findings) {
         }
         let without = refusal(manifest.without_token.as_ref(), "without a token", &at, findings);
         let wrong = refusal(manifest.wrong_token.as_ref(), "with a wrong token", &at, findings);
-        if without && wrong {
+        let forged = forged(manifest.forged_token.as_ref(), seen.has_token, &at, findings);
+        if without && wrong && forged {
             findings.right();
         }
     }
+}
+
+/// The same of somebody who changed the end of the token; there is none without a token.
+fn forged(seen: Option<&Refusal>, has_token: bool, at: &Place, findings: &mut Findings) -> bool {
+    !has_token || refusal(seen, "with the token and another end", at, findings)
 }
 
 pub(crate) fn data(seen: &Observations, findings: &mut Findings) {
@@ -66,7 +72,8 @@ pub(crate) fn data(seen: &Observations, findings: &mut Findings) {
         }
         let without = refusal(source.without_token.as_ref(), "without a token", &at, findings);
         let wrong = refusal(source.wrong_token.as_ref(), "with a wrong token", &at, findings);
-        if without && wrong {
+        let forged = forged(source.forged_token.as_ref(), seen.has_token, &at, findings);
+        if without && wrong && forged {
             findings.right();
         }
     }
@@ -95,14 +102,14 @@ pub(crate) fn error_message(seen: &Observations, findings: &mut Findings) {
         if let Ok(body) = &manifest.first {
             judge(&body.head, "asked for the manifest,", place(manifest));
         }
-        for refused in [&manifest.without_token, &manifest.wrong_token] {
+        for refused in [&manifest.without_token, &manifest.wrong_token, &manifest.forged_token] {
             if let Some(Ok(head)) = refused {
                 judge(head, "asked without a good token,", place(manifest));
             }
         }
     }
     for source in &seen.sources {
-        for refused in [&source.without_token, &source.wrong_token] {
+        for refused in [&source.without_token, &source.wrong_token, &source.forged_token] {
             if let Some(Ok(head)) = refused {
                 judge(head, "asked without a good token,", source.place());
             }

@@ -41,7 +41,7 @@ pub(crate) fn seen(seen: &Observations, findings: &mut Findings) {
         no_sources(seen, findings);
     }
     for manifest in &seen.manifests {
-        let of_it = |source: &&SourceSeen| source.manifest == manifest.number;
+        let of_it = |source: &&SourceSeen| source.is_in(manifest.number);
         let sources: Vec<&SourceSeen> = seen.sources.iter().filter(of_it).collect();
         judge_topics(manifest, &sources, findings);
     }
@@ -51,7 +51,7 @@ fn judge_topics(manifest: &ManifestSeen, sources: &[&SourceSeen], findings: &mut
     // What was declared, and whether it was seen, or may be where nobody looked.
     let mut topics: BTreeMap<String, (bool, bool)> = BTreeMap::new();
     for source in sources {
-        let Source::Streamed(streamed) = &source.declared else { continue };
+        let Source::Streamed(streamed) = &*source.declared else { continue };
         let is_whole = source.facts().is_some_and(crate::examine::Facts::is_whole);
         for topic in &streamed.topics {
             let name = tamed(&topic.name);

@@ -1,7 +1,7 @@
 //! What is in the bodies.
 
-use super::{at, each_source, no_sources, tell, why_unread};
-use crate::examine::Fault;
+use super::{at, each_source, each_source_but, no_sources, tell, why_unread};
+use crate::examine::{Facts, Fault};
 use crate::findings::Findings;
 use crate::observe::{End, Observations};
 
@@ -26,7 +26,9 @@ pub(crate) fn is_mcap(seen: &Observations, findings: &mut Findings) {
 }
 
 pub(crate) fn complete(seen: &Observations, findings: &mut Findings) {
-    each_source(
+    // What is in a record does not matter to it.
+    let not_looked_at = |_: &Facts| None;
+    each_source_but(
         seen,
         findings,
         |_| true,
@@ -44,8 +46,15 @@ pub(crate) fn complete(seen: &Observations, findings: &mut Findings) {
             for noted in &facts.incomplete.first {
                 findings.wrong(at(source, noted), &*noted.what);
             }
+            if facts.incomplete.count == 0
+                && let Some(broke) = &reading.broke
+            {
+                findings.advise(source.place(), format!("{broke}; asked again, it came further"));
+                return false;
+            }
             facts.incomplete.count == 0
         },
+        not_looked_at,
     );
 }
 
@@ -62,7 +71,7 @@ pub(crate) fn valid(seen: &Observations, findings: &mut Findings) {
 }
 
 pub(crate) fn checksums(seen: &Observations, findings: &mut Findings) {
-    each_source(
+    each_source_but(
         seen,
         findings,
         |_| true,
@@ -78,6 +87,7 @@ pub(crate) fn checksums(seen: &Observations, findings: &mut Findings) {
             }
             facts.checksums.count == 0
         },
+        Facts::unverified,
     );
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{no_sources, why_unread};
 use crate::examine::Compared;
 use crate::findings::Findings;
-use crate::observe::{End, Observations, Reading, SourceSeen};
+use crate::observe::{End, Left, Observations, Reading, SourceSeen};
 use crate::shown::{count, tamed};
 
 /// A body that comes sooner says nothing about how it is made.
@@ -34,7 +34,7 @@ fn each_reading(
 
 pub(crate) fn answers(seen: &Observations, findings: &mut Findings) {
     each_reading(seen, findings, |source, reading, findings| match &reading.head {
-        Err(failure) if failure.is_plain_http => findings.unseen(source.place(), &*failure.what),
+        Err(failure) if failure.is_elsewhere() => findings.unseen(source.place(), &*failure.what),
         Err(failure) => findings.wrong(source.place(), &*failure.what),
         Ok(head) if head.status == 200 => findings.right(),
         Ok(head) => {
@@ -79,14 +79,13 @@ pub(crate) fn identity(seen: &Observations, findings: &mut Findings) {
 pub(crate) fn same_twice(seen: &Observations, findings: &mut Findings) {
     each_reading(seen, findings, |source, first, findings| {
         let second = source.second.as_ref();
-        let (Some(one), Some(reading), Some(two)) =
-            (&first.facts, second, second.and_then(|second| second.facts.as_ref()))
-        else {
+        let compared = second.and_then(|two| Some((first.facts.as_ref()?, two, two.compared?)));
+        let Some((one, two, compared)) = compared else {
             findings.unseen(source.place(), "it was not read twice");
             return;
         };
-        let whole = first.end == End::Whole && reading.end == End::Whole;
-        match one.marks.compare(&two.marks, whole) {
+        let whole = first.end == End::Whole && two.end == End::Whole;
+        match compared {
             Compared::Differ(from, _) if from == one.messages.min(two.messages) && whole => {
                 let (one, two) = (count(one.messages, "message"), count(two.messages, "message"));
                 findings.wrong(source.place(), format!("it had {one} at first, then {two}"));
@@ -99,10 +98,10 @@ pub(crate) fn same_twice(seen: &Observations, findings: &mut Findings) {
                 };
                 findings.wrong(source.place(), what);
             }
-            Compared::Same(_) if whole => findings.right(),
-            Compared::Same(messages) => {
+            Compared::Same(_) => findings.right(),
+            Compared::Begin(messages) => {
                 let same = count(messages, "message");
-                let why = match &reading.end {
+                let why = match &two.end {
                     End::Broken(why) | End::Cut(why) => why.clone(),
                     _ => why_unread(source),
                 };
@@ -114,9 +113,13 @@ pub(crate) fn same_twice(seen: &Observations, findings: &mut Findings) {
 
 pub(crate) fn client_leaves(seen: &Observations, findings: &mut Findings) {
     each_reading(seen, findings, |source, first, findings| {
-        let Some(second) = source.second.as_ref().filter(|_| source.was_left) else {
+        let left = source.second.as_ref().filter(|_| source.left != Left::No);
+        let Some(second) = left else {
             // A client that could not even come in the middle: the second reading tells.
             match source.second.as_ref().map(|second| &second.head) {
+                Some(Err(failure)) if failure.is_elsewhere() => {
+                    findings.unseen(source.place(), &*failure.what);
+                }
                 Some(Err(failure)) => {
                     findings.wrong(source.place(), format!("asked again: {}", failure.what));
                 }
@@ -128,6 +131,9 @@ pub(crate) fn client_leaves(seen: &Observations, findings: &mut Findings) {
             return;
         };
         match &second.head {
+            Err(failure) if failure.is_elsewhere() => {
+                findings.unseen(source.place(), &*failure.what);
+            }
             Err(failure) => {
                 let what = format!("asked again after a client had left: {}", failure.what);
                 findings.wrong(source.place(), what);
@@ -141,7 +147,20 @@ pub(crate) fn client_leaves(seen: &Observations, findings: &mut Findings) {
                     let what = format!("asked again after a client had left, it broke off: {why}");
                     findings.wrong(source.place(), what);
                 }
-                _ => findings.right(),
+                _ if source.left == Left::AtTheEnd => {
+                    let what =
+                        "all of it, or nearly, came at once: it could not be left in the middle";
+                    findings.unseen(source.place(), what);
+                }
+                _ => match &second.broke {
+                    Some(broke) => {
+                        let what = format!(
+                            "asked again after a client had left, it broke off {broke}; then it did not"
+                        );
+                        findings.advise(source.place(), what);
+                    }
+                    None => findings.right(),
+                },
             },
         }
     });
@@ -160,6 +179,13 @@ pub(crate) fn streams(seen: &Observations, findings: &mut Findings) {
             findings.wrong(source.place(), what);
         } else if first * 2 <= total {
             findings.right();
+        } else {
+            let what = format!(
+                "its first byte came after {:.1} s of {:.1} s, which does not tell",
+                first.as_secs_f32(),
+                total.as_secs_f32()
+            );
+            findings.unseen(source.place(), what);
         }
     });
 }

@@ -13,11 +13,17 @@ pub(crate) fn answers(seen: &Observations, findings: &mut Findings) {
     for manifest in &seen.manifests {
         let at = place(manifest);
         match &manifest.first {
-            Err(failure) if failure.is_plain_http => findings.unseen(at, &*failure.what),
+            Err(failure) if failure.is_elsewhere() => findings.unseen(at, &*failure.what),
             Err(failure) => findings.wrong(at, format!("{}: {}", manifest.shown, failure.what)),
             Ok(body) if body.head.status == 200 => match &body.broken {
                 Some(broken) => findings.wrong(at, format!("{}: {broken}", manifest.shown)),
-                None => findings.right(),
+                None => match &manifest.broke {
+                    Some(broke) => {
+                        let what = format!("{}: {broke}; asked again, it answered", manifest.shown);
+                        findings.advise(at, what);
+                    }
+                    None => findings.right(),
+                },
             },
             Ok(body) => {
                 let hint = match body.head.status {

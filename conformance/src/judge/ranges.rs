@@ -1,11 +1,9 @@
 //! Static sources.
 
-use rdl_mcap_io::Unfit;
-
 use super::{no_sources, why_unread};
 use crate::findings::Findings;
 use crate::http_client::Head;
-use crate::observe::{End, Observations, PartSeen, RangesSeen, SourceSeen, SummarySeen};
+use crate::observe::{End, Observations, PartSeen, RangesSeen, SourceSeen, SummarySeen, Told};
 use crate::shown::tamed;
 
 /// Static sources and what was seen of them.
@@ -26,47 +24,66 @@ fn each_static(
     }
 }
 
-/// What is wrong with an answer that should be a 206; none when it is right.
-fn wrong_part(part: &PartSeen, total_bytes: u64) -> Option<String> {
+/// What an answer that should be a 206 is.
+enum Verdict {
+    Right,
+    /// It broke once before.
+    Late(String),
+    Wrong(String),
+    Unseen(String),
+}
+
+fn verdict(part: &PartSeen, total_bytes: Option<u64>) -> Verdict {
     let PartSeen { asked, range, .. } = part;
     let head = match &part.head {
-        Err(failure) => return Some(format!("asked for {asked}: {}", failure.what)),
+        Err(failure) if failure.is_elsewhere() => return Verdict::Unseen(failure.what.clone()),
+        Err(failure) => return Verdict::Wrong(format!("asked for {asked}: {}", failure.what)),
         Ok(head) => head,
     };
-    let told = |what: String| Some(format!("asked for {asked}, it {what}"));
+    let told = |what: String| Verdict::Wrong(format!("asked for {asked}, it {what}"));
     if head.status != 206 {
         return told(head.answered());
     }
     if let Some(encoding) = &head.encoding {
         return told(format!("answers with Content-Encoding: {}", tamed(encoding)));
     }
-    let right = format!("bytes {}-{}/{total_bytes}", range.start, range.end.saturating_sub(1));
-    match &head.content_range {
-        None => return told("answers 206 without Content-Range".to_owned()),
-        Some(given) if *given != right => {
-            let given = tamed(given);
-            return told(format!("answers with Content-Range: {given}, and {right} is right"));
-        }
-        Some(_) => {}
+    let Some(given) = &head.content_range else {
+        return told("answers 206 without Content-Range".to_owned());
+    };
+    let parsed = Told::parse(given);
+    let size = total_bytes.or(parsed.and_then(|parsed| parsed.total));
+    if parsed != Some(Told { range: *range, total: size }) || size.is_none() {
+        let size = size.map_or("size".to_owned(), |size| size.to_string());
+        let right = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
+        let given = tamed(given);
+        return told(format!("answers with Content-Range: {given}, and {right} is right"));
     }
     if let Some(broken) = &part.broken {
         return told(format!("broke off: {broken}"));
     }
-    let body_bytes = part.body.len() as u64;
-    if body_bytes > range.len() {
+    if part.body_bytes > range.len() {
         return told(format!("sends more than the {} bytes of the range", range.len()));
     }
-    if body_bytes != range.len() {
-        return told(format!("sends {body_bytes} bytes, and the range has {}", range.len()));
+    if part.body_bytes != range.len() {
+        let sent = part.body_bytes;
+        return told(format!("sends {sent} bytes, and the range has {}", range.len()));
     }
-    match &part.expected {
-        Some(expected) if *expected != part.body => {
-            let same = expected.iter().zip(&part.body).take_while(|(a, b)| a == b).count() as u64;
-            let at = range.start + same;
+    match (part.differs_at, &part.broke) {
+        (Some(at), _) => {
             told(format!("sends other bytes than the whole file has, from byte {at} on"))
         }
-        _ => None,
+        (None, Some(broke)) => {
+            Verdict::Late(format!("asked for {asked}: {broke}; asked again, it answered"))
+        }
+        (None, None) if part.is_compared => Verdict::Right,
+        (None, None) => Verdict::Unseen("not all bytes could be compared".to_owned()),
     }
+}
+
+/// Why a part was not answered although that says nothing of the source.
+fn unasked(part: &PartSeen) -> Option<&str> {
+    let failure = part.head.as_ref().err()?;
+    failure.is_elsewhere().then_some(failure.what.as_str())
 }
 
 fn status(part: &PartSeen) -> Option<u16> {
@@ -89,20 +106,33 @@ pub(crate) fn ranges(seen: &Observations, findings: &mut Findings) {
             findings.wrong(source.place(), what);
             return;
         }
-        let wrong: Vec<String> = ranges
-            .absolute
-            .iter()
-            .filter_map(|part| wrong_part(part, ranges.total_bytes))
-            .collect();
-        match wrong.first() {
-            Some(what) => findings.wrong(source.place(), &**what),
-            None if ranges.absolute.iter().all(|part| part.expected.is_some()) => findings.right(),
-            None => {
-                let why = why_unread(source);
-                findings.unseen(source.place(), format!("not all bytes could be compared: {why}"));
+        let (mut advice, mut unseen) = (None, None);
+        for part in &ranges.absolute {
+            match verdict(part, ranges.total_bytes) {
+                Verdict::Right => {}
+                Verdict::Late(what) => advice = advice.or(Some(what)),
+                Verdict::Wrong(what) => {
+                    findings.wrong(source.place(), what);
+                    return;
+                }
+                Verdict::Unseen(why) => unseen = unseen.or(Some(why)),
             }
         }
+        if ranges.total_bytes.is_none() {
+            unseen = unseen.or(Some("where the file ends is not known".to_owned()));
+        }
+        match (advice, unseen) {
+            (Some(what), _) => findings.advise(source.place(), what),
+            (None, Some(why)) => findings.unseen(source.place(), with_why(why, source)),
+            (None, None) => findings.right(),
+        }
     });
+}
+
+/// The end of a reading tells why bytes could not be compared.
+fn with_why(what: String, source: &SourceSeen) -> String {
+    let is_whole = source.first.as_ref().is_some_and(|reading| reading.end == End::Whole);
+    if is_whole { what } else { format!("{what}: {}", why_unread(source)) }
 }
 
 pub(crate) fn suffix(seen: &Observations, findings: &mut Findings) {
@@ -111,18 +141,20 @@ pub(crate) fn suffix(seen: &Observations, findings: &mut Findings) {
             findings.unseen(source.place(), NO_RANGES);
             return;
         }
-        match (wrong_part(&ranges.suffix, ranges.total_bytes), status(&ranges.suffix)) {
+        let Some(suffix) = &ranges.suffix else {
+            findings.unseen(source.place(), "where the file ends is not known");
+            return;
+        };
+        match (verdict(suffix, ranges.total_bytes), status(suffix)) {
             // What the loader and others get along with.
-            (Some(what), Some(400 | 416 | 501)) => findings.advise(
+            (Verdict::Wrong(what), Some(400 | 416 | 501)) => findings.advise(
                 source.place(),
                 format!("{what}; readers then need a request more for every file"),
             ),
-            (Some(what), _) => findings.wrong(source.place(), what),
-            (None, _) if ranges.suffix.expected.is_some() => findings.right(),
-            (None, _) => findings.unseen(
-                source.place(),
-                format!("the bytes could not be compared: {}", why_unread(source)),
-            ),
+            (Verdict::Wrong(what), _) => findings.wrong(source.place(), what),
+            (Verdict::Late(what), _) => findings.advise(source.place(), what),
+            (Verdict::Right, _) => findings.right(),
+            (Verdict::Unseen(why), _) => findings.unseen(source.place(), with_why(why, source)),
         }
     });
 }
@@ -139,6 +171,9 @@ pub(crate) fn content_length(seen: &Observations, findings: &mut Findings) {
             }
             (_, Some(_)) if part_length.is_none() => {
                 findings.wrong(source.place(), "a range comes without Content-Length");
+            }
+            _ if ranges.absolute.first().is_some_and(|part| unasked(part).is_some()) => {
+                findings.unseen(source.place(), "no range was seen");
             }
             _ if whole => findings.right(),
             _ => findings.unseen(source.place(), why_unread(source)),
@@ -173,6 +208,10 @@ pub(crate) fn if_range(seen: &Observations, findings: &mut Findings) {
             findings.unseen(source.place(), NO_RANGES);
             return;
         }
+        if let Some(why) = unasked(right).or(unasked(wrong)) {
+            findings.unseen(source.place(), why);
+            return;
+        }
         let mut is_right = true;
         if status(right) != Some(206) {
             let found = right.head.as_ref().map_or_else(|it| it.what.clone(), Head::answered);
@@ -203,7 +242,9 @@ pub(crate) fn if_match(seen: &Observations, findings: &mut Findings) {
             findings.unseen(source.place(), NO_RANGES);
             return;
         }
-        if status(right) != Some(206) {
+        if let Some(why) = unasked(right).or(unasked(wrong)) {
+            findings.unseen(source.place(), why);
+        } else if status(right) != Some(206) {
             let found = right.head.as_ref().map_or_else(|it| it.what.clone(), Head::answered);
             findings.wrong(source.place(), format!("with its own ETag in If-Match it {found}"));
         } else if status(wrong) != Some(412) {
@@ -221,10 +262,6 @@ pub(crate) fn if_match(seen: &Observations, findings: &mut Findings) {
 pub(crate) fn summary(seen: &Observations, findings: &mut Findings) {
     each_static(seen, findings, |source, _, ranges, findings| match &ranges.summary {
         SummarySeen::Good => findings.right(),
-        // A matter of `chunk-size`.
-        SummarySeen::Unfit(Unfit::SmallChunks { .. } | Unfit::LargeChunk { .. }) => {
-            findings.right();
-        }
         SummarySeen::None => findings.advise(
             source.place(),
             "it has no summary: all of it is read before any of it can be shown",

@@ -3,17 +3,19 @@
 use std::time::Duration;
 
 use super::each_source;
-use crate::examine::{Facts, TopicFacts};
+use crate::examine::Balance;
 use crate::findings::Findings;
 use crate::observe::Observations;
 use crate::shown::{bytes_text, count};
 
-/// A body that is smaller has chunks of whatever size, in bytes.
-const SMALL_BODY: u64 = 1 << 20;
-/// A median chunk of less makes too many of them, in bytes.
-const LEAST_MEDIAN: u64 = 64 << 10;
-/// A larger chunk makes a seek slow, in bytes.
-const LARGEST_CHUNK: u64 = 16 << 20;
+/// Which chunks are taken as they are, in bytes uncompressed: of a streamed source those that a
+/// loader need not write anew, of a static one those that it fetches one by one.
+struct ChunkSizes {
+    least: u64,
+    largest: u64,
+}
+const STREAMED: ChunkSizes = ChunkSizes { least: 256 << 10, largest: 8 << 20 };
+const STATIC: ChunkSizes = ChunkSizes { least: 64 << 10, largest: 16 << 20 };
 /// A streamed source is fetched whole; one that is larger is large, in bytes.
 const LARGE_SOURCE: u64 = 256 << 20;
 /// A streamed source that is longer and not small is long.
@@ -26,18 +28,25 @@ pub(crate) fn chunk_size(seen: &Observations, findings: &mut Findings) {
         findings,
         |_| true,
         |source, facts, findings| {
-            let is_small = facts.bytes < SMALL_BODY && facts.uncompressed_bytes < SMALL_BODY;
-            let median = facts.median_chunk().unwrap_or(0);
+            let ChunkSizes { least, largest } = if source.is_static() { STATIC } else { STREAMED };
+            // All of it is less than a chunk.
+            let is_small = facts.bytes < least && facts.uncompressed_bytes < least;
+            // The last chunk of a stream has what is left; of a file, all count for the loader.
+            let median = match source.is_static() {
+                true => facts.median_chunk,
+                false => facts.median_but_last.max(facts.median_chunk),
+            };
+            let median = median.unwrap_or(0);
             let what = if is_small {
                 None
             } else if facts.loose_messages > facts.messages / 2 {
                 Some("its messages lie outside of chunks: they can be neither skipped nor compressed".to_owned())
-            } else if facts.largest_chunk > LARGEST_CHUNK {
+            } else if facts.largest_chunk > largest {
                 let largest = bytes_text(facts.largest_chunk);
                 Some(format!(
                     "it has a chunk of {largest} uncompressed, of which all is fetched for one message"
                 ))
-            } else if facts.chunks > 1 && median < LEAST_MEDIAN {
+            } else if facts.chunks > 1 && median < least {
                 let (chunks, median) = (count(facts.chunks, "chunk"), bytes_text(median));
                 Some(format!(
                     "it has {chunks} of {median} in the median, each with its own overhead"
@@ -80,7 +89,7 @@ pub(crate) fn by_topic(seen: &Observations, findings: &mut Findings) {
         seen,
         findings,
         |source| !source.is_static(),
-        |source, facts, findings| match unbalanced(facts) {
+        |source, facts, findings| match unbalanced(facts.bytes, &facts.balance) {
             Some(what) => {
                 findings.wrong(source.place(), what);
                 false
@@ -91,21 +100,18 @@ pub(crate) fn by_topic(seen: &Observations, findings: &mut Findings) {
 }
 
 /// A source that is not small, most of which are a few topics that others have to wait for.
-fn unbalanced(facts: &Facts) -> Option<String> {
-    if facts.bytes < NOT_SMALL {
+fn unbalanced(bytes: u64, balance: &Balance) -> Option<String> {
+    if bytes < NOT_SMALL {
         return None;
     }
-    let all: u64 = facts.topics.values().map(|topic| topic.bytes).sum();
-    let is_small = |topic: &TopicFacts| topic.bytes.saturating_mul(50) < all;
-    let small: Vec<&TopicFacts> = facts.topics.values().filter(|topic| is_small(topic)).collect();
-    let small_bytes: u64 = small.iter().map(|topic| topic.bytes).sum();
-    let (name, largest) = facts.topics.iter().max_by_key(|(_, topic)| topic.bytes)?;
-    (small.len() >= 2 && small_bytes.saturating_mul(10) < all).then(|| {
+    let (name, largest_bytes) = balance.largest.as_ref()?;
+    let all = balance.all_bytes;
+    (balance.small >= 2 && balance.small_bytes.saturating_mul(10) < all).then(|| {
         format!(
             "its largest topic, {name}, has {} of {}, and {} small ones cannot be had without it",
-            bytes_text(largest.bytes),
+            bytes_text(*largest_bytes),
             bytes_text(all),
-            small.len()
+            balance.small
         )
     })
 }

@@ -5,8 +5,9 @@ use rdl_wire::{Source, StreamedSource};
 
 use super::manifest::{NO_MANIFEST, place};
 use super::{each_source, tell};
+use crate::examine::Facts;
 use crate::findings::Findings;
-use crate::observe::{ManifestSeen, Observations};
+use crate::observe::{ManifestSeen, Observations, SourceSeen};
 use crate::report::Place;
 use crate::shown::tamed;
 
@@ -54,32 +55,80 @@ pub(crate) fn possible(seen: &Observations, findings: &mut Findings) {
     }
 }
 
+/// When a source is: as it declares, and where it does not, as its messages are.
+struct Span<'a> {
+    at: Place,
+    source: Option<&'a SourceSeen>,
+    start: Option<Nanos>,
+    end: Option<Nanos>,
+}
+
+impl Span<'_> {
+    /// Why its messages, which alone tell, are not all known.
+    fn unread(&self) -> Option<String> {
+        let source = self.source?;
+        let is_whole = source.facts().is_some_and(Facts::is_whole);
+        (!is_whole).then(|| super::why_unread(source))
+    }
+}
+
 pub(crate) fn plausible(seen: &Observations, findings: &mut Findings) {
     let today = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let today = u64::try_from(today.as_nanos()).unwrap_or(u64::MAX);
     for manifest in &seen.manifests {
-        let Some(sources) = streamed(manifest) else {
+        let Some(streamed) = streamed(manifest) else {
             findings.unseen(place(manifest), NO_MANIFEST);
             continue;
         };
-        let newest = sources.iter().filter_map(|source| source.end.or(source.start)).max();
-        for source in sources {
-            let at = named(manifest, source);
-            let early = source.start.or(source.end).filter(|start| *start < CLOCK_FROM_ZERO);
-            let late = source.end.or(source.start);
-            let late = late.filter(|end| end.0 > today.saturating_add(FUTURE));
+        let declared = streamed.iter().filter(|source| source.start.or(source.end).is_some());
+        let mut spans: Vec<Span<'_>> = declared
+            .map(|source| Span {
+                at: named(manifest, source),
+                source: None,
+                start: source.start,
+                end: source.end,
+            })
+            .collect();
+        spans.extend(
+            seen.sources.iter().filter(|source| source.is_in(manifest.number)).filter_map(
+                |source| {
+                    let is_declared = match &*source.declared {
+                        Source::Streamed(declared) => declared.start.or(declared.end).is_some(),
+                        Source::Static(_) => false,
+                    };
+                    let times = source.facts().and_then(|facts| facts.times);
+                    let (start, end) = times.unzip();
+                    let at = Place { manifest: Some(manifest.number), ..source.place() };
+                    (!is_declared).then_some(Span { at, source: Some(source), start, end })
+                },
+            ),
+        );
+        let newest = spans.iter().filter_map(|span| span.end.or(span.start)).max();
+        for span in spans {
+            let unread = span.unread();
+            let early = span.start.or(span.end).filter(|start| *start < CLOCK_FROM_ZERO);
+            let last = span.end.or(span.start);
+            let late = last.filter(|end| end.0 > today.saturating_add(FUTURE));
             match (early, late, newest) {
-                (Some(start), _, Some(newest)) if newest.0 - start.0.min(newest.0) > APART => {
+                (Some(start), _, Some(newest)) if newest.0.saturating_sub(start.0) > APART => {
+                    let until = match span.end {
+                        Some(end) if end.0.saturating_sub(start.0) > APART => {
+                            format!("ends at {end}")
+                        }
+                        _ => format!("another source ends at {newest}"),
+                    };
                     let what = format!(
-                        "it starts at {start}, and another source ends at {newest}: the seek bar \
-                         covers the years between"
+                        "it starts at {start}, and {until}: the seek bar covers the years between"
                     );
-                    findings.wrong(at, what);
+                    findings.wrong(span.at, what);
                 }
                 (_, Some(end), _) => {
-                    findings.wrong(at, format!("it ends at {end}, far after today"));
+                    findings.wrong(span.at, format!("it ends at {end}, far after today"));
                 }
-                _ => findings.right(),
+                _ => match unread {
+                    Some(why) => findings.unseen(span.at, why),
+                    None => findings.right(),
+                },
             }
         }
     }

@@ -1,109 +1,163 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdl_model::Nanos;
 use rdl_wire::{Source, signature};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::manifest::{Refusal, refusal};
 use super::ranges::{self, RangesSeen};
+use super::reading::{End, Limits, Reading, read};
 use crate::CheckOptions;
-use crate::examine::{Examiner, Facts};
+use crate::examine::{Compared, Facts};
 use crate::http_client::{As, Client, Failure, Head};
 use crate::report::Place;
-use crate::shown::{bytes_text, tamed};
+use crate::shown::tamed;
+
+/// A source that is to be looked at.
+#[derive(Clone)]
+pub(crate) struct Planned {
+    pub(crate) manifest: usize,
+    /// Other manifests that name it.
+    pub(crate) also_in: Vec<usize>,
+    pub(crate) declared: Arc<Source>,
+    pub(crate) skipped: Option<Skipped>,
+}
+
+/// Why nothing was asked of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Skipped {
+    PlainHttp,
+    TooMany,
+    Interrupted,
+}
+
+impl Skipped {
+    pub(crate) fn why(self) -> &'static str {
+        match self {
+            Skipped::PlainHttp => "it was not asked: plain http",
+            Skipped::TooMany => "it was left out: --max-sources",
+            Skipped::Interrupted => "it was not reached: the check was interrupted",
+        }
+    }
+}
 
 /// What was seen of one source.
 pub(crate) struct SourceSeen {
     pub(crate) manifest: usize,
+    /// Other manifests that name it.
+    pub(crate) also_in: Vec<usize>,
     pub(crate) name: String,
-    pub(crate) declared: Source,
+    pub(crate) declared: Arc<Source>,
     /// Why nothing was asked.
-    pub(crate) skipped: Option<&'static str>,
+    pub(crate) skipped: Option<Skipped>,
     pub(crate) first: Option<Reading>,
-    /// Whether a body was left in its middle before the second reading.
-    pub(crate) was_left: bool,
-    pub(crate) second: Option<Reading>,
+    /// How a body was left before the second reading.
+    pub(crate) left: Left,
+    pub(crate) second: Option<Again>,
     pub(crate) without_token: Option<Refusal>,
     pub(crate) wrong_token: Option<Refusal>,
+    /// With the end of the token changed; none without a token.
+    pub(crate) forged_token: Option<Refusal>,
     pub(crate) ranges: Option<RangesSeen>,
 }
 
-/// One reading of a body.
-#[derive(Debug)]
-pub(crate) struct Reading {
-    pub(crate) head: Result<Head, Failure>,
-    /// None where there was no body to look at.
-    pub(crate) facts: Option<Facts>,
-    pub(crate) end: End,
-    /// From the request to the first byte of the body.
-    pub(crate) first_byte: Duration,
-    /// From the request to the end.
-    pub(crate) total: Duration,
-    pub(crate) longest_pause: Duration,
+/// How a client went away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// It could not come.
+    No,
+    /// What came first was all of it, or nearly.
+    AtTheEnd,
+    InTheMiddle,
 }
 
-/// How a reading ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// No body was looked at.
-    Unread,
-    /// The server ended it.
-    Whole,
-    /// A limit of the check was reached.
-    Cut(String),
-    /// The bytes that would follow could not be read.
-    Stopped,
-    /// The connection broke, or nothing more came.
-    Broken(String),
+/// The second reading, and how it compares with the first.
+#[derive(Debug)]
+pub(crate) struct Again {
+    pub(crate) head: Result<Head, Failure>,
+    pub(crate) end: End,
+    pub(crate) broke: Option<String>,
+    pub(crate) bytes: u64,
+    pub(crate) messages: u64,
+    /// None where one of the two has no body.
+    pub(crate) compared: Option<Compared>,
 }
 
 impl SourceSeen {
-    pub(crate) fn new(manifest: usize, declared: Source) -> SourceSeen {
+    pub(crate) fn new(planned: Planned) -> SourceSeen {
         SourceSeen {
-            manifest,
-            name: tamed(&declared.name()),
-            declared,
-            skipped: None,
+            manifest: planned.manifest,
+            also_in: planned.also_in,
+            name: tamed(&planned.declared.name()),
+            declared: planned.declared,
+            skipped: planned.skipped,
             first: None,
-            was_left: false,
+            left: Left::No,
             second: None,
             without_token: None,
             wrong_token: None,
+            forged_token: None,
             ranges: None,
         }
     }
 
-    /// Asks everything of it.
+    /// Asks everything of it. Bodies and ranges together take no longer than the options say.
     pub(crate) async fn see(mut self, client: &Client, options: &CheckOptions) -> SourceSeen {
         if self.skipped.is_some() {
             return self;
         }
-        let first = read(client, options, &self.declared).await;
+        let limits = Limits::of(options);
+        let mut first = read(client, &self.declared, limits).await;
         let usable = first.facts.as_ref().is_some_and(|facts| facts.stopped.is_none());
         let is_alive = first.head.as_ref().is_ok_and(|head| head.status == 200);
-        if is_alive && usable {
-            self.was_left = leave(client, &self.declared).await;
-            self.second = Some(read(client, options, &self.declared).await);
-        }
         if self.is_static() && is_alive && usable {
-            self.ranges = Some(ranges::see(client, self.declared.url(), &first).await);
+            let url = self.declared.url();
+            self.ranges = Some(ranges::see(client, url, &first, limits.deadline).await);
+        }
+        if let Some(facts) = &mut first.facts {
+            facts.forget_bytes();
+        }
+        if is_alive && usable {
+            let read_bytes = first.facts.as_ref().map_or(0, |facts| facts.bytes);
+            self.left = leave(client, &self.declared, read_bytes, limits.deadline).await;
+            let second = read(client, &self.declared, limits).await;
+            self.second = Some(Again::of(&first, second));
+        }
+        if let Some(facts) = &mut first.facts {
+            facts.marks.reduce();
         }
         if options.expect_auth && !self.is_signed() {
             let url = self.declared.url();
             self.without_token = Some(refusal(client, url, As::Nobody).await);
             self.wrong_token = Some(refusal(client, url, As::Stranger).await);
+            if client.has_token() {
+                self.forged_token = Some(refusal(client, url, As::Forger).await);
+            }
         }
         self.first = Some(first);
         self
     }
 
     pub(crate) fn is_static(&self) -> bool {
-        matches!(self.declared, Source::Static(_))
+        matches!(*self.declared, Source::Static(_))
     }
 
     /// Whether the URL carries its own authority.
     pub(crate) fn is_signed(&self) -> bool {
         signature::is_signed(self.declared.url())
+    }
+
+    pub(crate) fn is_in(&self, manifest: usize) -> bool {
+        self.manifest == manifest || self.also_in.contains(&manifest)
+    }
+
+    /// The id, which a streamed source may have.
+    pub(crate) fn id(&self) -> Option<&str> {
+        match &*self.declared {
+            Source::Streamed(source) => source.id.as_deref(),
+            Source::Static(_) => None,
+        }
     }
 
     /// The source as a whole.
@@ -118,7 +172,7 @@ impl SourceSeen {
 
     /// How long the recording is that it declares or has.
     pub(crate) fn span(&self) -> Option<Duration> {
-        let declared = match &self.declared {
+        let declared = match &*self.declared {
             Source::Streamed(source) => source.start.zip(source.end),
             Source::Static(_) => None,
         };
@@ -128,79 +182,33 @@ impl SourceSeen {
     }
 }
 
-/// Reads a body as far as the limits let it.
-async fn read(client: &Client, options: &CheckOptions, source: &Source) -> Reading {
-    let asked = Instant::now();
-    let mut reading = Reading {
-        head: Err(Failure { what: String::new(), is_plain_http: false }),
-        facts: None,
-        end: End::Unread,
-        first_byte: Duration::ZERO,
-        total: Duration::ZERO,
-        longest_pause: Duration::ZERO,
-    };
-    let mut answer = match client.get(source.url(), As::User, &[]).await {
-        Ok(answer) => answer,
-        Err(failure) => return Reading { head: Err(failure), ..reading },
-    };
-    let head = answer.head.clone();
-    let has_body = head.status == 200 && head.encoding.is_none();
-    reading.head = Ok(head);
-    if !has_body {
-        return reading;
+impl Again {
+    /// Of the second reading only how it compares is kept.
+    fn of(first: &Reading, second: Reading) -> Again {
+        let whole = first.end == End::Whole && second.end == End::Whole;
+        let facts = first.facts.as_ref().zip(second.facts.as_ref());
+        Again {
+            compared: facts.map(|(one, two)| one.marks.compare(&two.marks, whole)),
+            bytes: second.facts.as_ref().map_or(0, |facts| facts.bytes),
+            messages: second.facts.as_ref().map_or(0, |facts| facts.messages),
+            head: second.head,
+            end: second.end,
+            broke: second.broke,
+        }
     }
-    let declared = match source {
-        Source::Streamed(streamed) => Some(streamed.clone()),
-        Source::Static(_) => None,
-    };
-    let mut examiner = Examiner::new(declared);
-    let mut left_bytes = options.max_bytes;
-    let mut is_first = true;
-    let deadline = asked + options.max_time;
-    reading.end = loop {
-        if left_bytes == 0 {
-            break End::Cut(format!(
-                "only {} were read: --max-bytes",
-                bytes_text(options.max_bytes)
-            ));
-        }
-        let waiting = Instant::now();
-        let next = match tokio::time::timeout_at(deadline, answer.next()).await {
-            Ok(next) => next,
-            Err(_) => {
-                let seconds = options.max_time.as_secs_f32();
-                break End::Cut(format!("only {seconds} s of it were read: --max-seconds"));
-            }
-        };
-        match next {
-            Ok(Some(mut bytes)) => {
-                if is_first {
-                    (reading.first_byte, is_first) = (asked.elapsed(), false);
-                } else {
-                    reading.longest_pause = reading.longest_pause.max(waiting.elapsed());
-                }
-                let taken = usize::try_from(left_bytes).unwrap_or(usize::MAX).min(bytes.len());
-                left_bytes -= taken as u64;
-                if !examiner.push(bytes.split_to(taken)) {
-                    break End::Stopped;
-                }
-            }
-            Ok(None) => break End::Whole,
-            Err(failure) => break End::Broken(failure.what),
-        }
-    };
-    reading.total = asked.elapsed();
-    reading.facts = Some(match reading.end {
-        End::Whole => examiner.finish(),
-        _ => examiner.into_facts(),
-    });
-    reading
 }
 
-/// Goes away after the first bytes of a body. Whether it came so far.
-async fn leave(client: &Client, source: &Source) -> bool {
-    match client.get(source.url(), As::User, &[]).await {
-        Ok(mut answer) => matches!(answer.next().await, Ok(Some(_))),
-        Err(_) => false,
+/// Goes away after the first bytes of a body of at least `bytes`.
+async fn leave(client: &Client, source: &Source, bytes: u64, deadline: Instant) -> Left {
+    let asked = async {
+        let mut answer = client.get_fresh(source.url(), As::User).await.ok()?;
+        answer.next().await.ok()?
+    };
+    match timeout_at(deadline, asked).await {
+        Ok(Some(piece)) if (piece.len() as u64).saturating_mul(4) <= bytes.saturating_mul(3) => {
+            Left::InTheMiddle
+        }
+        Ok(Some(_)) => Left::AtTheEnd,
+        Ok(None) | Err(_) => Left::No,
     }
 }

@@ -63,6 +63,12 @@ const ADVISED: &[(&str, &str, Change)] = &[
             Some(ranged(file, &asked_less, &Ranges::default()))
         });
     }),
+    ("static-if-range", "with another file's validator in If-Range it answered 206", |house| {
+        house.instead(|house, asked| {
+            let file = house.files.get(&asked.path).filter(|_| asked.has_token())?;
+            Some(ranged(file, asked, &Ranges { ignores_if_range: true, ..Ranges::default() }))
+        });
+    }),
     ("static-summary", "it has no summary", |house| {
         let spec = FileSpec { summary: false, ..FileSpec::default() };
         house.file(&spec.write(&messages(4)));
@@ -112,11 +118,15 @@ const ADVISED: &[(&str, &str, Change)] = &[
     ("streams-as-made", "made before any of it is sent", |house| {
         house.wait = Duration::from_millis(2_200);
         let messages = large(300 << 10, 1, 1_000);
-        replace(house, &messages, &FileSpec { compression: None, ..FileSpec::default() });
+        let spec =
+            FileSpec { chunk_bytes: Some(1 << 20), compression: None, ..FileSpec::default() };
+        replace(house, &messages, &spec);
     }),
     ("flushes", "nothing came for", |house| {
         let messages = large(300 << 10, 1, 1_000);
-        replace(house, &messages, &FileSpec { compression: None, ..FileSpec::default() });
+        let spec =
+            FileSpec { chunk_bytes: Some(1 << 20), compression: None, ..FileSpec::default() };
+        replace(house, &messages, &spec);
         house.instead(|house, asked| {
             (asked.path == "/data/0" && asked.has_token()).then(|| {
                 let mcap = house.streamed["/data/0"].clone();

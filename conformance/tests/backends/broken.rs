@@ -234,9 +234,6 @@ const BROKEN: &[(&str, &str, Break)] = &[
     ("static-content-length", "without Content-Length", |house| {
         file_with(house, || Ranges { hides_length: true, ..Ranges::default() });
     }),
-    ("static-if-range", "with another file's validator in If-Range it answered 206", |house| {
-        file_with(house, || Ranges { ignores_if_range: true, ..Ranges::default() });
-    }),
     ("static-if-match", "with its own ETag in If-Match it answered 412", |house| {
         file_with(house, || Ranges { always_refuses_if_match: true, ..Ranges::default() });
     }),

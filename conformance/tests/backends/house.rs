@@ -11,6 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use futures::StreamExt as _;
 use rdl_conformance::{CheckOptions, Outcome, Report, Token};
 use rdl_testkit::{Channel, FileSpec, Message, static_entry, streamed_entry};
 use serde_json::{Value, json};
@@ -185,11 +186,16 @@ pub(crate) fn refused(status: StatusCode, message: &'static str) -> Response {
     (status, [(MESSAGE, message)]).into_response()
 }
 
-/// A body whose length is not told.
+/// A body whose length is not told, and of which the first piece comes before the others.
 pub(crate) fn streamed(mcap: &Bytes) -> Response {
-    let pieces: Vec<Result<Bytes, std::io::Error>> =
-        mcap.chunks(1 << 12).map(|piece| Ok(mcap.slice_ref(piece))).collect();
-    Body::from_stream(futures::stream::iter(pieces)).into_response()
+    let pieces: Vec<Bytes> = mcap.chunks(1 << 12).map(|piece| mcap.slice_ref(piece)).collect();
+    let pieces = futures::stream::iter(pieces).enumerate().then(async |(number, piece)| {
+        if number == 1 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok::<_, std::io::Error>(piece)
+    });
+    Body::from_stream(pieces).into_response()
 }
 
 /// How a file is served by ranges.

@@ -4,6 +4,7 @@
 
 mod advice;
 mod broken;
+mod evidence;
 mod good;
 mod hostile;
 mod house;

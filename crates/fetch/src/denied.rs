@@ -4,9 +4,8 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use rdl_model::embedded_v4;
 use url::Url;
-
-use crate::address::embedded_v4;
 
 /// Which variables name the proxies; of a pair the first that is set counts.
 const PROXY_VARIABLES: [[&str; 2]; 3] =

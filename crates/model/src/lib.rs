@@ -2,12 +2,14 @@
 //!
 //! No I/O and no async. Nothing here knows of MCAP or HTTP.
 
+mod address;
 mod error;
 mod key;
 mod nanos;
 mod problem;
 mod range;
 
+pub use address::{embedded_v4, is_special_address};
 pub use error::ErrorKind;
 pub use key::{ChunkRef, SourceKey, SourceKeyHasher};
 pub use nanos::{Nanos, ParseNanosError};

@@ -22,15 +22,18 @@ const WIDTH: usize = 100;
 /// Wider than this, lines are hard to follow.
 const WIDEST: usize = 140;
 
-/// Runs a check to its end, or until a signal comes. An error: a rule is broken.
+/// Runs a check to its end, or until a signal comes; then what was seen by that time is
+/// told. An error: a rule is broken, or it was interrupted.
 pub(crate) async fn run(plan: CheckPlan) -> anyhow::Result<()> {
     let CheckPlan { mut options, json } = plan;
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let bar = show_progress(&mut options);
-    let report = tokio::select! {
-        report = rdl_conformance::check(&options) => report?,
-        () = signals.next() => anyhow::bail!("interrupted; nothing was found yet"),
+    let mut interrupted = false;
+    let stop = async {
+        signals.next().await;
+        interrupted = true;
     };
+    let report = rdl_conformance::check_until(&options, stop).await?;
     bar.finish_and_clear();
     let text = if json {
         let mut text = serde_json::to_string_pretty(&report).context("cannot write JSON")?;
@@ -40,7 +43,9 @@ pub(crate) async fn run(plan: CheckPlan) -> anyhow::Result<()> {
         report.text(style())
     };
     print(&text)?;
-    verdict(&report)
+    verdict(&report)?;
+    anyhow::ensure!(!interrupted, "interrupted; what was not reached by then is not observed");
+    Ok(())
 }
 
 /// A line on the terminal; nothing where standard error is none.

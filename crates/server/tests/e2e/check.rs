@@ -23,6 +23,42 @@ async fn run(arguments: &[&str], token: Option<&str>) -> (Option<i32>, String, S
     (status.code(), text(stdout), text(stderr))
 }
 
+#[tokio::test]
+async fn this_machine_is_asked_without_a_proxy() {
+    let backend = backend().await;
+    let url = format!("{}?recording=good", backend.manifest_endpoint());
+    let mut command = tokio::process::Command::new(BINARY);
+    command.args(["check", &url]).env_clear().stdin(Stdio::null());
+    // Nothing listens there.
+    command.env("HTTP_PROXY", "http://127.0.0.1:1").env("http_proxy", "http://127.0.0.1:1");
+    let output = command.output().await.unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+}
+
+#[tokio::test]
+async fn an_interrupted_check_prints_what_it_saw() {
+    // A manifest endpoint that never answers.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/manifest", listener.local_addr().unwrap());
+    let mut command = tokio::process::Command::new(BINARY);
+    command.args(["check", &url]).env_clear().stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let (kept, _) = listener.accept().await.unwrap();
+    let pid = child.id().unwrap().to_string();
+    let sent = tokio::process::Command::new("kill").args(["-INT", &pid]).status().await.unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().await.unwrap();
+    drop(kept);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stdout.contains("0 passed, 0 failed"), "{stdout}");
+    assert!(stdout.contains("the check was interrupted"), "{stdout}");
+    assert!(stderr.starts_with("remote-data-loader: interrupted"), "{stderr}");
+}
+
 async fn report_on_the_sdk(build: &str) -> Value {
     let binary = needed("RDL_TEST_SDK_BACKENDS").unwrap().join(build);
     let backend = Process::start(&binary, &[TOKEN], &[]).await.unwrap();

@@ -1,4 +1,4 @@
-//! Where things lie, and what they are called.
+//! What sources are called, and whether that is always the same data.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,63 +7,12 @@ use rdl_wire::{Manifest, Source, StreamedSource, redacted, signature};
 use url::Url;
 
 use super::manifest::{NO_MANIFEST, place};
+use super::why_unread;
+use crate::examine::{Compared, Facts};
 use crate::findings::Findings;
-use crate::http_client::{Failure, Head, is_loopback};
-use crate::observe::{ManifestSeen, Observations};
+use crate::observe::{End, ManifestSeen, Observations, SourceSeen};
 use crate::report::Place;
 use crate::shown::tamed;
-
-pub(crate) fn https(seen: &Observations, findings: &mut Findings) {
-    let mut told: BTreeSet<String> = BTreeSet::new();
-    let mut judge = |url: &Url, at: Place, was_refused: bool, findings: &mut Findings| {
-        if url.scheme() == "https" {
-            findings.right();
-            return;
-        }
-        // A hundred sources on one host are one finding.
-        let origin = url.origin().ascii_serialization();
-        if !told.insert(origin.clone()) {
-            return;
-        }
-        if was_refused {
-            let what = format!("{origin} is plain http, which the loader refuses; use https");
-            findings.wrong(at, what);
-        } else if is_loopback(url) {
-            findings
-                .advise(at, format!("{origin} is plain http, which is fine on this machine only"));
-        } else {
-            let what = format!("{origin} is plain http: tokens and data travel unencrypted");
-            findings.advise(at, what);
-        }
-    };
-    for manifest in &seen.manifests {
-        judge(&manifest.url, place(manifest), manifest.refused_http, findings);
-        if !manifest.refused_http {
-            let head = manifest.first.as_ref().map(|body| &body.head);
-            redirects(head, &manifest.url, place(manifest), findings);
-        }
-    }
-    for source in &seen.sources {
-        let was_refused = source.skipped.is_some_and(|why| why.contains("plain http"));
-        judge(source.declared.url(), source.place(), was_refused, findings);
-        if let Some(reading) = &source.first {
-            redirects(reading.head.as_ref(), source.declared.url(), source.place(), findings);
-        }
-    }
-}
-
-/// Where a redirect led.
-fn redirects(head: Result<&Head, &Failure>, url: &Url, at: Place, findings: &mut Findings) {
-    match head {
-        Err(failure) if failure.is_plain_http => {
-            findings.wrong(at, format!("it redirects: {}", failure.what));
-        }
-        Ok(Head { http_hop: Some(hop), .. }) if url.scheme() == "https" => {
-            findings.advise(at, format!("it redirects to {hop}, which is plain http"));
-        }
-        _ => {}
-    }
-}
 
 fn with_ids(manifest: &Manifest) -> impl Iterator<Item = (&str, &StreamedSource)> {
     manifest.sources.iter().filter_map(|source| match source {
@@ -90,6 +39,8 @@ fn parsed(manifest: &ManifestSeen) -> Option<&Manifest> {
 }
 
 pub(crate) fn id_unique(seen: &Observations, findings: &mut Findings) {
+    // Ids of which something is wrong already.
+    let mut told: BTreeSet<&str> = BTreeSet::new();
     let mut known: BTreeMap<&str, (usize, &StreamedSource)> = BTreeMap::new();
     for manifest in &seen.manifests {
         let Some(read) = parsed(manifest) else {
@@ -101,19 +52,81 @@ pub(crate) fn id_unique(seen: &Observations, findings: &mut Findings) {
                 let source = problem.source.as_deref().map(tamed);
                 let what = "two sources of this manifest have this id, and declare different data";
                 findings.wrong(Place { source, ..place(manifest) }, what);
+                told.extend(problem.source.as_deref());
             }
         }
+        twice(manifest, read, findings);
         for (id, source) in with_ids(read) {
-            let Some((number, first)) = known.get(id) else {
-                known.insert(id, (manifest.number, source));
-                findings.right();
-                continue;
-            };
+            let (number, first) = *known.entry(id).or_insert((manifest.number, source));
             if let Some(what) = differs(first, source) {
                 let at = Place { source: Some(tamed(id)), ..place(manifest) };
                 findings.wrong(at, format!("it declares other {what} than in manifest {number}"));
+                told.insert(id);
             }
         }
+    }
+    let mut by_id: BTreeMap<&str, Vec<&SourceSeen>> = BTreeMap::new();
+    for source in &seen.sources {
+        if let Some(id) = source.id().filter(|id| !told.contains(id)) {
+            by_id.entry(id).or_default().push(source);
+        }
+    }
+    for sources in by_id.values() {
+        if let [first, others @ ..] = sources.as_slice() {
+            one_data(first, others, findings);
+        }
+    }
+}
+
+/// Sources that stand in one manifest twice, of which the loader reads one.
+fn twice(manifest: &ManifestSeen, read: &Manifest, findings: &mut Findings) {
+    let url = |source: &Source| signature::without_signature(source.url());
+    let names: BTreeMap<String, Url> =
+        read.sources.iter().map(|source| (source.name(), url(source))).collect();
+    for source in &manifest.dropped {
+        let at = Place { source: Some(tamed(&source.name())), ..place(manifest) };
+        let what = match names.get(&source.name()) {
+            Some(first) if *first != url(source) => {
+                "this manifest names it twice, with two URLs: a loader reads the first alone"
+            }
+            _ => "this manifest names it twice: a loader reads the first alone",
+        };
+        findings.advise(at, what);
+    }
+}
+
+/// Whether one id at several URLs is the same data, by the messages of each.
+fn one_data(first: &SourceSeen, others: &[&SourceSeen], findings: &mut Findings) {
+    let is_whole = |source: &SourceSeen| {
+        source.first.as_ref().is_some_and(|reading| reading.end == End::Whole)
+    };
+    let mut is_right = true;
+    for other in others {
+        let compared = match (first.facts(), other.facts()) {
+            (Some(one), Some(two)) => {
+                Some(one.marks.compare(&two.marks, is_whole(first) && is_whole(other)))
+            }
+            _ => None,
+        };
+        match compared {
+            Some(Compared::Same(_)) => {}
+            Some(Compared::Differ(..)) => {
+                is_right = false;
+                let what = "it has other messages at another of its URLs: a viewer gets those that \
+                            were loaded first";
+                findings.wrong(other.place(), what);
+            }
+            Some(Compared::Begin(_)) | None => {
+                is_right = false;
+                let unread = if first.facts().is_some_and(Facts::is_whole) { other } else { first };
+                let why = why_unread(unread);
+                let what = format!("the data at its several URLs could not be compared: {why}");
+                findings.unseen(other.place(), what);
+            }
+        }
+    }
+    if is_right {
+        findings.right();
     }
 }
 

@@ -11,10 +11,10 @@ use rdl_model::{Nanos, TimeRange};
 use rdl_wire::json::{Manifest, Source};
 use remote_data_loader_backend::ErrorReply;
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::access::{Access, AccessRule, Scope};
+use crate::bodies::{Bodies, Room};
 use crate::contents::{Contents, Serving};
 use crate::error::{MAY_NOT, StartError, Trouble};
 use crate::known::{Known, Seen};
@@ -29,10 +29,6 @@ use crate::routes;
 const MAX_SOURCES: usize = 10_000;
 /// Nor a larger one, in bytes.
 const MAX_MANIFEST_BYTES: u64 = 16 << 20;
-/// What the bodies that are sent keep in memory together, in bytes: a piece each.
-const BODIES_BYTES: u64 = 256 << 20;
-/// How long a body waits until there is room for it.
-const ROOM_WITHIN: Duration = Duration::from_secs(5);
 /// How many files one request has examined side by side.
 const FILES_AT_ONCE: usize = 64;
 /// A file that changes while it is examined is looked at again so often.
@@ -78,7 +74,7 @@ struct Inner {
     access: Access,
     listings: Listings,
     known: Known,
-    bodies: Arc<Semaphore>,
+    bodies: Bodies,
     signed_urls: Option<Duration>,
     manifest_wait: Duration,
     recordings_wait: Duration,
@@ -111,10 +107,9 @@ impl FilesBackend {
         access.prepare().await;
         let listings = Listings::new(place.clone());
         tokio::spawn(say_what_there_is(listings.clone()));
-        let bodies = usize::try_from(BODIES_BYTES / place.piece_bytes()).unwrap_or(1);
         Ok(FilesBackend(Arc::new(Inner {
             listings,
-            bodies: Arc::new(Semaphore::new(bodies)),
+            bodies: Bodies::new(place.piece_bytes()),
             known: Known::new(place.clone(), config.known_bytes),
             place,
             access,
@@ -148,9 +143,8 @@ impl FilesBackend {
     }
 
     /// Room for a body, which keeps it until it ends.
-    pub(crate) async fn room(&self) -> Result<OwnedSemaphorePermit, Trouble> {
-        let room = tokio::time::timeout(ROOM_WITHIN, self.0.bodies.clone().acquire_owned()).await;
-        room.map_err(|_| Trouble::Busy)?.map_err(|_| Trouble::Stopped)
+    pub(crate) async fn room(&self) -> Result<Room, Trouble> {
+        self.0.bodies.room().await
     }
 
     /// What was told of the beginning of a file is not so: it is read anew.

@@ -61,7 +61,9 @@ impl From<Trouble> for ErrorReply {
             ),
             Trouble::Store(_) => unavailable("the files cannot be read now: ask again"),
             Trouble::Forbidden => ErrorReply::not_found(MAY_NOT),
-            Trouble::Busy => unavailable("too many files are being read: ask again in a while"),
+            Trouble::Busy => {
+                unavailable("too many files are being read or sent: ask again in a while")
+            }
             Trouble::TooMany(most, what) => ErrorReply::new(
                 http::StatusCode::INTERNAL_SERVER_ERROR,
                 format!("there are more than {most} {what}: serve a folder or prefix with fewer"),

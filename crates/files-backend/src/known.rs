@@ -5,7 +5,7 @@
 //! stopped: what was found last stays, whatever has become of the file, until something newer is
 //! found or [`Known::forget`] says that it is wrong.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use crate::contents::{Contents, Serving};
+use crate::contents::{Contents, Serving, Topic};
 use crate::error::Trouble;
 use crate::examine::Examiner;
 use crate::path::FilePath;
@@ -63,6 +63,9 @@ impl Entry {
 #[derive(Default)]
 struct Entries {
     by_path: HashMap<FilePath, Entry>,
+    /// The topics of all that was found, and of how many files they are: those of one robot have
+    /// the same, and thousands of them are to fit.
+    topics: BTreeMap<Arc<[Topic]>, usize>,
     clock: u64,
     bytes: usize,
 }
@@ -78,7 +81,37 @@ impl Entries {
             if self.bytes <= max_bytes {
                 return;
             }
-            self.bytes -= self.by_path.remove(&path).map_or(0, |entry| entry.bytes);
+            self.remove(&path);
+        }
+    }
+
+    fn remove(&mut self, path: &FilePath) {
+        if let Some(entry) = self.by_path.remove(path)
+            && let Some((_, contents)) = entry.found
+        {
+            self.bytes -= entry.bytes;
+            self.release(&contents);
+        }
+    }
+
+    /// Has it share its topics with others.
+    fn share(&mut self, contents: &mut Contents) {
+        if let Some((topics, files)) = self.topics.get_key_value(&contents.topics) {
+            let (topics, files) = (topics.clone(), *files);
+            contents.topics = topics.clone();
+            self.topics.insert(topics, files + 1);
+        } else {
+            self.bytes += contents.topics_bytes();
+            self.topics.insert(contents.topics.clone(), 1);
+        }
+    }
+
+    fn release(&mut self, contents: &Contents) {
+        let Some(files) = self.topics.get_mut(&contents.topics) else { return };
+        *files -= 1;
+        if *files == 0 {
+            self.topics.remove(&contents.topics);
+            self.bytes -= contents.topics_bytes();
         }
     }
 }
@@ -208,9 +241,8 @@ impl Known {
     ) -> Finding {
         let known = self.clone();
         let task = tokio::spawn(async move {
-            let found = known.examiner.examine(&file, before, turn).await.map(Arc::new);
-            known.settle(&file.path, number, validator, &found);
-            found
+            let found = known.examiner.examine(&file, before, turn).await;
+            known.settle(&file.path, number, validator, found)
         });
         async move { task.await.unwrap_or(Err(Trouble::Stopped)) }.boxed().shared()
     }
@@ -221,27 +253,40 @@ impl Known {
         path: &FilePath,
         number: u64,
         validator: String,
-        found: &Result<Arc<Contents>, Trouble>,
-    ) {
+        found: Result<Contents, Trouble>,
+    ) -> Result<Arc<Contents>, Trouble> {
         let mut guard = self.entries.lock();
         let entries = &mut *guard;
-        let Some(entry) = entries.by_path.get_mut(path) else { return };
-        if entry.running.take_if(|running| running.number == number).is_none() {
-            return;
-        }
-        let Ok(contents) = found else {
-            if entry.found.is_none() {
-                entries.by_path.remove(path);
+        let running = entries.by_path.get_mut(path).and_then(|entry| {
+            entry.running.take_if(|running| running.number == number)?;
+            Some(entry)
+        });
+        let Some(entry) = running else { return found.map(Arc::new) };
+        let mut contents = match found {
+            Ok(contents) => contents,
+            Err(trouble) => {
+                if entry.found.is_none() {
+                    entries.by_path.remove(path);
+                }
+                return Err(trouble);
             }
-            return;
         };
-        entries.bytes -= entry.bytes;
-        entry.bytes = contents.memory_bytes() + path.as_str().len() + ENTRY_BYTES;
-        entries.bytes += entry.bytes;
-        entry.found = Some((validator, contents.clone()));
+        let entry_bytes = contents.memory_bytes() + path.as_str().len() + ENTRY_BYTES;
+        let old_bytes = std::mem::replace(&mut entry.bytes, entry_bytes);
+        let old = entry.found.take();
+        entries.bytes = entries.bytes - old_bytes + entry_bytes;
+        entries.share(&mut contents);
+        if let Some((_, old)) = old {
+            entries.release(&old);
+        }
+        let contents = Arc::new(contents);
+        if let Some(entry) = entries.by_path.get_mut(path) {
+            entry.found = Some((validator, contents.clone()));
+        }
         if entries.bytes > self.max_bytes {
             entries.make_room(self.max_bytes / 8 * 7);
         }
+        Ok(contents)
     }
 
     /// The file's beginning of that length turned out not to have that hash: unless something else
@@ -254,10 +299,8 @@ impl Known {
             _ => false,
         };
         // What runs may go on from it, and is not kept either.
-        if entries.by_path.get(path).is_some_and(is_wrong)
-            && let Some(entry) = entries.by_path.remove(path)
-        {
-            entries.bytes -= entry.bytes;
+        if entries.by_path.get(path).is_some_and(is_wrong) {
+            entries.remove(path);
         }
     }
 

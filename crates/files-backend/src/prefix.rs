@@ -343,7 +343,7 @@ impl PrefixScan {
         let hash = words(state.hash.clone().finalize());
         Contents {
             times: state.times,
-            topics: topics_of(&state.channels, &state.schemas),
+            topics: topics_of(&state.channels, &state.schemas).into(),
             problems,
             serving: Serving::Prefix(Prefix {
                 bytes: state.bytes,

@@ -53,6 +53,29 @@ async fn what_is_known_is_bounded_shared_and_made_anew_for_another_file() {
 }
 
 #[tokio::test]
+async fn what_files_have_in_common_is_kept_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let drive = Drive { groups: 40, ..Drive::default() };
+    let file = FileSpec::default().write(&drive.generate().merged());
+    for number in 0..20 {
+        std::fs::write(folder.path().join(format!("{number:02}.mcap")), &file).unwrap();
+    }
+    let place = Place::folder(folder.path()).unwrap();
+    let known = Known::new(place.clone(), 1 << 20);
+    let files = files(&place).await;
+    let first = ask(&known, &files[0]).await;
+    let one = known.kept_bytes();
+    for file in &files {
+        assert!(Arc::ptr_eq(&ask(&known, file).await.topics, &first.topics));
+    }
+    let each = (known.kept_bytes() - one) / 19;
+    eprintln!("{} topics: {one} bytes for one file, {each} for another", first.topics.len());
+    assert!(each * 5 < one && each < 1_000, "{one}, {each}");
+    known.entries.lock().make_room(0);
+    assert_eq!(known.kept_bytes(), 0);
+}
+
+#[tokio::test]
 async fn a_summary_that_claims_to_be_huge_reserves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("huge.mcap");

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use futures::Stream;
-use tokio::sync::OwnedSemaphorePermit;
 
+use crate::bodies::Room;
 use crate::error::Trouble;
 use crate::place::{FileMeta, Place};
 
@@ -24,7 +24,7 @@ pub(super) fn body(
     file: FileMeta,
     range: Range<u64>,
     first: Bytes,
-    room: OwnedSemaphorePermit,
+    room: Room,
 ) -> impl Stream<Item = Result<Bytes, BrokenOff>> {
     let at = range.start + first.len() as u64;
     let state = (place, file, at..range.end, Some(first), room);
@@ -35,7 +35,7 @@ pub(super) fn body(
         if left.is_empty() {
             return Ok(None);
         }
-        let end = left.end.min(left.start + place.piece_bytes());
+        let end = left.end.min(left.start + room.piece_bytes());
         let piece = read(&place, &file, left.start..end).await.map_err(|_| BrokenOff)?;
         Ok(Some((piece, (place, file, end..left.end, None, room))))
     })

@@ -113,7 +113,7 @@ fn found(status: StatusCode, body: Body, length: u64) -> Response {
 async fn part(backend: &FilesBackend, file: &FileMeta, range: Range<u64>) -> Result<Body, Trouble> {
     let room = backend.room().await?;
     let place = backend.place();
-    let end = range.end.min(range.start + place.piece_bytes());
+    let end = range.end.min(range.start + room.piece_bytes());
     let first = read(place, file, range.start..end).await?;
     Ok(Body::from_stream(body(place.clone(), file.clone(), range, first, room)))
 }

@@ -16,11 +16,11 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use rdl_mcap_io::end_of_body;
 use remote_data_loader_backend::ErrorReply;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::bytes::BrokenOff;
 use super::{no_such_file, path_behind, put};
 use crate::backend::FilesBackend;
+use crate::bodies::Room;
 use crate::error::Trouble;
 use crate::place::FileMeta;
 use crate::prefix::words;
@@ -48,7 +48,7 @@ pub(super) async fn get(
         Body::empty()
     } else {
         let room = backend.room().await?;
-        let first_end = version.bytes.min(place.piece_bytes());
+        let first_end = version.bytes.min(room.piece_bytes());
         let first = place.read_growing(&file, 0..first_end).await;
         let first = first.map_err(|trouble| match trouble {
             Trouble::Changed => gone(),
@@ -101,7 +101,7 @@ struct Sending {
     first: Option<Bytes>,
     /// What follows the beginning.
     end: Option<Bytes>,
-    _room: OwnedSemaphorePermit,
+    room: Room,
 }
 
 fn pieces(
@@ -110,11 +110,11 @@ fn pieces(
     version: Version,
     first: Bytes,
     end: Bytes,
-    room: OwnedSemaphorePermit,
+    room: Room,
 ) -> impl Stream<Item = Result<Bytes, BrokenOff>> {
     let left = first.len() as u64..version.bytes;
     let (first, end, hash) = (Some(first), Some(end), Sha256::new());
-    let sending = Sending { backend, file, version, left, hash, first, end, _room: room };
+    let sending = Sending { backend, file, version, left, hash, first, end, room };
     futures::stream::try_unfold(sending, |mut sending| async move {
         let piece = sending.next().await?;
         Ok(piece.map(|piece| (piece, sending)))
@@ -129,7 +129,7 @@ impl Sending {
         }
         if !self.left.is_empty() {
             let place = self.backend.place();
-            let end = self.left.end.min(self.left.start + place.piece_bytes());
+            let end = self.left.end.min(self.left.start + self.room.piece_bytes());
             let piece = place.read_growing(&self.file, self.left.start..end).await;
             let piece = piece.map_err(|_| BrokenOff)?;
             self.left.start = end;

@@ -186,7 +186,6 @@ async fn whoever_goes_away_does_not_keep_others_from_new_keys() {
     let provider = Provider::start().await;
     let new = ec_key();
     let check = provider.check(None);
-    check.prepare().await;
     provider.publish("new", &new, Algorithm::ES256);
     // Somebody with no token of ours asks, and is gone before the provider is.
     let invented = sign(&claims(), Some("invented"), &ec_key(), Algorithm::ES256);

@@ -239,12 +239,19 @@ impl Known {
         number: u64,
         turn: OwnedSemaphorePermit,
     ) -> Finding {
-        let known = self.clone();
+        let (this, known, path) = (self.clone(), self.clone(), file.path.clone());
         let task = tokio::spawn(async move {
-            let found = known.examiner.examine(&file, before, turn).await;
-            known.settle(&file.path, number, validator, found)
+            let found = this.examiner.examine(&file, before, turn).await;
+            this.settle(&file.path, number, validator, found)
         });
-        async move { task.await.unwrap_or(Err(Trouble::Stopped)) }.boxed().shared()
+        let ended = async move {
+            match task.await {
+                Ok(found) => found,
+                // It broke down: the next who asks begins anew.
+                Err(_) => known.settle(&path, number, String::new(), Err(Trouble::Stopped)),
+            }
+        };
+        ended.boxed().shared()
     }
 
     /// Counts what was found, and makes room. Trouble is not kept, and what was found before is.

@@ -157,7 +157,18 @@ impl Listings {
             }
             listed
         });
-        async move { task.await.unwrap_or(Err(Trouble::Stopped)) }.boxed().shared()
+        let listings = self.clone();
+        let ended = async move {
+            match task.await {
+                Ok(listed) => listed,
+                // It broke down: the next who asks begins anew.
+                Err(_) => {
+                    listings.0.kept.lock().attempt = None;
+                    Err(Trouble::Stopped)
+                }
+            }
+        };
+        ended.boxed().shared()
     }
 
     /// The newest one there is, however old; nothing is asked for.

@@ -276,4 +276,21 @@ mod tests {
         drop(hangs);
         assert_eq!(folder.walk(later).await, Ok(vec![path("a.mcap")]));
     }
+
+    #[tokio::test]
+    async fn a_folder_that_fails_is_not_taken_for_one_that_is_not_there() {
+        let root = tempfile::tempdir().unwrap();
+        let mut long = root.path().to_owned();
+        while long.as_os_str().len() + 201 < 4090 {
+            long.push("x".repeat(200));
+        }
+        std::fs::create_dir_all(&long).unwrap();
+        let folder = Folder::open(&long).unwrap();
+        let later = Instant::now() + Duration::from_secs(60);
+        assert_eq!(folder.walk(later).await, Ok(Vec::new()));
+        // Its whole path is longer than the system takes.
+        rustix::fs::mkdirat(&folder.opened, "y".repeat(250), Mode::RWXU).unwrap();
+        let unavailable = Err(Trouble::Store(BucketErrorKind::Unavailable));
+        assert_eq!(folder.walk(later).await, unavailable);
+    }
 }

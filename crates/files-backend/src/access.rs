@@ -1,19 +1,15 @@
 //! Who may see what: everyone everything, whoever has one token everything, or whoever has a token
 //! of an identity provider what that token's claim names.
 
-mod bearer;
 mod jwt;
 mod keys;
 
 use http::HeaderMap;
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
+use remote_data_loader_backend::{Bearer, ErrorReply};
 
-use self::bearer::bearer_token;
 use self::jwt::JwtCheck;
 pub use self::jwt::{JwtRule, PrefixRule};
 use crate::error::StartError;
-use crate::reply::Refusal;
 
 /// How requests are checked.
 #[derive(Clone)]
@@ -58,8 +54,7 @@ impl Scope {
 
 pub(crate) enum Access {
     Anyone,
-    /// The hash of the token: two of one length take the same time to compare.
-    Token([u8; 32]),
+    Token(String),
     Jwt(Box<JwtCheck>),
 }
 
@@ -67,7 +62,7 @@ impl Access {
     pub(crate) fn new(rule: AccessRule) -> Result<Access, StartError> {
         Ok(match rule {
             AccessRule::Anyone => Access::Anyone,
-            AccessRule::Token(token) => Access::Token(Sha256::digest(token).into()),
+            AccessRule::Token(token) => Access::Token(token),
             AccessRule::Jwt(rule) => Access::Jwt(Box::new(JwtCheck::new(rule)?)),
         })
     }
@@ -80,17 +75,14 @@ impl Access {
     }
 
     /// What the request may see.
-    pub(crate) async fn scope(&self, headers: &HeaderMap) -> Result<Scope, Refusal> {
+    pub(crate) async fn scope(&self, headers: &HeaderMap) -> Result<Scope, ErrorReply> {
         match self {
             Access::Anyone => Ok(Scope::All),
-            Access::Token(expected) => {
-                let given: [u8; 32] = Sha256::digest(bearer_token(headers)?).into();
-                match bool::from(given.ct_eq(expected)) {
-                    true => Ok(Scope::All),
-                    false => Err(Refusal::unauthorized("this token is not the backend's")),
-                }
-            }
-            Access::Jwt(check) => check.scope(bearer_token(headers)?).await,
+            Access::Token(expected) => match Bearer::from_headers(headers)?.is(expected) {
+                true => Ok(Scope::All),
+                false => Err(ErrorReply::unauthorized("this token is not the backend's")),
+            },
+            Access::Jwt(check) => check.scope(Bearer::from_headers(headers)?.token()).await,
         }
     }
 }

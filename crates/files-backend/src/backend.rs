@@ -1,6 +1,7 @@
 //! The backend behind its routes: recordings and their manifests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,26 +9,30 @@ use axum::Router;
 use futures::{StreamExt as _, TryStreamExt as _};
 use rdl_model::{Nanos, TimeRange};
 use rdl_wire::json::{Manifest, Source};
+use remote_data_loader_backend::ErrorReply;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::access::{Access, AccessRule, Scope};
+use crate::bodies::{Bodies, Room};
 use crate::contents::{Contents, Serving};
-use crate::error::{StartError, Trouble};
-use crate::known::Known;
+use crate::error::{MAY_NOT, StartError, Trouble};
+use crate::known::{Known, Seen};
 use crate::listing::{Listing, Listings, RecordingFiles};
 use crate::manifest::{static_source, streamed_source};
 use crate::path::FilePath;
 use crate::place::{FileMeta, Place};
-use crate::reply::{Refusal, shown};
+use crate::reply::{shown, unavailable};
 use crate::routes;
 
 /// The loader takes no manifest with more sources.
 const MAX_SOURCES: usize = 10_000;
+/// Nor a larger one, in bytes.
+const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 /// How many files one request has examined side by side.
 const FILES_AT_ONCE: usize = 64;
 /// A file that changes while it is examined is looked at again so often.
-const TRIES: usize = 3;
+const TRIES: usize = 100;
 
 /// What a backend is told at start.
 #[derive(Clone, Debug)]
@@ -69,6 +74,7 @@ struct Inner {
     access: Access,
     listings: Listings,
     known: Known,
+    bodies: Bodies,
     signed_urls: Option<Duration>,
     manifest_wait: Duration,
     recordings_wait: Duration,
@@ -99,8 +105,11 @@ impl FilesBackend {
         place.check().await?;
         let access = Access::new(access)?;
         access.prepare().await;
+        let listings = Listings::new(place.clone());
+        tokio::spawn(say_what_there_is(listings.clone()));
         Ok(FilesBackend(Arc::new(Inner {
-            listings: Listings::new(place.clone()),
+            listings,
+            bodies: Bodies::new(place.piece_bytes()),
             known: Known::new(place.clone(), config.known_bytes),
             place,
             access,
@@ -127,9 +136,20 @@ impl FilesBackend {
         self.0.listings.current().await
     }
 
-    /// The file as the newest listing has it, where there is one.
+    /// The file as the newest listing has it, where reading it shows whether it is still that one.
     pub(crate) fn listed(&self, path: &FilePath) -> Option<FileMeta> {
-        self.0.listings.newest()?.file(path).filter(|file| file.has_etag()).cloned()
+        let listing = self.0.listings.newest()?;
+        listing.file(path).filter(|file| file.has_etag() && file.bytes > 0).cloned()
+    }
+
+    /// Room for a body, which keeps it until it ends.
+    pub(crate) async fn room(&self) -> Result<Room, Trouble> {
+        self.0.bodies.room().await
+    }
+
+    /// What was told of the beginning of a file is not so: it is read anew.
+    pub(crate) fn forget(&self, path: &FilePath, bytes: u64, hash: &str) {
+        self.0.known.forget(path, bytes, hash);
     }
 
     /// The manifest of these recordings together, each file once.
@@ -137,27 +157,28 @@ impl FilesBackend {
         &self,
         names: &[String],
         scope: &Scope,
-    ) -> Result<Manifest, Refusal> {
+    ) -> Result<Manifest, ErrorReply> {
         let listing = self.listing().await?;
         let mut files: Vec<FileMeta> = Vec::new();
+        let mut named = HashSet::new();
+        let mut largest = (0, "");
         for name in names {
-            let found = listing.recording(name).filter(|found| scope.covers(&found.path));
-            let found = found.ok_or_else(|| {
+            let found = listing.recording(name, scope).ok_or_else(|| {
                 let message = format!(
                     "there is no recording {:?}; GET /recordings lists those that there are",
                     shown(name)
                 );
-                Refusal::not_found(message)
+                ErrorReply::not_found(message)
             })?;
+            largest = largest.max((found.files.len(), name));
             for file in found.files {
-                if !files.contains(&file) {
+                if named.insert(file.path.clone()) {
                     files.push(file);
                 }
-            }
-            if files.len() > MAX_SOURCES {
-                return Err(Refusal::bad_request(format!(
-                    "these recordings have more than the {MAX_SOURCES} files that a manifest may name"
-                )));
+                if files.len() > MAX_SOURCES {
+                    let most = format!("{MAX_SOURCES} files");
+                    return Err(too_large(&most, largest, names.len()));
+                }
             }
         }
         let deadline = Instant::now() + self.0.manifest_wait;
@@ -165,14 +186,27 @@ impl FilesBackend {
             let backend = self.clone();
             async move { backend.source(&file, deadline).await }
         });
-        let sources: Vec<Result<Source, String>> =
-            asked.buffered(FILES_AT_ONCE).try_collect().await?;
+        let mut asked = asked.buffered(FILES_AT_ONCE);
+        let mut sources: Vec<Source> = Vec::new();
         let mut why = Vec::new();
-        let sources: Vec<Source> =
-            sources.into_iter().filter_map(|source| source.map_err(|e| why.push(e)).ok()).collect();
+        let mut bytes = Counted(0);
+        while let Some(source) = asked.try_next().await? {
+            match source {
+                Ok(source) => {
+                    let counted = serde_json::to_writer(&mut bytes, &source);
+                    debug_assert!(counted.is_ok());
+                    if bytes.0 > MAX_MANIFEST_BYTES {
+                        let most = format!("{} MiB", MAX_MANIFEST_BYTES >> 20);
+                        return Err(too_large(&most, largest, names.len()));
+                    }
+                    sources.push(source);
+                }
+                Err(left_out) => why.push(left_out),
+            }
+        }
         if sources.is_empty() {
             let [first, ..] = why.as_slice() else { return Err(Trouble::Changed.into()) };
-            return Err(Refusal::not_found(format!(
+            return Err(ErrorReply::not_found(format!(
                 "nothing of the recording {:?} can be read: {first}",
                 shown(&names.join(", "))
             )));
@@ -185,12 +219,14 @@ impl FilesBackend {
         &self,
         file: &FileMeta,
         deadline: Instant,
-    ) -> Result<Result<Source, String>, Refusal> {
+    ) -> Result<Result<Source, String>, ErrorReply> {
         let path = &file.path;
-        let (_, contents) = match self.contents(file, deadline).await? {
-            Some(known) => known,
-            None => {
-                return Err(Refusal::unavailable(format!(
+        let contents = match self.contents(file, deadline).await {
+            Ok(Some(known)) => known,
+            Err(Trouble::Forbidden) => return Ok(Err(format!("{path}: {MAY_NOT}"))),
+            Err(trouble) => return Err(trouble.into()),
+            Ok(None) => {
+                return Err(unavailable(format!(
                     "{path} has no index and is still being read to find out what it holds: ask \
                      again in a while"
                 )));
@@ -212,31 +248,36 @@ impl FilesBackend {
         }
     }
 
-    /// What the file is, and was when that was found out; `None` when the time is over first.
+    /// What the file is; `None` when the time is over first.
     async fn contents(
         &self,
         file: &FileMeta,
         deadline: Instant,
-    ) -> Result<Option<(FileMeta, Arc<Contents>)>, Trouble> {
-        let mut file = file.clone();
-        for _ in 1..TRIES {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.0.known.contents(&file, left).await {
+    ) -> Result<Option<Arc<Contents>>, Trouble> {
+        let (mut file, mut seen) = (file.clone(), Seen::Listed);
+        for _ in 0..TRIES {
+            match self.0.known.contents(&file, seen, deadline).await {
                 None => return Ok(None),
                 Some(Err(Trouble::Changed)) => {}
-                Some(found) => return found.map(|contents| Some((file, contents))),
+                Some(found) => return found.map(Some),
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
             }
             file = self.0.place.look(&file.path).await?.ok_or(Trouble::Changed)?;
+            seen = Seen::Now;
         }
         Err(Trouble::Changed)
     }
 
     /// Every recording in the scope, by name.
-    pub(crate) async fn recordings(&self, scope: &Scope) -> Result<Vec<RecordingEntry>, Refusal> {
-        let recordings = self.listing().await?.recordings();
+    pub(crate) async fn recordings(
+        &self,
+        scope: &Scope,
+    ) -> Result<Vec<RecordingEntry>, ErrorReply> {
+        let recordings = self.listing().await?.recordings(scope);
         let deadline = Instant::now() + self.0.recordings_wait;
-        let visible = recordings.into_iter().filter(|found| scope.covers(&found.path));
-        let described = futures::stream::iter(visible).map(|found| {
+        let described = futures::stream::iter(recordings).map(|found| {
             let backend = self.clone();
             async move { backend.describe(found, deadline).await }
         });
@@ -244,7 +285,7 @@ impl FilesBackend {
     }
 
     async fn describe(&self, found: RecordingFiles, deadline: Instant) -> RecordingEntry {
-        let is_folder = found.path.ends_with('/');
+        let is_folder = found.is_folder;
         let mut times: Option<TimeRange> = None;
         let mut entry = RecordingEntry {
             name: found.name,
@@ -269,7 +310,7 @@ impl FilesBackend {
                 entry.problems.push(text);
             };
             match contents {
-                Ok(Some((_, contents))) => {
+                Ok(Some(contents)) => {
                     contents.problems.iter().for_each(|text| problem(text));
                     entry.topics.extend(contents.topics.iter().map(|topic| topic.name.clone()));
                     times = contents.times.map_or(times, |these| {
@@ -277,12 +318,48 @@ impl FilesBackend {
                     });
                 }
                 Ok(None) => problem("it is still being read to find out what it holds"),
-                Err(trouble) => problem(&Refusal::from(trouble).message),
+                Err(trouble) => problem(ErrorReply::from(trouble).message()),
             }
         }
         let text = |time: Nanos| time.to_string();
         entry.start = times.map(|times| text(times.start));
         entry.end = times.map(|times| text(times.end));
         entry
+    }
+}
+
+/// A manifest that the loader would not take, and what to do.
+fn too_large(most: &str, (files, name): (usize, &str), names: usize) -> ErrorReply {
+    let split = format!("split {:?}, which has {files} files", shown(name));
+    let advice = match names {
+        0 | 1 => format!("{split}, into several folders"),
+        _ => format!("ask for fewer recordings at once, or {split}"),
+    };
+    ErrorReply::bad_request(format!(
+        "the manifest would have more than the {most} that the loader takes: {advice}"
+    ))
+}
+
+/// Counts what is written.
+struct Counted(u64);
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A prefix that was mistyped has no files, and is no error.
+async fn say_what_there_is(listings: Listings) {
+    match listings.current().await.map(|listing| listing.len()) {
+        Ok(0) => tracing::warn!("there is no MCAP file there (yet): is it the right place?"),
+        Ok(files) => tracing::info!(files, "found MCAP files"),
+        // The first request is told; the log says why.
+        Err(trouble) => tracing::warn!(?trouble, "the files cannot be listed"),
     }
 }

@@ -52,7 +52,7 @@ pub(crate) struct Contents {
     /// The least and the greatest log time; `None` without messages.
     pub(crate) times: Option<TimeRange>,
     /// Each once. Of a file that is served whole their schemas are left out.
-    pub(crate) topics: Vec<Topic>,
+    pub(crate) topics: Arc<[Topic]>,
     /// What is wrong with it, for people.
     pub(crate) problems: Vec<String>,
 }
@@ -60,7 +60,7 @@ pub(crate) struct Contents {
 impl Contents {
     pub(crate) fn unusable(why: impl Into<String>) -> Contents {
         let problems = vec![why.into()];
-        Contents { serving: Serving::Not, times: None, topics: Vec::new(), problems }
+        Contents { serving: Serving::Not, times: None, topics: Arc::default(), problems }
     }
 
     /// `None` where the summary does not tell the times: the file has to be read.
@@ -83,18 +83,23 @@ impl Contents {
             .collect();
         topics.sort();
         topics.dedup();
+        let topics = topics.into();
         Some(Contents { serving: Serving::Whole, times, topics, problems: Vec::new() })
     }
 
-    /// What it takes in memory, about, in bytes.
+    /// What its topics take in memory, about, in bytes.
+    pub(crate) fn topics_bytes(&self) -> usize {
+        self.topics.iter().map(Topic::memory_bytes).sum()
+    }
+
+    /// What it takes besides, about, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let topics: usize = self.topics.iter().map(Topic::memory_bytes).sum();
         let problems: usize = self.problems.iter().map(String::len).sum();
         let prefix = match &self.serving {
             Serving::Prefix(prefix) => prefix.memory_bytes(),
             Serving::Whole | Serving::Not => 0,
         };
-        size_of::<Contents>() + topics + problems + prefix
+        size_of::<Contents>() + problems + prefix
     }
 }
 

@@ -2,8 +2,9 @@ use std::path::PathBuf;
 
 use object_store::path::Path;
 use rdl_store::{BucketError, BucketErrorKind};
+use remote_data_loader_backend::ErrorReply;
 
-use crate::reply::Refusal;
+use crate::reply::unavailable;
 
 /// Why the backend cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,9 @@ pub enum StartError {
     Keys(String),
 }
 
+/// What is said of a file that the backend has no right to.
+pub(crate) const MAY_NOT: &str = "it may not be read by the backend: give it the right to";
+
 /// Why files could not be read. What the store said is in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -29,8 +33,12 @@ pub(crate) enum Trouble {
     Changed,
     /// The store did not do it.
     Store(BucketErrorKind),
-    /// There are more files than this.
-    TooMany(usize),
+    /// This file may not be read, whatever becomes of the others.
+    Forbidden,
+    /// There are more of these than that many.
+    TooMany(usize, &'static str),
+    /// Too many files wait to be read.
+    Busy,
     /// This process is ending.
     Stopped,
 }
@@ -44,19 +52,23 @@ impl Trouble {
     }
 }
 
-impl From<Trouble> for Refusal {
-    fn from(trouble: Trouble) -> Refusal {
+impl From<Trouble> for ErrorReply {
+    fn from(trouble: Trouble) -> ErrorReply {
         match trouble {
-            Trouble::Changed => Refusal::unavailable("a file has just changed: ask again"),
-            Trouble::Store(BucketErrorKind::Refused) => Refusal::unavailable(
+            Trouble::Changed => unavailable("a file has just changed: ask again"),
+            Trouble::Store(BucketErrorKind::Refused) => unavailable(
                 "the files cannot be read: the bucket refuses the backend's credentials",
             ),
-            Trouble::Store(_) => Refusal::unavailable("the files cannot be read now: ask again"),
-            Trouble::TooMany(most) => Refusal::new(
+            Trouble::Store(_) => unavailable("the files cannot be read now: ask again"),
+            Trouble::Forbidden => ErrorReply::not_found(MAY_NOT),
+            Trouble::Busy => {
+                unavailable("too many files are being read or sent: ask again in a while")
+            }
+            Trouble::TooMany(most, what) => ErrorReply::new(
                 http::StatusCode::INTERNAL_SERVER_ERROR,
-                format!("there are more than {most} files: serve a folder or prefix with fewer"),
+                format!("there are more than {most} {what}: serve a folder or prefix with fewer"),
             ),
-            Trouble::Stopped => Refusal::unavailable("the backend is stopping"),
+            Trouble::Stopped => unavailable("the backend is stopping"),
         }
     }
 }

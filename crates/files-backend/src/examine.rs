@@ -1,11 +1,12 @@
 //! Finding out what a file is: by its summary where it has one, else by reading it.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use rdl_mcap_io::{Limits, Summary, SummaryStep, read_summary};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::contents::{Contents, Serving};
 use crate::error::Trouble;
@@ -20,6 +21,10 @@ const MAX_SUMMARY_BYTES: u64 = 64 << 20;
 const SUMMARIES: usize = 32;
 /// How many files are read from their beginning side by side.
 const SCANS: usize = 2;
+/// How many of them are read, or wait to be.
+const WAITING_SCANS: usize = 1024;
+/// What the store does not give is asked for again so often.
+const TRIES: usize = 3;
 /// A summary above this is read alone.
 const LARGE_SUMMARY_BYTES: u64 = 1 << 20;
 
@@ -29,6 +34,7 @@ pub(crate) struct Examiner {
     summaries: Semaphore,
     large_summaries: Semaphore,
     scans: Semaphore,
+    waiting_scans: Semaphore,
 }
 
 impl Examiner {
@@ -38,19 +44,28 @@ impl Examiner {
             summaries: Semaphore::new(SUMMARIES),
             large_summaries: Semaphore::new(1),
             scans: Semaphore::new(SCANS),
+            waiting_scans: Semaphore::new(WAITING_SCANS),
         }
     }
 
-    /// What the file is. `before` is how far an earlier one of this path was intact.
+    /// What the file is. `before` is how far an earlier one of this path was intact. Others have
+    /// the `turn` as soon as this one needs more than a summary.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Busy`] where too many files wait to be read.
     pub(crate) async fn examine(
         &self,
         file: &FileMeta,
         before: Option<Arc<State>>,
+        turn: OwnedSemaphorePermit,
     ) -> Result<Contents, Trouble> {
         if file.bytes == 0 {
             return Ok(Contents::unusable("it is empty"));
         }
-        match self.summary(file).await? {
+        let summary = self.summary(file).await?;
+        drop(turn);
+        match summary {
             Ok(Some(contents)) => Ok(contents),
             Ok(None) => self.scan(file, before).await,
             Err(why) => {
@@ -68,7 +83,7 @@ impl Examiner {
         let _turn = self.summaries.acquire().await.map_err(|_| Trouble::Stopped)?;
         let limits = Limits { max_summary_bytes: MAX_SUMMARY_BYTES, ..Limits::default() };
         let mut start = file.bytes.saturating_sub(TAIL_BYTES);
-        let mut tail = self.place.read_growing(file, start..file.bytes).await?;
+        let mut tail = self.read(file, start..file.bytes).await?;
         let mut large = None;
         loop {
             let step = match read_summary(file.bytes, &tail, &limits) {
@@ -82,7 +97,7 @@ impl Examiner {
                         let turn = self.large_summaries.acquire().await;
                         large = Some(turn.map_err(|_| Trouble::Stopped)?);
                     }
-                    let more = self.place.read_growing(file, missing.start..missing.end).await?;
+                    let more = self.read(file, missing.start..missing.end).await?;
                     if missing.end != start {
                         return Ok(Err("its summary does not end where it should".to_owned()));
                     }
@@ -90,6 +105,27 @@ impl Examiner {
                     tail = Bytes::from([more, tail].concat());
                 }
             }
+        }
+    }
+
+    /// These bytes, piece by piece: each has its own time, so that what is large has more.
+    async fn read(&self, file: &FileMeta, range: Range<u64>) -> Result<Bytes, Trouble> {
+        let mut pieces = Vec::new();
+        let mut at = range.start;
+        while at < range.end {
+            let end = range.end.min(at + self.place.piece_bytes());
+            let mut tries = 1;
+            pieces.push(loop {
+                match self.place.read_growing(file, at..end).await {
+                    Err(Trouble::Store(_)) if tries < TRIES => tries += 1,
+                    done => break done?,
+                }
+            });
+            at = end;
+        }
+        match pieces.as_slice() {
+            [piece] => Ok(piece.clone()),
+            pieces => Ok(pieces.concat().into()),
         }
     }
 
@@ -102,7 +138,7 @@ impl Examiner {
             return Ok(None);
         };
         // A summary may end what is no MCAP file.
-        let front = self.place.read_growing(file, 0..file.bytes.min(64)).await?;
+        let front = self.read(file, 0..file.bytes.min(64)).await?;
         match rdl_mcap_io::read_header(&front) {
             Ok(_) => Ok(Some(contents)),
             Err(rdl_mcap_io::SummaryError::Malformed(_)) if front.starts_with(mcap::MAGIC) => {
@@ -115,6 +151,7 @@ impl Examiner {
 
     /// By reading it, from its beginning or from where an earlier scan stopped.
     async fn scan(&self, file: &FileMeta, before: Option<Arc<State>>) -> Result<Contents, Trouble> {
+        let _waits = self.waiting_scans.try_acquire().map_err(|_| Trouble::Busy)?;
         let _turn = self.scans.acquire().await.map_err(|_| Trouble::Stopped)?;
         let started = Instant::now();
         let (mut scan, mut at) = match self.still_begins(file, before).await? {
@@ -123,7 +160,7 @@ impl Examiner {
         };
         while at < file.bytes {
             let end = file.bytes.min(at + self.place.piece_bytes());
-            let bytes = self.place.read_growing(file, at..end).await?;
+            let bytes = self.read(file, at..end).await?;
             at = end;
             let pushed = tokio::task::spawn_blocking(move || {
                 let more = scan.push(&bytes);
@@ -154,7 +191,7 @@ impl Examiner {
         let recent = state.recent();
         debug_assert!(recent.len() <= COMPARED_BYTES);
         let start = state.bytes() - recent.len() as u64;
-        let found = self.place.read_growing(file, start..state.bytes()).await?;
+        let found = self.read(file, start..state.bytes()).await?;
         Ok((found == recent).then_some(state))
     }
 }

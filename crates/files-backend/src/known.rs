@@ -1,14 +1,20 @@
 //! What is known of files, kept in memory under a bound, and made once however many ask.
+//!
+//! Of one path one examination runs at a time, whoever goes away. Whoever wants to know of the file
+//! as it is by then waits for it, looks at the file again, and has it read on from where that one
+//! stopped: what was found last stays, whatever has become of the file, until something newer is
+//! found or [`Known::forget`] says that it is wrong.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
-use crate::contents::{Contents, Serving};
+use crate::contents::{Contents, Serving, Topic};
 use crate::error::Trouble;
 use crate::examine::Examiner;
 use crate::path::FilePath;
@@ -17,23 +23,49 @@ use crate::prefix::State;
 
 /// What an entry takes besides its contents, about, in bytes.
 const ENTRY_BYTES: usize = 256;
+/// How many examinations look for a summary, or wait to.
+const LOOKING: usize = 256;
 
 type Finding = Shared<BoxFuture<'static, Result<Arc<Contents>, Trouble>>>;
 
+#[derive(Default)]
 struct Entry {
-    validator: String,
-    finding: Finding,
+    /// What was found last, and what the file was then.
+    found: Option<(String, Arc<Contents>)>,
+    running: Option<Running>,
     /// The higher, the later it was asked for.
     used: u64,
-    /// 0 until it is known.
+    /// What is found takes so much.
     bytes: usize,
-    /// How far the file before this one was intact, until this one is known.
-    before: Option<Arc<State>>,
+}
+
+struct Running {
+    number: u64,
+    validator: String,
+    finding: Finding,
+}
+
+impl Entry {
+    fn of(&self, validator: &str) -> Option<Arc<Contents>> {
+        let (known, contents) = self.found.as_ref()?;
+        (known == validator).then(|| contents.clone())
+    }
+
+    /// What a scan can go on from.
+    fn state(&self) -> Option<Arc<State>> {
+        match &self.found.as_ref()?.1.serving {
+            Serving::Prefix(prefix) => prefix.state.clone(),
+            Serving::Whole | Serving::Not => None,
+        }
+    }
 }
 
 #[derive(Default)]
 struct Entries {
     by_path: HashMap<FilePath, Entry>,
+    /// The topics of all that was found, and of how many files they are: those of one robot have
+    /// the same, and thousands of them are to fit.
+    topics: BTreeMap<Arc<[Topic]>, usize>,
     clock: u64,
     bytes: usize,
 }
@@ -41,7 +73,7 @@ struct Entries {
 impl Entries {
     /// Forgets what was used longest ago.
     fn make_room(&mut self, max_bytes: usize) {
-        let settled = self.by_path.iter().filter(|(_, entry)| entry.bytes > 0);
+        let settled = self.by_path.iter().filter(|(_, entry)| entry.running.is_none());
         let mut oldest: Vec<(u64, FilePath)> =
             settled.map(|(path, entry)| (entry.used, path.clone())).collect();
         oldest.sort_unstable();
@@ -49,15 +81,65 @@ impl Entries {
             if self.bytes <= max_bytes {
                 return;
             }
-            self.bytes -= self.by_path.remove(&path).map_or(0, |entry| entry.bytes);
+            self.remove(&path);
         }
     }
+
+    fn remove(&mut self, path: &FilePath) {
+        if let Some(entry) = self.by_path.remove(path)
+            && let Some((_, contents)) = entry.found
+        {
+            self.bytes -= entry.bytes;
+            self.release(&contents);
+        }
+    }
+
+    /// Has it share its topics with others.
+    fn share(&mut self, contents: &mut Contents) {
+        if let Some((topics, files)) = self.topics.get_key_value(&contents.topics) {
+            let (topics, files) = (topics.clone(), *files);
+            contents.topics = topics.clone();
+            self.topics.insert(topics, files + 1);
+        } else {
+            self.bytes += contents.topics_bytes();
+            self.topics.insert(contents.topics.clone(), 1);
+        }
+    }
+
+    fn release(&mut self, contents: &Contents) {
+        let Some(files) = self.topics.get_mut(&contents.topics) else { return };
+        *files -= 1;
+        if *files == 0 {
+            self.topics.remove(&contents.topics);
+            self.bytes -= contents.topics_bytes();
+        }
+    }
+}
+
+/// The file as somebody saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// A listing did, a moment ago.
+    Listed,
+    /// Whoever asks did, just now.
+    Now,
+}
+
+enum Answer {
+    Known(Arc<Contents>),
+    /// It is being found out.
+    Running(Finding),
+    /// The file as it was is being examined.
+    Other(Finding),
+    LookAgain,
+    Nothing,
 }
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Known {
     examiner: Arc<Examiner>,
+    looking: Arc<Semaphore>,
     entries: Arc<Mutex<Entries>>,
     max_bytes: usize,
 }
@@ -65,74 +147,167 @@ pub(crate) struct Known {
 impl Known {
     pub(crate) fn new(place: Place, max_bytes: usize) -> Known {
         let examiner = Arc::new(Examiner::new(place));
-        Known { examiner, entries: Arc::default(), max_bytes }
+        let looking = Arc::new(Semaphore::new(LOOKING));
+        Known { examiner, looking, entries: Arc::default(), max_bytes }
     }
 
-    /// What the file is; `None` when it takes longer than that to find out, which goes on.
+    /// What the file is; `None` when it takes longer than until then to find out, which goes on.
+    /// Past that time nothing is begun.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Changed`] where the file has to be looked at again.
     pub(crate) async fn contents(
         &self,
         file: &FileMeta,
-        within: Duration,
+        seen: Seen,
+        until: Instant,
     ) -> Option<Result<Arc<Contents>, Trouble>> {
-        let finding = self.finding(file);
-        tokio::time::timeout(within, finding).await.ok()
+        let validator = file.validator();
+        match self.ask(file, &validator, seen, None) {
+            Answer::Known(contents) => return Some(Ok(contents)),
+            Answer::LookAgain => return Some(Err(Trouble::Changed)),
+            Answer::Running(finding) => return timeout_at(until, finding).await.ok(),
+            Answer::Other(finding) => {
+                let _other = timeout_at(until, finding).await.ok()?;
+                return Some(Err(Trouble::Changed));
+            }
+            Answer::Nothing => {}
+        }
+        if Instant::now() >= until {
+            return None;
+        }
+        let (turn, seen) = match self.looking.clone().try_acquire_owned() {
+            Ok(turn) => (turn, seen),
+            Err(_) => {
+                let turn = timeout_at(until, self.looking.clone().acquire_owned()).await.ok()?;
+                let Ok(turn) = turn else { return Some(Err(Trouble::Stopped)) };
+                // What was seen is old by now.
+                (turn, Seen::Listed)
+            }
+        };
+        match self.ask(file, &validator, seen, Some(turn)) {
+            Answer::Known(contents) => Some(Ok(contents)),
+            Answer::Running(finding) => timeout_at(until, finding).await.ok(),
+            Answer::Other(_) | Answer::LookAgain | Answer::Nothing => Some(Err(Trouble::Changed)),
+        }
     }
 
-    fn finding(&self, file: &FileMeta) -> Finding {
-        let validator = file.validator();
+    /// What there is to an answer; an examination is begun where there is a turn for it.
+    fn ask(
+        &self,
+        file: &FileMeta,
+        validator: &str,
+        seen: Seen,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Answer {
         let mut entries = self.entries.lock();
         entries.clock += 1;
-        let used = entries.clock;
-        let mut before = None;
+        let clock = entries.clock;
         if let Some(entry) = entries.by_path.get_mut(&file.path) {
-            if entry.validator == validator {
-                entry.used = used;
-                return entry.finding.clone();
+            entry.used = clock;
+            if let Some(contents) = entry.of(validator) {
+                return Answer::Known(contents);
             }
-            before = match entry.finding.peek() {
-                Some(Ok(contents)) => match &contents.serving {
-                    Serving::Prefix(prefix) => prefix.state.clone(),
-                    Serving::Whole | Serving::Not => None,
-                },
-                _ => entry.before.clone(),
-            };
+            if let Some(running) = &entry.running {
+                let finding = running.finding.clone();
+                return match running.validator == validator {
+                    true => Answer::Running(finding),
+                    false => Answer::Other(finding),
+                };
+            }
+            if entry.found.is_some() && seen == Seen::Listed {
+                // The listing may be older than what was found.
+                return Answer::LookAgain;
+            }
         }
-        let finding = self.find(file.clone(), validator.clone(), before.clone());
-        let entry = Entry { validator, finding: finding.clone(), used, bytes: 0, before };
-        if let Some(old) = entries.by_path.insert(file.path.clone(), entry) {
-            entries.bytes -= old.bytes;
-        }
-        finding
+        let Some(turn) = turn else { return Answer::Nothing };
+        let entry = entries.by_path.entry(file.path.clone()).or_default();
+        let finding = self.find(file.clone(), validator.to_owned(), entry.state(), clock, turn);
+        let (number, validator) = (clock, validator.to_owned());
+        entry.running = Some(Running { number, validator, finding: finding.clone() });
+        entry.used = clock;
+        Answer::Running(finding)
     }
 
     /// Runs on whoever asked goes away.
-    fn find(&self, file: FileMeta, validator: String, before: Option<Arc<State>>) -> Finding {
-        let known = self.clone();
+    fn find(
+        &self,
+        file: FileMeta,
+        validator: String,
+        before: Option<Arc<State>>,
+        number: u64,
+        turn: OwnedSemaphorePermit,
+    ) -> Finding {
+        let (this, known, path) = (self.clone(), self.clone(), file.path.clone());
         let task = tokio::spawn(async move {
-            let found = known.examiner.examine(&file, before).await.map(Arc::new);
-            known.settle(&file.path, &validator, &found);
-            found
+            let found = this.examiner.examine(&file, before, turn).await;
+            this.settle(&file.path, number, validator, found)
         });
-        async move { task.await.unwrap_or(Err(Trouble::Stopped)) }.boxed().shared()
+        let ended = async move {
+            match task.await {
+                Ok(found) => found,
+                // It broke down: the next who asks begins anew.
+                Err(_) => known.settle(&path, number, String::new(), Err(Trouble::Stopped)),
+            }
+        };
+        ended.boxed().shared()
     }
 
-    /// Counts what was found, and makes room. Trouble is not kept.
-    fn settle(&self, path: &FilePath, validator: &str, found: &Result<Arc<Contents>, Trouble>) {
+    /// Counts what was found, and makes room. Trouble is not kept, and what was found before is.
+    fn settle(
+        &self,
+        path: &FilePath,
+        number: u64,
+        validator: String,
+        found: Result<Contents, Trouble>,
+    ) -> Result<Arc<Contents>, Trouble> {
         let mut guard = self.entries.lock();
         let entries = &mut *guard;
-        let Some(entry) = entries.by_path.get_mut(path) else { return };
-        if entry.validator != validator {
-            return;
-        }
-        let Ok(contents) = found else {
-            entries.by_path.remove(path);
-            return;
+        let running = entries.by_path.get_mut(path).and_then(|entry| {
+            entry.running.take_if(|running| running.number == number)?;
+            Some(entry)
+        });
+        let Some(entry) = running else { return found.map(Arc::new) };
+        let mut contents = match found {
+            Ok(contents) => contents,
+            Err(trouble) => {
+                if entry.found.is_none() {
+                    entries.by_path.remove(path);
+                }
+                return Err(trouble);
+            }
         };
-        entry.before = None;
-        entry.bytes = contents.memory_bytes() + path.as_str().len() + ENTRY_BYTES;
-        entries.bytes += entry.bytes;
+        let entry_bytes = contents.memory_bytes() + path.as_str().len() + ENTRY_BYTES;
+        let old_bytes = std::mem::replace(&mut entry.bytes, entry_bytes);
+        let old = entry.found.take();
+        entries.bytes = entries.bytes - old_bytes + entry_bytes;
+        entries.share(&mut contents);
+        if let Some((_, old)) = old {
+            entries.release(&old);
+        }
+        let contents = Arc::new(contents);
+        if let Some(entry) = entries.by_path.get_mut(path) {
+            entry.found = Some((validator, contents.clone()));
+        }
         if entries.bytes > self.max_bytes {
             entries.make_room(self.max_bytes / 8 * 7);
+        }
+        Ok(contents)
+    }
+
+    /// The file's beginning of that length turned out not to have that hash: unless something else
+    /// is known by now, it is read anew.
+    pub(crate) fn forget(&self, path: &FilePath, bytes: u64, hash: &str) {
+        let mut guard = self.entries.lock();
+        let entries = &mut *guard;
+        let is_wrong = |entry: &Entry| match entry.found.as_ref().map(|(_, found)| &found.serving) {
+            Some(Serving::Prefix(prefix)) => prefix.bytes == bytes && prefix.hash == hash,
+            _ => false,
+        };
+        // What runs may go on from it, and is not kept either.
+        if entries.by_path.get(path).is_some_and(is_wrong) {
+            entries.remove(path);
         }
     }
 
@@ -144,72 +319,4 @@ impl Known {
 }
 
 #[cfg(test)]
-mod tests {
-    use rdl_testkit::{Drive, FileSpec};
-
-    use super::*;
-
-    const SOON: Duration = Duration::from_secs(20);
-
-    async fn ask(known: &Known, file: &FileMeta) -> Arc<Contents> {
-        known.contents(file, SOON).await.unwrap().unwrap()
-    }
-
-    async fn files(place: &Place) -> Vec<FileMeta> {
-        let mut files = place.list().await.unwrap();
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        files
-    }
-
-    #[tokio::test]
-    async fn what_is_known_is_bounded_shared_and_made_anew_for_another_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = FileSpec::default().write(&Drive::default().generate().merged());
-        for number in 0..50 {
-            std::fs::write(folder.path().join(format!("{number:02}.mcap")), &file).unwrap();
-        }
-        let place = Place::folder(folder.path()).unwrap();
-        let one = {
-            let known = Known::new(place.clone(), 1 << 20);
-            let first = files(&place).await.remove(0);
-            let (a, b) = futures::join!(ask(&known, &first), ask(&known, &first));
-            assert!(Arc::ptr_eq(&a, &b));
-            known.kept_bytes()
-        };
-        let max_bytes = 10 * one;
-        let known = Known::new(place.clone(), max_bytes);
-        for file in files(&place).await {
-            let contents = ask(&known, &file).await;
-            assert!(matches!(contents.serving, Serving::Whole) && contents.topics.len() == 4);
-            assert!(known.kept_bytes() <= max_bytes);
-        }
-        // What was asked for last is kept, and what was asked for first is not.
-        let listed = files(&place).await;
-        let (first, last) = (&listed[0], &listed[49]);
-        assert!(Arc::ptr_eq(&ask(&known, last).await, &ask(&known, last).await));
-        let paths: Vec<FilePath> = known.entries.lock().by_path.keys().cloned().collect();
-        assert!(paths.contains(&last.path) && !paths.contains(&first.path));
-
-        std::fs::write(folder.path().join("49.mcap"), "").unwrap();
-        let changed = files(&place).await.remove(49);
-        assert!(matches!(ask(&known, &changed).await.serving, Serving::Not));
-    }
-
-    #[tokio::test]
-    async fn a_summary_that_claims_to_be_huge_reserves_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("huge.mcap");
-        let mut footer = vec![2];
-        footer.extend_from_slice(&20_u64.to_le_bytes());
-        footer.extend_from_slice(&100_u64.to_le_bytes());
-        footer.extend_from_slice(&[0; 12]);
-        footer.extend_from_slice(mcap::MAGIC);
-        let sparse = std::fs::File::create(&path).unwrap();
-        sparse.set_len(1 << 40).unwrap();
-        std::os::unix::fs::FileExt::write_all_at(&sparse, &footer, 1 << 40).unwrap();
-        let place = Place::folder(folder.path()).unwrap();
-        let known = Known::new(place.clone(), 1 << 20);
-        let contents = ask(&known, &files(&place).await[0]).await;
-        assert!(matches!(contents.serving, Serving::Not), "{contents:?}");
-    }
-}
+mod tests;

@@ -21,6 +21,7 @@
 
 mod access;
 mod backend;
+mod bodies;
 mod conditions;
 mod contents;
 mod error;

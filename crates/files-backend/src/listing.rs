@@ -1,11 +1,15 @@
 //! Which files there are, asked for at most every two seconds, and the recordings that they make.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
 use parking_lot::Mutex;
 
+use crate::access::Scope;
 use crate::error::Trouble;
 use crate::path::FilePath;
 use crate::place::{FileMeta, Place};
@@ -24,8 +28,8 @@ pub(crate) struct Listing {
 pub(crate) struct RecordingFiles {
     /// As it is listed.
     pub(crate) name: String,
-    /// What a prefix of a token is held against: the file's path, or the folder's with a slash.
-    pub(crate) path: String,
+    /// Whether it is all files right in a folder.
+    pub(crate) is_folder: bool,
     /// In the order of their names.
     pub(crate) files: Vec<FileMeta>,
 }
@@ -35,95 +39,140 @@ impl Listing {
         Listing { files: files.into_iter().map(|file| (file.path.clone(), file)).collect() }
     }
 
+    /// How many files there are.
+    pub(crate) fn len(&self) -> usize {
+        self.files.len()
+    }
+
     pub(crate) fn file(&self, path: &FilePath) -> Option<&FileMeta> {
         self.files.get(path)
     }
 
-    /// Every recording, by name: each file, and each folder with the files right in it. Where a
-    /// folder is called like a file, its name has a slash at the end.
-    pub(crate) fn recordings(&self) -> Vec<RecordingFiles> {
+    /// Every recording in the scope, by name: each file, and each folder with the files right in
+    /// it. Where a folder is called like a file, its name has a slash at the end. What is outside
+    /// the scope has no influence.
+    pub(crate) fn recordings(&self, scope: &Scope) -> Vec<RecordingFiles> {
         let mut folders: BTreeMap<&str, Vec<FileMeta>> = BTreeMap::new();
         let mut found = Vec::new();
         for file in self.files.values() {
             if let Some(folder) = file.path.folder() {
                 folders.entry(folder).or_default().push(file.clone());
             }
-            found.push(RecordingFiles {
-                name: file.path.stem().to_owned(),
-                path: file.path.to_string(),
-                files: vec![file.clone()],
-            });
+            if scope.covers(file.path.as_str()) {
+                found.push(RecordingFiles {
+                    name: file.path.stem().to_owned(),
+                    is_folder: false,
+                    files: vec![file.clone()],
+                });
+            }
         }
-        found.extend(folders.into_iter().map(|(folder, files)| {
+        for (folder, files) in folders {
             let path = format!("{folder}/");
-            let name = if self.names_a_file(folder) { path.clone() } else { folder.to_owned() };
-            RecordingFiles { name, path, files }
-        }));
+            if scope.covers(&path) {
+                let is_ambiguous = self.named(folder, scope).is_some();
+                let name = if is_ambiguous { path } else { folder.to_owned() };
+                found.push(RecordingFiles { name, is_folder: true, files });
+            }
+        }
         found.sort_by(|a, b| a.name.cmp(&b.name));
         found
     }
 
-    fn names_a_file(&self, name: &str) -> bool {
-        FilePath::parse(&format!("{name}.mcap")).is_some_and(|path| self.files.contains_key(&path))
+    /// The file that this name is of.
+    fn named(&self, name: &str, scope: &Scope) -> Option<&FileMeta> {
+        let path = FilePath::parse(&format!("{name}.mcap"))?;
+        self.files.get(&path).filter(|file| scope.covers(file.path.as_str()))
     }
 
-    /// What this name means: a file; else a folder, which a slash at the end names in any case.
-    pub(crate) fn recording(&self, name: &str) -> Option<RecordingFiles> {
-        let file = FilePath::parse(&format!("{name}.mcap")).and_then(|path| self.files.get(&path));
-        if let Some(file) = file {
-            let (path, files) = (file.path.to_string(), vec![file.clone()]);
-            return Some(RecordingFiles { name: name.to_owned(), path, files });
+    /// What this name means within the scope: a file; else a folder, which a slash at the end names
+    /// in any case.
+    pub(crate) fn recording(&self, name: &str, scope: &Scope) -> Option<RecordingFiles> {
+        if let Some(file) = self.named(name, scope) {
+            let files = vec![file.clone()];
+            return Some(RecordingFiles { name: name.to_owned(), is_folder: false, files });
         }
         let folder = name.strip_suffix('/').unwrap_or(name);
-        if folder.is_empty() {
+        let path = format!("{folder}/");
+        if folder.is_empty() || !scope.covers(&path) {
             return None;
         }
+        let below = (Bound::Excluded(path.as_str()), Bound::Unbounded);
         let files: Vec<FileMeta> = self
             .files
-            .values()
-            .filter(|file| file.path.folder() == Some(folder))
-            .cloned()
+            .range::<str, _>(below)
+            .take_while(|(file, _)| file.as_str().starts_with(&path))
+            .filter(|(file, _)| file.folder() == Some(folder))
+            .map(|(_, file)| file.clone())
             .collect();
-        let path = format!("{folder}/");
-        (!files.is_empty()).then(|| RecordingFiles { name: name.to_owned(), path, files })
+        let is_folder = true;
+        (!files.is_empty()).then(|| RecordingFiles { name: name.to_owned(), is_folder, files })
     }
 }
 
-/// The listing that is current.
-pub(crate) struct Listings {
+type Attempt = Shared<BoxFuture<'static, Result<Arc<Listing>, Trouble>>>;
+
+/// The listing that is current. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Listings(Arc<Inner>);
+
+struct Inner {
     place: Place,
-    newest: Mutex<Option<(Instant, Arc<Listing>)>>,
-    /// Who lists; the others wait for it.
-    turn: tokio::sync::Mutex<()>,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    newest: Option<(Instant, Arc<Listing>)>,
+    attempt: Option<Attempt>,
 }
 
 impl Listings {
     pub(crate) fn new(place: Place) -> Listings {
-        Listings { place, newest: Mutex::default(), turn: tokio::sync::Mutex::default() }
+        Listings(Arc::new(Inner { place, kept: Mutex::default() }))
     }
 
-    /// One that is at most two seconds old. Those who ask at once share it.
+    /// One that is at most two seconds old. Those who ask at once share it, or what went wrong; it
+    /// is made whoever of them goes away.
     pub(crate) async fn current(&self) -> Result<Arc<Listing>, Trouble> {
-        if let Some(listing) = self.fresh() {
-            return Ok(listing);
-        }
-        let _turn = self.turn.lock().await;
-        if let Some(listing) = self.fresh() {
-            return Ok(listing);
-        }
-        let listing = Arc::new(Listing::of(self.place.list().await?));
-        *self.newest.lock() = Some((Instant::now(), listing.clone()));
-        Ok(listing)
+        let attempt = {
+            let mut kept = self.0.kept.lock();
+            if let Some((_, listing)) = kept.newest.as_ref().filter(|(at, _)| at.elapsed() < LASTS)
+            {
+                return Ok(listing.clone());
+            }
+            kept.attempt.get_or_insert_with(|| self.attempt()).clone()
+        };
+        attempt.await
     }
 
-    fn fresh(&self) -> Option<Arc<Listing>> {
-        let newest = self.newest.lock();
-        let (_, listing) = newest.as_ref().filter(|(made, _)| made.elapsed() < LASTS)?;
-        Some(listing.clone())
+    fn attempt(&self) -> Attempt {
+        let listings = self.clone();
+        let task = tokio::spawn(async move {
+            let listed = listings.0.place.list().await;
+            let listed = listed.map(|files| Arc::new(Listing::of(files)));
+            let mut kept = listings.0.kept.lock();
+            kept.attempt = None;
+            if let Ok(listing) = &listed {
+                kept.newest = Some((Instant::now(), listing.clone()));
+            }
+            listed
+        });
+        let listings = self.clone();
+        let ended = async move {
+            match task.await {
+                Ok(listed) => listed,
+                // It broke down: the next who asks begins anew.
+                Err(_) => {
+                    listings.0.kept.lock().attempt = None;
+                    Err(Trouble::Stopped)
+                }
+            }
+        };
+        ended.boxed().shared()
     }
 
     /// The newest one there is, however old; nothing is asked for.
     pub(crate) fn newest(&self) -> Option<Arc<Listing>> {
-        self.newest.lock().as_ref().map(|(_, listing)| listing.clone())
+        self.0.kept.lock().newest.as_ref().map(|(_, listing)| listing.clone())
     }
 }

@@ -3,6 +3,7 @@
 //! A path is relative to the folder (or to the prefix in the bucket), with `/` between its parts.
 //! What could lead elsewhere, or cannot be written in a URL and come back the same, is no path.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -44,6 +45,13 @@ impl FilePath {
     pub(crate) fn escaped(&self) -> String {
         let parts = self.0.split('/').map(|part| utf8_percent_encode(part, ESCAPED).to_string());
         parts.collect::<Vec<_>>().join("/")
+    }
+}
+
+/// Ordered and hashed as its text.
+impl Borrow<str> for FilePath {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

@@ -1,47 +1,54 @@
 //! Where the files lie: a folder or a bucket, behind one interface.
 //!
-//! Both are an [`ObjectStore`]. A folder has two rules of its own, since a store of files follows
-//! every symbolic link: a link to a file counts where the file lies in the folder, and a link to a
-//! folder never does. Both are looked at when files are listed and again when one is read; who can
-//! change links between those two looks can read the folder anyway.
+//! Listing and looking open nothing, so that one file that may not be read spoils nothing but
+//! itself. In a folder a link to a file counts where the file lies in the folder, and a link to a
+//! folder never does; a file is opened where it really lies, with no link on the way
+//! ([`folder`]). A file is read as it was when it was looked at, or not at all.
 
 mod folder;
 
 use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use object_store::path::Path;
 use object_store::signer::Signer;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _};
 use rdl_store::{BucketConfig, BucketError, BucketErrorKind, OpenedBucket};
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 use url::Url;
 
+use self::folder::Folder;
 use crate::error::{StartError, Trouble};
 use crate::path::FilePath;
 use crate::prefix::words;
 
 /// No place has more files than this.
 const MAX_FILES: usize = 100_000;
+/// Nor more objects, folders and other files that have to be passed to find them.
+const MAX_SEEN: usize = 1_000_000;
 /// How many files of a folder are looked at side by side.
 const LOOKS: usize = 16;
 /// Whoever waits longer for one answer of the store gives up.
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// A whole listing takes no longer.
+const LISTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// A folder, or a bucket's objects below a prefix.
 #[derive(Clone)]
 pub struct Place {
-    store: Arc<dyn ObjectStore>,
-    signer: Option<Arc<dyn Signer>>,
-    prefix: String,
-    /// Where the folder really lies; `None`: it is a bucket.
-    folder: Option<PathBuf>,
+    files: Files,
     shown: String,
+}
+
+#[derive(Clone)]
+enum Files {
+    Folder(Arc<Folder>),
+    Bucket { store: Arc<dyn ObjectStore>, signer: Option<Arc<dyn Signer>>, prefix: Path },
 }
 
 /// A file as it was when it was looked at.
@@ -87,7 +94,9 @@ impl Place {
     ///
     /// If there is none at this path.
     pub fn folder(path: &std::path::Path) -> Result<Place, StartError> {
-        folder::open(path)
+        let folder = Folder::open(path);
+        let folder = folder.map_err(|error| StartError::Folder(path.to_owned(), error))?;
+        Ok(Place { files: Files::Folder(Arc::new(folder)), shown: path.display().to_string() })
     }
 
     /// The objects of a bucket whose names begin with its prefix and a slash. Nothing is asked of
@@ -100,20 +109,17 @@ impl Place {
         let OpenedBucket { store, signer } =
             rdl_store::open_bucket(config).map_err(StartError::Bucket)?;
         let prefix = config.prefix.trim_matches('/').to_owned();
-        if Path::parse(&prefix).is_err() {
-            return Err(StartError::Prefix(prefix));
-        }
-        Ok(Place { store, signer, prefix, folder: None, shown: config.name.clone() })
-    }
-
-    /// Whether URLs of its files can be signed.
-    pub fn can_sign(&self) -> bool {
-        self.signer.is_some()
+        let Ok(parsed) = Path::parse(&prefix) else { return Err(StartError::Prefix(prefix)) };
+        let files = Files::Bucket { store, signer, prefix: parsed };
+        Ok(Place { files, shown: config.name.clone() })
     }
 
     /// How much is read at a time, in bytes: what a connection that is slow keeps in memory.
     pub(crate) fn piece_bytes(&self) -> u64 {
-        if self.folder.is_some() { 1 << 20 } else { 4 << 20 }
+        match self.files {
+            Files::Folder(_) => 1 << 20,
+            Files::Bucket { .. } => 4 << 20,
+        }
     }
 
     /// Whether it can be listed at all.
@@ -122,11 +128,8 @@ impl Place {
     ///
     /// If not, with what is missing or refused.
     pub(crate) async fn check(&self) -> Result<(), StartError> {
-        if self.folder.is_some() {
-            return Ok(());
-        }
-        let prefix = (!self.prefix.is_empty()).then(|| Path::from(self.prefix.as_str()));
-        let mut objects = self.store.list(prefix.as_ref());
+        let Files::Bucket { store, prefix, .. } = &self.files else { return Ok(()) };
+        let mut objects = store.list(Some(prefix));
         match tokio::time::timeout(ANSWER_WITHIN, objects.next()).await {
             Ok(None | Some(Ok(_))) => Ok(()),
             Ok(Some(Err(error))) => {
@@ -138,52 +141,34 @@ impl Place {
 
     /// All its MCAP files, in no order. What has a name that is no path is left out.
     pub(crate) async fn list(&self) -> Result<Vec<FileMeta>, Trouble> {
-        match &self.folder {
-            Some(root) => {
-                let root = root.clone();
-                let walked = tokio::task::spawn_blocking(move || folder::walk(&root, MAX_FILES));
-                let paths = walked.await.map_err(|_| Trouble::Stopped)??;
-                let looks = futures::stream::iter(paths).map(|path| async move {
-                    // A file that vanishes meanwhile was not there.
-                    self.look(&path).await
-                });
-                let found = looks.buffer_unordered(LOOKS).try_collect::<Vec<_>>().await?;
-                Ok(found.into_iter().flatten().collect())
+        let until = Instant::now() + LISTED_WITHIN;
+        let listed = async {
+            match &self.files {
+                Files::Folder(folder) => list_folder(folder, until).await,
+                Files::Bucket { store, prefix, .. } => list_bucket(&**store, prefix).await,
             }
-            None => self.list_bucket().await,
-        }
-    }
-
-    async fn list_bucket(&self) -> Result<Vec<FileMeta>, Trouble> {
-        let prefix = (!self.prefix.is_empty()).then(|| Path::from(self.prefix.as_str()));
-        let mut objects = self.store.list(prefix.as_ref());
-        let mut found = Vec::new();
-        while let Some(object) = in_time("list", &Path::ROOT, objects.next()).await? {
-            let object = object.map_err(|error| Trouble::of("list", &Path::ROOT, &error))?;
-            let name = object.location.as_ref();
-            let below = match self.prefix.as_str() {
-                "" => Some(name),
-                prefix => name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')),
-            };
-            let Some(path) = below.and_then(FilePath::parse) else { continue };
-            if found.len() == MAX_FILES {
-                return Err(Trouble::TooMany(MAX_FILES));
-            }
-            found.push(FileMeta::of(path, &object));
-        }
-        Ok(found)
+        };
+        tokio::time::timeout_at(until, listed).await.map_err(|_| {
+            tracing::warn!("listing the files took more than {} s", LISTED_WITHIN.as_secs());
+            Trouble::Store(BucketErrorKind::Unavailable)
+        })?
     }
 
     /// The file as it is now; `None` when there is none.
     pub(crate) async fn look(&self, path: &FilePath) -> Result<Option<FileMeta>, Trouble> {
-        if !self.is_within(path).await? {
-            return Ok(None);
-        }
-        let location = self.location(path)?;
-        match in_time("look at", &location, self.store.head(&location)).await? {
-            Ok(meta) => Ok(Some(FileMeta::of(path.clone(), &meta))),
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(Trouble::of("look at", &location, &error)),
+        match &self.files {
+            Files::Folder(folder) => {
+                let (folder, path) = (folder.clone(), path.clone());
+                in_thread("look at", move || folder.look(&path)).await
+            }
+            Files::Bucket { store, prefix, .. } => {
+                let Some(location) = location(prefix, path) else { return Ok(None) };
+                match in_time("look at", &location, store.head(&location)).await? {
+                    Ok(meta) => Ok(Some(FileMeta::of(path.clone(), &meta))),
+                    Err(object_store::Error::NotFound { .. }) => Ok(None),
+                    Err(error) => Err(Trouble::of("look at", &location, &error)),
+                }
+            }
         }
     }
 
@@ -191,13 +176,10 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// [`Trouble::Changed`] where it is another one now, or gone.
+    /// [`Trouble::Changed`] where it is another one now, or gone; [`Trouble::Forbidden`] where it
+    /// may not be read.
     pub(crate) async fn read(&self, file: &FileMeta, range: Range<u64>) -> Result<Bytes, Trouble> {
-        let mut options = GetOptions { if_match: file.etag.clone(), ..GetOptions::default() };
-        if file.etag.is_none() {
-            options.if_unmodified_since = Some(file.modified.into());
-        }
-        self.get(&file.path, range, options).await
+        self.get(file, range, true).await
     }
 
     /// The same of whatever lies there now, which may be longer than it was. A bucket's objects do
@@ -207,63 +189,126 @@ impl Place {
         file: &FileMeta,
         range: Range<u64>,
     ) -> Result<Bytes, Trouble> {
-        match &self.folder {
-            Some(_) => self.get(&file.path, range, GetOptions::default()).await,
-            None => self.read(file, range).await,
-        }
+        let is_same = matches!(self.files, Files::Bucket { .. });
+        self.get(file, range, is_same).await
     }
 
     async fn get(
         &self,
-        path: &FilePath,
+        file: &FileMeta,
         range: Range<u64>,
-        mut options: GetOptions,
+        is_same: bool,
     ) -> Result<Bytes, Trouble> {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        if !self.is_within(path).await? {
-            return Err(Trouble::Changed);
-        }
-        let location = self.location(path)?;
-        let wanted_bytes = range.end - range.start;
-        options.range = Some(GetRange::Bounded(range.clone()));
-        let read = async { self.store.get_opts(&location, options).await?.bytes().await };
-        match in_time("read", &location, read).await? {
-            Ok(bytes) if bytes.len() as u64 == wanted_bytes => Ok(bytes),
-            // It is shorter than it was.
-            Ok(_) => Err(Trouble::Changed),
-            Err(
-                object_store::Error::NotFound { .. } | object_store::Error::Precondition { .. },
-            ) => Err(Trouble::Changed),
-            Err(error) => Err(Trouble::of("read", &location, &error)),
+        match &self.files {
+            Files::Folder(folder) => {
+                let (folder, file) = (folder.clone(), file.clone());
+                in_thread("read", move || folder.read(&file, range, is_same)).await
+            }
+            Files::Bucket { store, prefix, .. } => {
+                let location = location(prefix, &file.path).ok_or(Trouble::Changed)?;
+                read_object(&**store, &location, file, range).await
+            }
         }
     }
 
     /// A URL that whoever has it may read the file by, for so long.
     pub(crate) async fn signed(&self, path: &FilePath, lasts: Duration) -> Result<Url, Trouble> {
-        let location = self.location(path)?;
-        let Some(signer) = &self.signer else { return Err(Trouble::Stopped) };
+        let Files::Bucket { signer: Some(signer), prefix, .. } = &self.files else {
+            return Err(Trouble::Stopped);
+        };
+        let location = location(prefix, path).ok_or(Trouble::Changed)?;
         let signing = signer.signed_url(http::Method::GET, &location, lasts);
         let signed = in_time("sign a URL of", &location, signing).await?;
         signed.map_err(|error| Trouble::of("sign a URL of", &location, &error))
     }
+}
 
-    fn location(&self, path: &FilePath) -> Result<Path, Trouble> {
-        let name = match self.prefix.as_str() {
-            "" => path.as_str().to_owned(),
-            prefix => format!("{prefix}/{path}"),
+async fn list_folder(folder: &Arc<Folder>, until: Instant) -> Result<Vec<FileMeta>, Trouble> {
+    let paths = folder.walk(until).await?;
+    let share = paths.len().div_ceil(LOOKS).max(1);
+    let shares: Vec<Vec<FilePath>> = paths.chunks(share).map(<[FilePath]>::to_vec).collect();
+    let looks = shares.into_iter().map(|paths| {
+        let folder = folder.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut found = Vec::new();
+            for path in paths {
+                if Instant::now() >= until {
+                    return Err(Trouble::Store(BucketErrorKind::Unavailable));
+                }
+                match folder.look(&path) {
+                    // A file that vanishes meanwhile was not there; one whose folder may only be
+                    // listed is not ours.
+                    Ok(None) | Err(Trouble::Forbidden) => {}
+                    Ok(Some(file)) => found.push(file),
+                    Err(trouble) => return Err(trouble),
+                }
+            }
+            Ok(found)
+        })
+    });
+    let found = futures::future::try_join_all(looks).await.map_err(|_| Trouble::Stopped)?;
+    Ok(found.into_iter().collect::<Result<Vec<_>, _>>()?.concat())
+}
+
+async fn list_bucket(store: &dyn ObjectStore, prefix: &Path) -> Result<Vec<FileMeta>, Trouble> {
+    let mut objects = store.list(Some(prefix)).enumerate();
+    let mut found = Vec::new();
+    while let Some((seen, object)) = in_time("list", &Path::ROOT, objects.next()).await? {
+        let object = object.map_err(|error| Trouble::of("list", &Path::ROOT, &error))?;
+        if seen == MAX_SEEN {
+            return Err(Trouble::TooMany(MAX_SEEN, "objects"));
+        }
+        let name = object.location.as_ref();
+        let below = match prefix.as_ref() {
+            "" => Some(name),
+            prefix => name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')),
         };
-        Path::parse(name).map_err(|_| Trouble::Changed)
+        let Some(path) = below.and_then(FilePath::parse) else { continue };
+        if found.len() == MAX_FILES {
+            return Err(Trouble::TooMany(MAX_FILES, "files"));
+        }
+        found.push(FileMeta::of(path, &object));
     }
+    Ok(found)
+}
 
-    /// Whether the file lies in the folder, links followed. Objects have no links.
-    async fn is_within(&self, path: &FilePath) -> Result<bool, Trouble> {
-        let Some(root) = self.folder.clone() else { return Ok(true) };
-        let path = path.clone();
-        let looked = tokio::task::spawn_blocking(move || folder::is_within(&root, &path));
-        looked.await.map_err(|_| Trouble::Stopped)
+async fn read_object(
+    store: &dyn ObjectStore,
+    location: &Path,
+    file: &FileMeta,
+    range: Range<u64>,
+) -> Result<Bytes, Trouble> {
+    let wanted_bytes = range.end - range.start;
+    let mut options = GetOptions { if_match: file.etag.clone(), ..GetOptions::default() };
+    if file.etag.is_none() {
+        options.if_unmodified_since = Some(file.modified.into());
     }
+    options.range = Some(GetRange::Bounded(range));
+    let read = async { store.get_opts(location, options).await?.bytes().await };
+    match in_time("read", location, read).await? {
+        Ok(bytes) if bytes.len() as u64 == wanted_bytes => Ok(bytes),
+        // It is shorter than it was.
+        Ok(_) => Err(Trouble::Changed),
+        Err(object_store::Error::NotFound { .. } | object_store::Error::Precondition { .. }) => {
+            Err(Trouble::Changed)
+        }
+        Err(error) => match BucketError::of("read", location, &error).kind() {
+            // Who may list and not read this one learns it from the list of recordings.
+            BucketErrorKind::Refused => Err(Trouble::Forbidden),
+            _ => Err(Trouble::of("read", location, &error)),
+        },
+    }
+}
+
+fn location(prefix: &Path, path: &FilePath) -> Option<Path> {
+    let name = match prefix.as_ref() {
+        "" => path.as_str().to_owned(),
+        prefix => format!("{prefix}/{path}"),
+    };
+    Path::parse(name).ok()
 }
 
 /// Without the client, which has credentials.
@@ -271,6 +316,15 @@ impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Place").field("shown", &self.shown).finish_non_exhaustive()
     }
+}
+
+/// Waits for a thread that looks into a folder. One that hangs is left alone.
+async fn in_thread<T: Send + 'static>(
+    action: &'static str,
+    work: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
+) -> Result<T, Trouble> {
+    let done = tokio::task::spawn_blocking(work);
+    in_time(action, &Path::ROOT, done).await?.map_err(|_| Trouble::Stopped)?
 }
 
 async fn in_time<T>(

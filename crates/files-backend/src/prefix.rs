@@ -43,7 +43,7 @@ pub(crate) struct PrefixScan {
     intact: State,
     /// The hash of all bytes so far, how many there are, and the last of them.
     hash: Sha256,
-    pushed: u64,
+    hashed: u64,
     recent: Vec<u8>,
     /// The same at the end of the last whole record.
     reached: (Sha256, u64, Vec<u8>),
@@ -64,7 +64,7 @@ impl PrefixScan {
             ahead: State::default(),
             intact: State::default(),
             hash: Sha256::new(),
-            pushed: 0,
+            hashed: 0,
             recent: Vec::new(),
             reached: (Sha256::new(), 0, Vec::new()),
             is_doubtful: false,
@@ -77,9 +77,9 @@ impl PrefixScan {
     pub(crate) fn resumed(state: &State) -> PrefixScan {
         let mut scan = PrefixScan::new();
         scan.scanner.push(Bytes::copy_from_slice(&state.head));
-        scan.drain();
+        scan.drain(&mut Bytes::new());
         scan.offset = state.bytes - state.head.len() as u64;
-        scan.pushed = state.bytes;
+        scan.hashed = state.bytes;
         scan.hash = state.hash.clone();
         scan.recent.clone_from(&state.recent);
         scan.reached = (state.hash.clone(), state.bytes, state.recent.clone());
@@ -93,29 +93,37 @@ impl PrefixScan {
         if self.ended.is_some() || self.scanner.is_complete() {
             return false;
         }
-        let is_head = self.intact.head.is_empty() && self.ahead.head.len() as u64 == self.pushed;
-        if is_head && self.pushed < MAX_HEAD_BYTES {
+        let is_head = self.intact.head.is_empty() && self.ahead.head.len() as u64 == self.hashed;
+        if is_head && self.hashed < MAX_HEAD_BYTES {
             self.ahead.head.extend_from_slice(bytes);
         }
         self.scanner.push(bytes.clone());
-        self.drain();
-        let end = self.scanner.intact_bytes() + self.offset;
-        let split = usize::try_from(end.saturating_sub(self.pushed)).unwrap_or(usize::MAX);
-        let (whole, rest) = bytes.split_at(split.min(bytes.len()));
-        self.hash(whole);
-        if end > self.reached.1 {
-            self.reached = (self.hash.clone(), end, self.recent.clone());
-        }
-        self.hash(rest);
-        let is_final = !self.is_doubtful || self.scanner.is_complete();
-        if is_final && self.reached.1 > self.intact.bytes {
+        let mut rest = bytes.clone();
+        self.drain(&mut rest);
+        self.reach(self.scanner.intact_bytes() + self.offset, &mut rest);
+        self.hash(&rest);
+        if !self.is_doubtful || self.scanner.is_complete() {
             self.keep();
         }
         self.ended.is_none() && !self.scanner.is_complete()
     }
 
+    /// A whole record ends at `end`, in what was hashed or in `rest`, which is to be hashed yet.
+    fn reach(&mut self, end: u64, rest: &mut Bytes) {
+        let more = usize::try_from(end.saturating_sub(self.hashed)).unwrap_or(usize::MAX);
+        let whole = rest.split_to(more.min(rest.len()));
+        self.hash(&whole);
+        // An end before these bytes was reached when the bytes before it were taken.
+        if end > self.reached.1 && end == self.hashed {
+            self.reached = (self.hash.clone(), end, self.recent.clone());
+        }
+    }
+
     /// All that was reached is intact.
     fn keep(&mut self) {
+        if self.reached.1 <= self.intact.bytes {
+            return;
+        }
         if self.intact.head.is_empty() {
             let length = head_bytes(&self.ahead.head).unwrap_or(0);
             self.ahead.head.truncate(length);
@@ -129,17 +137,28 @@ impl PrefixScan {
 
     fn hash(&mut self, bytes: &[u8]) {
         self.hash.update(bytes);
-        self.pushed += bytes.len() as u64;
+        self.hashed += bytes.len() as u64;
         let last = &bytes[bytes.len().saturating_sub(COMPARED_BYTES)..];
         self.recent.extend_from_slice(last);
         let surplus = self.recent.len().saturating_sub(COMPARED_BYTES);
         self.recent.drain(..surplus);
     }
 
-    fn drain(&mut self) {
+    /// Takes what has arrived, of which `rest` is not hashed yet.
+    fn drain(&mut self, rest: &mut Bytes) {
         loop {
             match self.scanner.next_event() {
-                Ok(Some(event)) => self.take(event),
+                Ok(Some(event)) => {
+                    if let ScanEvent::LeftOut { record, .. } = &event
+                        && !self.is_doubtful
+                    {
+                        // What is before it is good whatever becomes of it.
+                        let end = self.scanner.intact_bytes() + self.offset;
+                        self.reach(end.saturating_sub(record.len() as u64), rest);
+                        self.keep();
+                    }
+                    self.take(event);
+                }
                 Ok(None) => return,
                 Err(error) => {
                     self.ended = Some(moved(error, self.offset));
@@ -192,7 +211,7 @@ impl PrefixScan {
             self.ahead.definitions_bytes += bytes as u64;
             // What was sliced from a chunk would keep all of it.
             let data = Bytes::copy_from_slice(&def.data);
-            self.ahead.schemas.insert(id, Arc::new(SchemaDef { data, ..def }));
+            Arc::make_mut(&mut self.ahead.schemas).insert(id, Arc::new(SchemaDef { data, ..def }));
         }
     }
 
@@ -203,7 +222,7 @@ impl PrefixScan {
             let bytes = def.topic.len() + def.message_encoding.len() + texts.sum::<usize>();
             let bytes = bytes + size_of::<ChannelDef>();
             self.ahead.definitions_bytes += bytes as u64;
-            self.ahead.channels.insert(id, (schema_id, def));
+            Arc::make_mut(&mut self.ahead.channels).insert(id, (schema_id, def));
         }
     }
 
@@ -324,7 +343,7 @@ impl PrefixScan {
         let hash = words(state.hash.clone().finalize());
         Contents {
             times: state.times,
-            topics: topics_of(&state.channels, &state.schemas),
+            topics: topics_of(&state.channels, &state.schemas).into(),
             problems,
             serving: Serving::Prefix(Prefix {
                 bytes: state.bytes,

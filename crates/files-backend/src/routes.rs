@@ -11,10 +11,10 @@ use axum::{Json, Router};
 use http::header::{ALLOW, CACHE_CONTROL};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use percent_encoding::percent_decode_str;
+use remote_data_loader_backend::ErrorReply;
 
 use crate::backend::FilesBackend;
 use crate::path::FilePath;
-use crate::reply::Refusal;
 
 /// Requests name no more recordings than this.
 const MAX_NAMES: usize = 100;
@@ -30,14 +30,15 @@ pub(crate) fn router(backend: FilesBackend) -> Router {
         .fallback(nothing)
         .method_not_allowed_fallback(not_that)
         .with_state(backend)
+        .layer(axum::middleware::map_response(fresh))
 }
 
-async fn nothing() -> Refusal {
-    Refusal::not_found("there is nothing here: try /recordings, or /manifest?recording=<name>")
+async fn nothing() -> ErrorReply {
+    ErrorReply::not_found("there is nothing here: try /recordings, or /manifest?recording=<name>")
 }
 
 async fn not_that() -> Response {
-    let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered");
+    let refusal = ErrorReply::new(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered");
     let mut response = refusal.into_response();
     put(&mut response, ALLOW, "GET, HEAD");
     response
@@ -47,7 +48,7 @@ async fn manifest(
     State(backend): State<FilesBackend>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ErrorReply> {
     let scope = backend.access().scope(&headers).await?;
     let query = query.unwrap_or_default();
     let asked = url::form_urlencoded::parse(query.as_bytes());
@@ -58,26 +59,27 @@ async fn manifest(
         .collect();
     if names.len() > MAX_NAMES {
         let message = format!("a manifest is of at most {MAX_NAMES} recordings");
-        return Err(Refusal::bad_request(message));
+        return Err(ErrorReply::bad_request(message));
     }
     if names.is_empty() || names.iter().any(String::is_empty) {
-        return Err(Refusal::bad_request(
+        return Err(ErrorReply::bad_request(
             "which recording? Ask for recording=<name>, as /recordings lists them; several make \
              one recording of all of them",
         ));
     }
-    Ok(fresh(Json(backend.manifest(&names, &scope).await?).into_response()))
+    Ok(Json(backend.manifest(&names, &scope).await?).into_response())
 }
 
 async fn recordings(
     State(backend): State<FilesBackend>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ErrorReply> {
     let scope = backend.access().scope(&headers).await?;
-    Ok(fresh(Json(backend.recordings(&scope).await?).into_response()))
+    Ok(Json(backend.recordings(&scope).await?).into_response())
 }
 
-fn fresh(mut response: Response) -> Response {
+/// What is told now, or to this user, may not be so later, or for another.
+async fn fresh(mut response: Response) -> Response {
     put(&mut response, CACHE_CONTROL, "no-store");
     response
 }
@@ -89,8 +91,8 @@ fn path_behind(uri: &Uri, front: &str) -> Option<FilePath> {
 }
 
 /// A file that is not there, is no file, or is not for this user: nobody is told which.
-fn no_such_file() -> Refusal {
-    Refusal::not_found("there is no such file")
+fn no_such_file() -> ErrorReply {
+    ErrorReply::not_found("there is no such file")
 }
 
 fn put(response: &mut Response, name: HeaderName, value: &str) {

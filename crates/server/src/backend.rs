@@ -1,26 +1,19 @@
 //! `backend`: a ready data backend over MCAP files in a folder or a bucket.
 
-use std::future::IntoFuture as _;
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::middleware::from_fn;
-use axum::serve::ListenerExt as _;
 use clap::{ArgAction, Args};
 use rdl_files_backend::FilesBackend;
 use tokio_util::sync::CancellationToken;
 
+use crate::serve::answer;
 use crate::settings::{
     BACKEND, CloudSettings, FilesPlace, FilesPlan, FilesSettings, JWKS_URL, SettingsError, TOKEN,
     parse_address, parse_bool, parse_place,
 };
-use crate::signals::Signals;
 use crate::telemetry;
-
-/// How long answers that have begun may go on after the first signal.
-const DRAIN: Duration = Duration::from_secs(25);
 
 /// The flags of `backend`.
 #[derive(Args, Clone, Debug)]
@@ -79,7 +72,6 @@ impl BackendArgs {
 pub(crate) async fn run(plan: BackendPlan) -> anyhow::Result<()> {
     let BackendPlan { address, shown, files } = plan;
     let FilesPlan { config, cloud, is_guarded } = files;
-    let mut signals = Signals::listen().context("cannot listen for signals")?;
     let listener = tokio::net::TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen at {address} (ADDRESS)"))?;
@@ -89,32 +81,9 @@ pub(crate) async fn run(plan: BackendPlan) -> anyhow::Result<()> {
     if !is_guarded && !address.ip().is_loopback() {
         tracing::warn!(%address, "nothing checks who asks: everyone who reaches it sees every file");
     }
-    let listener = listener.tap_io(|connection| {
-        let _ = connection.set_nodelay(true);
-    });
-    let stopping = CancellationToken::new();
     let router = backend.router().layer(from_fn(telemetry::log_request));
-    let serving = axum::serve(listener, router)
-        .with_graceful_shutdown(stopping.clone().cancelled_owned())
-        .into_future();
-    let mut serving = tokio::spawn(serving);
-    // That nobody reads it is no failure.
-    let _ = writeln!(std::io::stdout(), "{}", greeting(address, &shown));
-
-    tokio::select! {
-        ended = &mut serving => return ended?.context("the backend broke down"),
-        () = signals.next() => {}
-    }
-    stopping.cancel();
-    tokio::select! {
-        ended = tokio::time::timeout(DRAIN, serving) => {
-            if ended.is_err() {
-                tracing::warn!("some answers did not end in time and are cut off");
-            }
-            Ok(())
-        }
-        () = signals.next() => anyhow::bail!("ended at once by a second signal"),
-    }
+    let greeting = |address| greeting(address, &shown);
+    answer(listener, router, CancellationToken::new(), greeting, std::future::ready(())).await
 }
 
 fn greeting(address: SocketAddr, shown: &str) -> String {

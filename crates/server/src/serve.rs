@@ -6,11 +6,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::Router;
 use axum::serve::ListenerExt as _;
 use clap::Args;
 use rdl_engine::{Engine, EngineConfig, EngineError};
 use rdl_files_backend::FilesBackend;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::auth::Auth;
@@ -163,14 +165,27 @@ pub(crate) async fn serve(
     settings: &ServerSettings,
     greeting: impl FnOnce(SocketAddr) -> String,
 ) -> anyhow::Result<()> {
+    let App { engine, stopping, .. } = app.clone();
+    let ended = async move { engine.shutdown().await };
+    answer(listener, routes::router(app, settings), stopping, greeting, ended).await
+}
+
+/// The same of any routes. `stopping` is cancelled at the first signal, and `ended` comes once all is
+/// answered.
+pub(crate) async fn answer(
+    listener: TcpListener,
+    router: Router,
+    stopping: CancellationToken,
+    greeting: impl FnOnce(SocketAddr) -> String,
+    ended: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let address = listener.local_addr().context("cannot tell the address")?;
-    let App { engine, stopping, .. } = app.clone();
     // Else the end of an answer waits until the reader says that the rest came: up to 40 ms.
     let listener = listener.tap_io(|connection| {
         let _ = connection.set_nodelay(true);
     });
-    let serving = axum::serve(listener, routes::router(app, settings))
+    let serving = axum::serve(listener, router)
         .with_graceful_shutdown(stopping.clone().cancelled_owned())
         .into_future();
     let mut serving = tokio::spawn(serving);
@@ -187,7 +202,7 @@ pub(crate) async fn serve(
         if tokio::time::timeout(DRAIN, &mut serving).await.is_err() {
             tracing::warn!("some answers did not end in time and are cut off");
         }
-        engine.shutdown().await;
+        ended.await;
     };
     tokio::select! {
         () = drained => Ok(()),

@@ -11,7 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("remote-data-loader", &["rdl-engine", "rdl-conformance", "rdl-files-backend"]),
     ("rdl-engine", &["rdl-merge", "rdl-store", "rdl-fetch"]),
     // Of the store only how a bucket is opened: the same credentials reach both.
-    ("rdl-files-backend", &["rdl-wire", "rdl-store"]),
+    ("rdl-files-backend", &["remote-data-loader-backend", "rdl-store"]),
     ("rdl-merge", &["rdl-mcap-io"]),
     ("rdl-store", &["rdl-mcap-io"]),
     ("rdl-fetch", &["rdl-wire"]),

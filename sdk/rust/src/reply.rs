@@ -27,12 +27,14 @@ const MAX_MESSAGE_BYTES: usize = 1024;
 pub struct ErrorReply {
     status: StatusCode,
     message: String,
+    /// In seconds.
+    retry_after: Option<u32>,
 }
 
 impl ErrorReply {
     /// An error with this status. Of the message one line of at most 1 KiB is sent.
     pub fn new(status: StatusCode, message: impl Into<String>) -> ErrorReply {
-        ErrorReply { status, message: one_line(&message.into()) }
+        ErrorReply { status, message: one_line(&message.into()), retry_after: None }
     }
 
     /// 400: a parameter is missing or wrong; say which.
@@ -53,6 +55,17 @@ impl ErrorReply {
     /// 404: there is no such recording.
     pub fn not_found(message: impl Into<String>) -> ErrorReply {
         ErrorReply::new(StatusCode::NOT_FOUND, message)
+    }
+
+    /// 503: it cannot be told now, and may pass.
+    pub fn unavailable(message: impl Into<String>) -> ErrorReply {
+        ErrorReply::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+
+    /// The same, and that it is worth asking again after so many seconds.
+    #[must_use]
+    pub fn retry_after(self, seconds: u32) -> ErrorReply {
+        ErrorReply { retry_after: Some(seconds), ..self }
     }
 
     /// The status.
@@ -92,6 +105,9 @@ impl<B: From<String>> From<ErrorReply> for Response<B> {
         if reply.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if let Some(seconds) = reply.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
         response
     }
 }
@@ -125,5 +141,14 @@ mod tests {
         assert_eq!(reply.headers()[header::WWW_AUTHENTICATE], "Bearer");
         let reply: Response<String> = ErrorReply::not_found("no").into();
         assert!(!reply.headers().contains_key(header::WWW_AUTHENTICATE));
+    }
+
+    #[test]
+    fn what_may_pass_says_when() {
+        let reply: Response<String> = ErrorReply::unavailable("later").retry_after(2).into();
+        assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(reply.headers()[header::RETRY_AFTER], "2");
+        let reply: Response<String> = ErrorReply::unavailable("later").into();
+        assert!(!reply.headers().contains_key(header::RETRY_AFTER));
     }
 }

@@ -1,13 +1,14 @@
 //! Tokens that an identity provider signed (RFC 7519), and what they let their bearer see.
 
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use remote_data_loader_backend::ErrorReply;
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::Scope;
 use super::keys::{Keys, KeysError};
 use crate::error::StartError;
-use crate::reply::Refusal;
+use crate::reply::unavailable;
 
 /// What is accepted: signatures whose key can be public. `none` and HMAC are not among them.
 const ALGORITHMS: [Algorithm; 4] =
@@ -83,21 +84,21 @@ impl JwtCheck {
         self.keys.prepare().await;
     }
 
-    pub(super) async fn scope(&self, token: &str) -> Result<Scope, Refusal> {
+    pub(super) async fn scope(&self, token: &str) -> Result<Scope, ErrorReply> {
         let header =
-            decode_header(token).map_err(|_| Refusal::unauthorized("the token is not a JWT"))?;
+            decode_header(token).map_err(|_| ErrorReply::unauthorized("the token is not a JWT"))?;
         if !ALGORITHMS.contains(&header.alg) {
-            return Err(Refusal::unauthorized(
+            return Err(ErrorReply::unauthorized(
                 "the token is signed in a way that is not accepted: RS256, ES256, ES384 and EdDSA are",
             ));
         }
         let key = self.keys.key(header.kid.as_deref(), header.alg).await;
         let key = key.map_err(|error| match error {
             KeysError::Unknown => {
-                Refusal::unauthorized("the token is signed with a key that its provider has not")
+                ErrorReply::unauthorized("the token is signed with a key that its provider has not")
             }
             KeysError::Unavailable => {
-                Refusal::unavailable("tokens cannot be checked now: their keys cannot be had")
+                unavailable("tokens cannot be checked now: their keys cannot be had")
             }
         })?;
         let mut validation = Validation::new(header.alg);
@@ -110,12 +111,12 @@ impl JwtCheck {
             validation.set_required_spec_claims(&["exp", "aud", "iss"]);
         }
         let claims = decode::<Map<String, Value>>(token, &key, &validation)
-            .map_err(|error| Refusal::unauthorized(reason(error.kind())))?
+            .map_err(|error| ErrorReply::unauthorized(reason(error.kind())))?
             .claims;
         let Some(rule) = &self.rule.prefix else { return Ok(Scope::All) };
         match rule.prefixes(&claims) {
             Some(prefixes) => Ok(Scope::Prefixes(prefixes)),
-            None => Err(Refusal::forbidden(format!(
+            None => Err(ErrorReply::forbidden(format!(
                 "the token grants no recordings: its claim {} names none",
                 rule.claim
             ))),

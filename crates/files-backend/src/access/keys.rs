@@ -3,6 +3,8 @@
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Shared};
 use jsonwebtoken::jwk::{Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use parking_lot::Mutex;
@@ -29,11 +31,19 @@ pub(super) enum KeysError {
     Unavailable,
 }
 
+type Renewal = Shared<BoxFuture<'static, ()>>;
+
 #[derive(Default)]
 struct Kept {
     keys: Vec<Jwk>,
     fetched: Option<Instant>,
+    /// When an unknown key last had the provider asked: anybody can name one, with no token.
     asked: Option<Instant>,
+    /// When the age of the keys last did, which nobody can put off.
+    renewed: Option<Instant>,
+    /// Whether the provider gave no keys when it was asked last.
+    has_failed: bool,
+    renewal: Option<Renewal>,
 }
 
 /// Cheap to clone.
@@ -44,8 +54,6 @@ struct Inner {
     url: Url,
     client: reqwest::Client,
     kept: Mutex<Kept>,
-    /// Those whose key is not known wait for one of them to ask.
-    turn: tokio::sync::Mutex<()>,
 }
 
 impl Keys {
@@ -62,15 +70,13 @@ impl Keys {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| StartError::Keys(error.without_url().to_string()))?;
-        let (kept, turn) = (Mutex::default(), tokio::sync::Mutex::default());
-        Ok(Keys(Arc::new(Inner { url, client, kept, turn })))
+        Ok(Keys(Arc::new(Inner { url, client, kept: Mutex::default() })))
     }
 
     /// Asks for the keys; that the provider is away is only logged.
     pub(super) async fn prepare(&self) {
-        if self.may_ask() {
-            self.renew().await;
-        }
+        let renewal = self.renewal(&mut self.0.kept.lock());
+        renewal.await;
     }
 
     /// The key of this id; without one the only key there is for this algorithm. Whoever has a key
@@ -80,42 +86,32 @@ impl Keys {
         id: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<DecodingKey, KeysError> {
-        if let Some(key) = self.known(id, algorithm) {
-            let is_old = is_over(self.0.kept.lock().fetched, FRESH_FOR);
-            if is_old && self.may_ask() {
-                let keys = self.clone();
-                tokio::spawn(async move { keys.renew().await });
+        let renewal = {
+            let mut kept = self.0.kept.lock();
+            if let Some(key) = kept.find(id, algorithm) {
+                if is_over(kept.fetched, FRESH_FOR) && is_over(kept.renewed, ASK_AGAIN) {
+                    kept.renewed = Some(Instant::now());
+                    drop(self.renewal(&mut kept));
+                }
+                return Ok(key);
             }
-            return Ok(key);
+            if kept.renewal.is_none() && is_over(kept.asked, ASK_AGAIN) {
+                kept.asked = Some(Instant::now());
+                drop(self.renewal(&mut kept));
+            }
+            kept.renewal.clone()
+        };
+        if let Some(renewal) = renewal {
+            renewal.await;
         }
-        let _turn = self.0.turn.lock().await;
-        if self.known(id, algorithm).is_none() && self.may_ask() {
-            self.renew().await;
-        }
-        self.known(id, algorithm).ok_or_else(|| {
-            match is_over(self.0.kept.lock().fetched, KEPT_FOR) {
+        let kept = self.0.kept.lock();
+        kept.find(id, algorithm).ok_or({
+            // The key may be one that could not be had.
+            match kept.has_failed || is_over(kept.fetched, KEPT_FOR) {
                 true => KeysError::Unavailable,
                 false => KeysError::Unknown,
             }
         })
-    }
-
-    fn known(&self, id: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
-        let kept = self.0.kept.lock();
-        if is_over(kept.fetched, KEPT_FOR) {
-            return None;
-        }
-        find(&kept.keys, id, algorithm)
-    }
-
-    /// Whether the provider was left in peace for long enough; whoever is told so asks.
-    fn may_ask(&self) -> bool {
-        let mut kept = self.0.kept.lock();
-        let may_ask = is_over(kept.asked, ASK_AGAIN);
-        if may_ask {
-            kept.asked = Some(Instant::now());
-        }
-        may_ask
     }
 
     /// As if the provider had been asked long ago.
@@ -124,10 +120,25 @@ impl Keys {
         self.0.kept.lock().asked = None;
     }
 
+    /// The renewal that is under way; one is begun where there is none. It ends whoever waits for it
+    /// goes away.
+    fn renewal(&self, kept: &mut Kept) -> Renewal {
+        if let Some(renewal) = &kept.renewal {
+            return renewal.clone();
+        }
+        let keys = self.clone();
+        let task = tokio::spawn(async move { keys.renew().await });
+        let renewal = async move { drop(task.await) }.boxed().shared();
+        kept.renewal.insert(renewal).clone()
+    }
+
     async fn renew(&self) {
-        match self.fetch().await {
+        let fetched = self.fetch().await;
+        let mut kept = self.0.kept.lock();
+        kept.renewal = None;
+        kept.has_failed = fetched.is_err();
+        match fetched {
             Ok(keys) => {
-                let mut kept = self.0.kept.lock();
                 kept.keys = keys;
                 kept.fetched = Some(Instant::now());
             }
@@ -155,6 +166,15 @@ impl Keys {
         let keys = keys.ok_or("the provider sent no set of keys")?;
         let keys = keys.iter().filter_map(|key| serde_json::from_value(key.clone()).ok());
         Ok(keys.collect())
+    }
+}
+
+impl Kept {
+    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
+        match is_over(self.fetched, KEPT_FOR) {
+            true => None,
+            false => find(&self.keys, id, algorithm),
+        }
     }
 }
 

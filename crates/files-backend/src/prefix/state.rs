@@ -35,8 +35,8 @@ pub(crate) struct State {
     pub(super) head: Vec<u8>,
     /// The last bytes of it.
     pub(super) recent: Vec<u8>,
-    pub(super) schemas: BTreeMap<u16, Arc<SchemaDef>>,
-    pub(super) channels: BTreeMap<u16, (u16, ChannelDef)>,
+    pub(super) schemas: Arc<BTreeMap<u16, Arc<SchemaDef>>>,
+    pub(super) channels: Arc<BTreeMap<u16, (u16, ChannelDef)>>,
     pub(super) definitions_bytes: u64,
     pub(super) messages: u64,
     pub(super) times: Option<TimeRange>,

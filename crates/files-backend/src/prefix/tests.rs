@@ -107,8 +107,17 @@ fn damage_at_the_end_may_become_something_yet_and_damage_before_is_left_to_the_l
         file
     };
     let end = chunks[4];
-    let last = scan(&flipped(3)[..end], 1_000);
-    assert!(prefix(&last).unwrap().bytes <= chunks[3] as u64);
+    // However the bytes arrive, all of them at once among them.
+    for piece_bytes in [7, 1_000, usize::MAX] {
+        let last = scan(&flipped(3)[..end], piece_bytes);
+        let last = prefix(&last).unwrap();
+        assert_eq!(last.bytes, chunks[3] as u64, "{piece_bytes}");
+        assert_eq!(last.hash, hash_of(&file[..chunks[3]]));
+        // What comes next is read on from there.
+        let grown = PrefixScan::resumed(last.state.as_ref().unwrap());
+        let grown = push(grown, &file[chunks[3]..], piece_bytes).finish(file.len() as u64);
+        assert_eq!(grown.times, scan(&file, 1_000).times);
+    }
     let middle = scan(&flipped(2)[..end], 1_000);
     assert_eq!(prefix(&middle).unwrap().bytes, end as u64);
     assert!(middle.problems.iter().any(|text| text.contains("chunk 3")), "{:?}", middle.problems);

@@ -5,6 +5,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use futures::Stream;
 
+use crate::bodies::Room;
 use crate::error::Trouble;
 use crate::place::{FileMeta, Place};
 
@@ -23,19 +24,20 @@ pub(super) fn body(
     file: FileMeta,
     range: Range<u64>,
     first: Bytes,
+    room: Room,
 ) -> impl Stream<Item = Result<Bytes, BrokenOff>> {
     let at = range.start + first.len() as u64;
-    let state = (place, file, at..range.end, Some(first));
-    futures::stream::try_unfold(state, |(place, file, left, first)| async move {
+    let state = (place, file, at..range.end, Some(first), room);
+    futures::stream::try_unfold(state, |(place, file, left, first, room)| async move {
         if let Some(first) = first.filter(|first| !first.is_empty()) {
-            return Ok(Some((first, (place, file, left, None))));
+            return Ok(Some((first, (place, file, left, None, room))));
         }
         if left.is_empty() {
             return Ok(None);
         }
-        let end = left.end.min(left.start + place.piece_bytes());
+        let end = left.end.min(left.start + room.piece_bytes());
         let piece = read(&place, &file, left.start..end).await.map_err(|_| BrokenOff)?;
-        Ok(Some((piece, (place, file, end..left.end, None))))
+        Ok(Some((piece, (place, file, end..left.end, None, room))))
     })
 }
 

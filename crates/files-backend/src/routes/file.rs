@@ -5,18 +5,16 @@ use std::ops::Range;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-};
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, Method, StatusCode, Uri};
+use remote_data_loader_backend::ErrorReply;
 
 use super::bytes::{body, read};
 use super::{no_such_file, path_behind, put};
 use crate::backend::FilesBackend;
 use crate::conditions::{Wanted, wanted};
 use crate::error::Trouble;
-use crate::place::{FileMeta, Place};
-use crate::reply::Refusal;
+use crate::place::FileMeta;
 
 /// A file that changes between the look at it and the first read is looked at again so often.
 const TRIES: usize = 3;
@@ -26,7 +24,7 @@ pub(super) async fn get(
     uri: Uri,
     method: Method,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ErrorReply> {
     let scope = backend.access().scope(&headers).await?;
     let path = path_behind(&uri, "/files/").filter(|path| scope.covers(path.as_str()));
     let path = path.ok_or_else(no_such_file)?;
@@ -42,7 +40,7 @@ pub(super) async fn get(
             Some(file) => file,
             None => place.look(&path).await?.ok_or_else(no_such_file)?,
         };
-        match answer(place, &current, &method, &headers, was_listed).await {
+        match answer(&backend, &current, &method, &headers, was_listed).await {
             Err(Trouble::Changed) => {}
             answered => return Ok(answered?),
         }
@@ -52,7 +50,7 @@ pub(super) async fn get(
 
 /// [`Trouble::Changed`] where the file is not the one that was looked at, or may not be.
 async fn answer(
-    place: &Place,
+    backend: &FilesBackend,
     file: &FileMeta,
     method: &Method,
     headers: &HeaderMap,
@@ -72,20 +70,24 @@ async fn answer(
         Wanted::Nothing => StatusCode::NOT_MODIFIED.into_response(),
         Wanted::PreconditionFailed => {
             let message = "the file is another one than the one expected";
-            Refusal::new(StatusCode::PRECONDITION_FAILED, message).into_response()
+            ErrorReply::new(StatusCode::PRECONDITION_FAILED, message).into_response()
         }
         Wanted::Unsatisfiable => {
             let message = format!("the file has {} bytes, and none of that range", file.bytes);
-            let refusal = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, message);
+            let refusal = ErrorReply::new(StatusCode::RANGE_NOT_SATISFIABLE, message);
             let mut response = refusal.into_response();
             put(&mut response, CONTENT_RANGE, &format!("bytes */{}", file.bytes));
             response
         }
-        Wanted::Whole => part(place, file, 0..file.bytes, StatusCode::OK, is_head).await?,
+        Wanted::Whole if is_head => whole(file, Body::empty()),
+        Wanted::Whole => {
+            let body = part(backend, file, 0..file.bytes).await?;
+            whole(file, body)
+        }
         Wanted::Range(range) => {
             let (start, end) = (range.start, range.end);
-            let status = StatusCode::PARTIAL_CONTENT;
-            let mut response = part(place, file, start..end, status, false).await?;
+            let body = part(backend, file, start..end).await?;
+            let mut response = found(StatusCode::PARTIAL_CONTENT, body, end - start);
             let content = format!("bytes {start}-{}/{}", end - 1, file.bytes);
             put(&mut response, CONTENT_RANGE, &content);
             response
@@ -93,28 +95,25 @@ async fn answer(
     };
     put(&mut response, ETAG, &etag);
     put(&mut response, ACCEPT_RANGES, "bytes");
-    put(&mut response, CACHE_CONTROL, "no-store");
     Ok(response)
 }
 
-/// The first piece is read before the headers leave, so that a change meanwhile is no abort.
-async fn part(
-    place: &Place,
-    file: &FileMeta,
-    range: Range<u64>,
-    status: StatusCode,
-    is_head: bool,
-) -> Result<Response, Trouble> {
-    let length = range.end - range.start;
-    let body = if is_head {
-        Body::empty()
-    } else {
-        let end = range.end.min(range.start + place.piece_bytes());
-        let first = read(place, file, range.start..end).await?;
-        Body::from_stream(body(place.clone(), file.clone(), range, first))
-    };
+fn whole(file: &FileMeta, body: Body) -> Response {
+    found(StatusCode::OK, body, file.bytes)
+}
+
+fn found(status: StatusCode, body: Body, length: u64) -> Response {
     let mut response = (status, body).into_response();
     put(&mut response, CONTENT_TYPE, "application/mcap");
     put(&mut response, CONTENT_LENGTH, &length.to_string());
-    Ok(response)
+    response
+}
+
+/// The first piece is read before the headers leave, so that a change meanwhile is no abort.
+async fn part(backend: &FilesBackend, file: &FileMeta, range: Range<u64>) -> Result<Body, Trouble> {
+    let room = backend.room().await?;
+    let place = backend.place();
+    let end = range.end.min(range.start + room.piece_bytes());
+    let first = read(place, file, range.start..end).await?;
+    Ok(Body::from_stream(body(place.clone(), file.clone(), range, first, room)))
 }

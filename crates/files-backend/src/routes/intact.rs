@@ -11,25 +11,26 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::Stream;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use rdl_mcap_io::end_of_body;
+use remote_data_loader_backend::ErrorReply;
 use sha2::{Digest as _, Sha256};
 
 use super::bytes::BrokenOff;
 use super::{no_such_file, path_behind, put};
 use crate::backend::FilesBackend;
+use crate::bodies::Room;
 use crate::error::Trouble;
-use crate::place::{FileMeta, Place};
+use crate::place::FileMeta;
 use crate::prefix::words;
-use crate::reply::Refusal;
 
 pub(super) async fn get(
     State(backend): State<FilesBackend>,
     uri: Uri,
     method: Method,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ErrorReply> {
     let scope = backend.access().scope(&headers).await?;
     let version = uri.path().strip_prefix("/intact/").and_then(|rest| rest.split_once('/'));
     let version = version.and_then(|(version, _)| Version::parse(version));
@@ -46,7 +47,8 @@ pub(super) async fn get(
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
-        let first_end = version.bytes.min(place.piece_bytes());
+        let room = backend.room().await?;
+        let first_end = version.bytes.min(room.piece_bytes());
         let first = place.read_growing(&file, 0..first_end).await;
         let first = first.map_err(|trouble| match trouble {
             Trouble::Changed => gone(),
@@ -54,20 +56,20 @@ pub(super) async fn get(
         })?;
         // What is short is known to be right before anything leaves.
         if first.len() as u64 == version.bytes && words(Sha256::digest(&first)) != version.hash {
+            backend.forget(&path, version.bytes, &version.hash);
             return Err(gone());
         }
-        Body::from_stream(pieces(place.clone(), file, version, first, end))
+        Body::from_stream(pieces(backend.clone(), file, version, first, end, room))
     };
     let mut response = (StatusCode::OK, body).into_response();
     put(&mut response, CONTENT_TYPE, "application/mcap");
     put(&mut response, CONTENT_LENGTH, &length.to_string());
-    put(&mut response, CACHE_CONTROL, "no-store");
     Ok(response)
 }
 
-fn gone() -> Refusal {
+fn gone() -> ErrorReply {
     let message = "the file is another one than when the manifest was made: ask for it again";
-    Refusal::new(StatusCode::GONE, message)
+    ErrorReply::new(StatusCode::GONE, message)
 }
 
 /// Which beginning.
@@ -91,7 +93,7 @@ impl Version {
 }
 
 struct Sending {
-    place: Place,
+    backend: FilesBackend,
     file: FileMeta,
     version: Version,
     left: Range<u64>,
@@ -99,18 +101,20 @@ struct Sending {
     first: Option<Bytes>,
     /// What follows the beginning.
     end: Option<Bytes>,
+    room: Room,
 }
 
 fn pieces(
-    place: Place,
+    backend: FilesBackend,
     file: FileMeta,
     version: Version,
     first: Bytes,
     end: Bytes,
+    room: Room,
 ) -> impl Stream<Item = Result<Bytes, BrokenOff>> {
     let left = first.len() as u64..version.bytes;
     let (first, end, hash) = (Some(first), Some(end), Sha256::new());
-    let sending = Sending { place, file, version, left, hash, first, end };
+    let sending = Sending { backend, file, version, left, hash, first, end, room };
     futures::stream::try_unfold(sending, |mut sending| async move {
         let piece = sending.next().await?;
         Ok(piece.map(|piece| (piece, sending)))
@@ -124,8 +128,9 @@ impl Sending {
             return Ok(Some(first));
         }
         if !self.left.is_empty() {
-            let end = self.left.end.min(self.left.start + self.place.piece_bytes());
-            let piece = self.place.read_growing(&self.file, self.left.start..end).await;
+            let place = self.backend.place();
+            let end = self.left.end.min(self.left.start + self.room.piece_bytes());
+            let piece = place.read_growing(&self.file, self.left.start..end).await;
             let piece = piece.map_err(|_| BrokenOff)?;
             self.left.start = end;
             self.hash.update(&piece);
@@ -133,6 +138,7 @@ impl Sending {
         }
         let Some(end) = self.end.take() else { return Ok(None) };
         if words(std::mem::take(&mut self.hash).finalize()) != self.version.hash {
+            self.backend.forget(&self.file.path, self.version.bytes, &self.version.hash);
             tracing::warn!("a file became another one while its beginning was sent");
             return Err(BrokenOff);
         }

@@ -101,3 +101,37 @@ async fn a_long_beginning_that_became_another_gets_no_end() {
     assert!(answer.status == 200 && !answer.complete);
     assert!(rdl_testkit::decode(&answer.body).is_err());
 }
+
+#[tokio::test]
+async fn an_id_that_turned_out_wrong_is_not_told_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mcap");
+    let drive = Drive { windows: 1, groups: 1, messages: 200, ..Drive::default() };
+    let messages = drive.generate().merged();
+    let spec = FileSpec {
+        compression: None,
+        summary: false,
+        crcs: false,
+        chunk_bytes: Some(2_000),
+        ..FileSpec::default()
+    };
+    let mut written = spec.write(&messages);
+    let half = written.len() / 2;
+    std::fs::write(&path, &written[..half]).unwrap();
+    let backend = Running::folder(folder.path()).await;
+    backend.sources("a").await;
+    // Something early becomes another while the file grows: the end of the first chunk's data, which
+    // is payload.
+    let chunk = rdl_testkit::arrived(&written[..half]).unwrap();
+    let payload = chunk[0].data.clone();
+    let at = written.windows(payload.len()).position(|part| part == &payload[..]).unwrap();
+    written[at] ^= 1;
+    std::fs::write(&path, &written).unwrap();
+    tokio::time::sleep(AFTER_A_WHILE).await;
+    let wrong = backend.sources("a").await.remove(0);
+    let gone = backend.get(&format!("/{}", wrong["url"].as_str().unwrap())).await;
+    assert_eq!(gone.status, 410);
+    let right = backend.sources("a").await.remove(0);
+    assert_ne!(wrong["id"], right["id"]);
+    assert_eq!(backend.messages(&right).await.len(), messages.len());
+}

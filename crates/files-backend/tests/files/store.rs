@@ -32,8 +32,8 @@ async fn whoever_stops_reading_or_leaves_has_nothing_more_read() {
     let viewer = Viewer::open_narrow(&format!("{}/files/large.mcap", backend.url)).await.unwrap();
     tokio::time::sleep(Duration::from_millis(700)).await;
     let taken = store.reads() - before;
-    // A look and some pieces of 4 MiB: what the sockets hold, and one ahead.
-    assert!((2..=6).contains(&taken), "{taken} of 65");
+    // Some pieces of 4 MiB: what the sockets hold, and one ahead; and a look, unless it was listed.
+    assert!((1..=6).contains(&taken), "{taken} of 65");
     drop(viewer);
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(store.reads() - before <= taken + 1);

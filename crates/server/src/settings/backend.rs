@@ -64,6 +64,13 @@ impl BackendSettings {
             let message = format!("is set, and {BACKEND} is too; unset one of them");
             return Err(SettingsError::new(MANIFEST_ENDPOINT, message));
         }
+        if self.auth_token_origins.is_some() {
+            let message = format!(
+                "is set, and {BACKEND} is too: tokens go to the backend in this process and \
+                 nowhere else; unset one of them"
+            );
+            return Err(SettingsError::new("AUTH_TOKEN_ORIGINS", message));
+        }
         let mut config = self.fetch_config_of(placeholder);
         config.allow_http_sources = true;
         config.token_policy = TokenPolicy::only([]);

@@ -51,6 +51,13 @@ impl EmbeddedSettings {
             );
             return Err(SettingsError::new(TOKEN, message));
         }
+        if plan.is_guarded && server.disable_auth {
+            let message = format!(
+                "is true, and {TOKEN} or {JWKS_URL} is set: requests without a token would reach \
+                 this service, and no file; unset one of them"
+            );
+            return Err(SettingsError::new("DISABLE_AUTH", message));
+        }
         Ok(Some(plan))
     }
 }

@@ -146,6 +146,24 @@ async fn a_backend_and_a_loader_in_front_of_it() {
     std::fs::remove_file(folder.path().with_extension("mcap")).unwrap();
 }
 
+#[tokio::test]
+async fn the_log_says_how_many_files_there_are_or_that_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let arguments = ["backend", path, "--address", "127.0.0.1:0"];
+    for expected in ["there is no MCAP file", "found MCAP files"] {
+        let backend = Process::start(Path::new(BINARY), &arguments, &[]).await.unwrap();
+        let told = async {
+            while !backend.printed().contains(expected) {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        let told = tokio::time::timeout(std::time::Duration::from_secs(20), told).await;
+        assert!(told.is_ok(), "{expected}: {}", backend.printed());
+        std::fs::write(folder.path().join("a.mcap"), "").unwrap();
+    }
+}
+
 async fn fails(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
     let output = Command::new(BINARY)
         .args(arguments)

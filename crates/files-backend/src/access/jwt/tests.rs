@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use rsa::pkcs1::EncodeRsaPrivateKey as _;
 use serde_json::json;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 
@@ -15,23 +15,29 @@ struct Provider {
     url: Url,
     keys: Arc<Mutex<Vec<Value>>>,
     asked: Arc<AtomicUsize>,
+    is_away: Arc<AtomicBool>,
 }
 
 impl Provider {
     async fn start() -> Provider {
         let keys: Arc<Mutex<Vec<Value>>> = Arc::default();
         let asked: Arc<AtomicUsize> = Arc::default();
-        let (published, counted) = (keys.clone(), asked.clone());
+        let is_away: Arc<AtomicBool> = Arc::default();
+        let (published, counted, away) = (keys.clone(), asked.clone(), is_away.clone());
         let answer = move || {
             counted.fetch_add(1, Ordering::SeqCst);
             let keys = published.lock().clone();
-            async move { axum::Json(json!({ "keys": keys })) }
+            let status = match away.load(Ordering::SeqCst) {
+                true => http::StatusCode::BAD_GATEWAY,
+                false => http::StatusCode::OK,
+            };
+            async move { (status, axum::Json(json!({ "keys": keys }))) }
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/jwks", listener.local_addr().unwrap()).parse().unwrap();
         let router = Router::new().route("/jwks", get(answer));
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Provider { url, keys, asked }
+        Provider { url, keys, asked, is_away }
     }
 
     fn publish(&self, id: &str, key: &EncodingKey, algorithm: Algorithm) {
@@ -75,7 +81,7 @@ fn sign(claims: &Value, id: Option<&str>, key: &EncodingKey, algorithm: Algorith
 }
 
 async fn status(check: &JwtCheck, token: &str) -> u16 {
-    check.scope(token).await.map_or_else(|refusal| refusal.status.as_u16(), |_| 200)
+    check.scope(token).await.map_or_else(|refusal| refusal.status().as_u16(), |_| 200)
 }
 
 #[tokio::test]
@@ -173,6 +179,35 @@ async fn an_unknown_key_has_the_provider_asked_and_not_again_at_once() {
     check.keys.forget_when_asked();
     assert_eq!(status(&check, &token).await, 200);
     assert_eq!(asked(), 2);
+}
+
+#[tokio::test]
+async fn whoever_goes_away_does_not_keep_others_from_new_keys() {
+    let provider = Provider::start().await;
+    let new = ec_key();
+    let check = provider.check(None);
+    provider.publish("new", &new, Algorithm::ES256);
+    // Somebody with no token of ours asks, and is gone before the provider is.
+    let invented = sign(&claims(), Some("invented"), &ec_key(), Algorithm::ES256);
+    assert!(futures::FutureExt::now_or_never(check.scope(&invented)).is_none());
+    assert_eq!(status(&check, &sign(&claims(), Some("new"), &new, Algorithm::ES256)).await, 200);
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_is_no_reason_to_sign_in_again() {
+    let provider = Provider::start().await;
+    let (old, new) = (ec_key(), ec_key());
+    provider.publish("old", &old, Algorithm::ES256);
+    let check = provider.check(None);
+    check.prepare().await;
+    let token = sign(&claims(), Some("new"), &new, Algorithm::ES256);
+    provider.is_away.store(true, Ordering::SeqCst);
+    assert_eq!(status(&check, &token).await, 503);
+    // Keys that are known still count.
+    assert_eq!(status(&check, &sign(&claims(), Some("old"), &old, Algorithm::ES256)).await, 200);
+    provider.is_away.store(false, Ordering::SeqCst);
+    check.keys.forget_when_asked();
+    assert_eq!(status(&check, &token).await, 401);
 }
 
 #[tokio::test]

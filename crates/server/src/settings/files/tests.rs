@@ -124,6 +124,14 @@ fn serve_has_the_backend_in_the_place_of_a_manifest_endpoint() {
     serve(&[here, "--backend-token=hunter2"]).unwrap();
     let keys = ["--backend-jwks-url=https://idp.example.com/jwks", "--backend-jwt-audience=files"];
     serve(&[here, keys[0], keys[1]]).unwrap();
+    // What would refuse everyone, or have no effect, is not meant.
+    for check in [&["--backend-token=hunter2"][..], &keys] {
+        let never = serve(&[&[here, "--disable-auth"], check].concat()).unwrap_err();
+        assert!(never.starts_with("DISABLE_AUTH is true, and BACKEND_TOKEN or"), "{never}");
+    }
+    let origins = "--auth-token-origins=https://data.example.com";
+    let unheeded = serve(&[here, "--disable-auth", origins]).unwrap_err();
+    assert!(unheeded.starts_with("AUTH_TOKEN_ORIGINS is set, and BACKEND is too"), "{unheeded}");
     let outside = serve(&[here, "--disable-auth", "--backend-address=0.0.0.0:0"]).unwrap_err();
     assert!(outside.starts_with("BACKEND_ADDRESS"), "{outside}");
     let unused = serve(&[endpoint, "--backend-token=hunter2"]).unwrap_err();

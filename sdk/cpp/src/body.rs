@@ -118,7 +118,12 @@ unsafe fn change(body: *mut Body, work: impl FnOnce(&mut Body) -> Result<(), Fai
         if body.broken {
             return Err(Failure::internal("the body met a mistake in the library before"));
         }
-        work(body)
+        let worked = work(body);
+        if worked.is_err() {
+            // Whatever was refused, the body lacks it.
+            body.writer.fail();
+        }
+        worked
     });
     if status == INTERNAL {
         // SAFETY: as above; nothing of `work` is left.

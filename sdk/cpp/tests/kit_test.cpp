@@ -228,6 +228,9 @@ void what_is_refused_never_ends() {
   refused("unknown-channel", [&](Body &body) { body.write(rdl::Channel{a.id == 7 ? std::uint16_t(8) : std::uint16_t(7)}, 15, "{}"); });
   refused("too-large", [&](Body &body) { body.write(a, 15, std::string(101, 'x')); });
   refused("too-large", [&](Body &body) { body.attachment({"a", "", 0, 0, std::string(101, 'x')}); });
+  refused("invalid-argument", [&](Body &body) { body.attachment({"Stra\xdf" "e", "", 0, 0, "x"}); });
+  refused("invalid-argument", [&](Body &body) { body.metadata("m", {{"Stra\xdf" "e", "x"}}); });
+  refused("encoding", [&](Body &body) { body.write_with(a, 16, [](std::string &) { return false; }); });
   refused("too-large", [&](Body &body) { body.metadata("m", {{"k", std::string(101, 'x')}}); });
   // What an encoder throws comes out as it was thrown.
   rdl::BodyWriter body(channels);

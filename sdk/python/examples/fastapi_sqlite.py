@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
+from itertools import islice
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -27,6 +28,7 @@ from remote_data_loader_backend import (
     ErrorReply,
     Manifest,
     MessageType,
+    TimeSlice,
     async_body,
     source_id,
     time_slices,
@@ -35,8 +37,17 @@ from remote_data_loader_backend import (
 SIGNAL = MessageType.json_schema("Signal", '{"type":"object","properties":{"value":{"type":"number"}}}')
 # Ten seconds make one source: whoever seeks loads little.
 SLICE = timedelta(seconds=10)
+# As many sources as the loader takes. More come of a row whose time was never set.
+MOST_SLICES = 10_000
 # A time in nanoseconds since the Unix epoch, as SQLite can hold it.
 Nanos = Annotated[int, Query(ge=0, lt=2**63)]
+
+
+def slices(start: int, end: int) -> list[TimeSlice]:
+    found = list(islice(time_slices(start, end, SLICE), MOST_SLICES + 1))
+    if len(found) > MOST_SLICES:
+        raise ErrorReply(500, "the times of this recording cannot be")
+    return found
 
 
 def backend(database: str, token: str | None = None) -> FastAPI:
@@ -83,7 +94,7 @@ def backend(database: str, token: str | None = None) -> FastAPI:
                 *part,
                 id=source_id("v1", recording, *part),
             )
-            for part in time_slices(start, end, SLICE)
+            for part in slices(start, end)
         ]
         return Response(Manifest(sources, name=recording).to_json(), media_type="application/json")
 
@@ -97,7 +108,7 @@ def backend(database: str, token: str | None = None) -> FastAPI:
                 query = """SELECT time, signal, value FROM signals
                     WHERE recording = ? AND time BETWEEN ? AND ? ORDER BY time, signal"""
                 for time, signal, value in connection.execute(query, [recording, start, end]):
-                    data = json.dumps({"value": value}, separators=(",", ":")).encode()
+                    data = json.dumps({"value": value}, separators=(",", ":"), allow_nan=False).encode()
                     yield channels.channel(f"/{signal}"), time, data
 
         # Rows are read when the loader has taken what came before them, on a thread that may wait.

@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
+from itertools import islice
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from remote_data_loader_backend import (
     ErrorReply,
     Manifest,
     MessageType,
+    TimeSlice,
     body,
     source_id,
     time_slices,
@@ -33,6 +35,15 @@ from remote_data_loader_backend import (
 SIGNAL = MessageType.json_schema("Signal", '{"type":"object","properties":{"value":{"type":"number"}}}')
 # Ten seconds make one source: whoever seeks loads little.
 SLICE = timedelta(seconds=10)
+# As many sources as the loader takes. More come of a row whose time was never set.
+MOST_SLICES = 10_000
+
+
+def slices(start: int, end: int) -> list[TimeSlice]:
+    found = list(islice(time_slices(start, end, SLICE), MOST_SLICES + 1))
+    if len(found) > MOST_SLICES:
+        raise ErrorReply(500, "the times of this recording cannot be")
+    return found
 
 
 class Recording(NamedTuple):
@@ -72,7 +83,7 @@ def messages(path: Path, channels: ChannelSet, start: int, end: int) -> Iterator
         if time > end:
             break
         if time >= start:
-            data = json.dumps({"value": value}, separators=(",", ":")).encode()
+            data = json.dumps({"value": value}, separators=(",", ":"), allow_nan=False).encode()
             yield channels.channel(f"/{signal}"), time, data
 
 
@@ -110,7 +121,7 @@ class Handler(BaseHTTPRequestHandler):
                 *part,
                 id=source_id("v1", name, *part),
             )
-            for part in time_slices(recording.start, recording.end, SLICE)
+            for part in slices(recording.start, recording.end)
         ]
         manifest = Manifest(sources, name=name).to_json().encode()
         self.answer(200, {"content-type": "application/json"}, manifest)

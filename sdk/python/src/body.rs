@@ -29,6 +29,8 @@ pub(crate) struct BodyWriter {
     core: Mutex<core::BodyWriter>,
     /// Whoever fills it is to stop: nobody wants the rest.
     closed: AtomicBool,
+    /// Something that belongs to it is missing: it is not to be finished.
+    incomplete: AtomicBool,
 }
 
 #[pymethods]
@@ -66,7 +68,7 @@ impl BodyWriter {
             profile,
         };
         let core = Mutex::new(core::BodyWriter::new(&channels.0, options));
-        Ok(BodyWriter { core, closed: AtomicBool::new(false) })
+        Ok(BodyWriter { core, closed: AtomicBool::new(false), incomplete: AtomicBool::new(false) })
     }
 
     /// Adds a message.
@@ -93,7 +95,7 @@ impl BodyWriter {
         publish_time: Option<&Bound<'py, PyAny>>,
         sequence: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<()> {
-        let mut core = self.core()?;
+        let mut core = self.writing()?;
         let message = PyMessage::new(channel, log_time, data, publish_time, sequence);
         write(py, &mut core, message)
     }
@@ -103,7 +105,7 @@ impl BodyWriter {
     ///
     /// :raises WriteError: if the body failed before, or was finished.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
-        let mut core = self.core()?;
+        let mut core = self.writing()?;
         let core = &mut *core;
         py.detach(|| core.flush()).map_err(|error| refused(&error))
     }
@@ -114,7 +116,7 @@ impl BodyWriter {
         name: String,
         metadata: BTreeMap<String, String>,
     ) -> PyResult<()> {
-        let mut core = self.core()?;
+        let mut core = self.writing()?;
         let core = &mut *core;
         let record = core::MetadataRecord { name, metadata };
         py.detach(|| core.metadata(&record)).map_err(|error| refused(&error))
@@ -129,7 +131,7 @@ impl BodyWriter {
         log_time: u64,
         create_time: u64,
     ) -> PyResult<()> {
-        let mut core = self.core()?;
+        let mut core = self.writing()?;
         let core = &mut *core;
         let record = core::AttachmentRecord {
             name,
@@ -143,7 +145,8 @@ impl BodyWriter {
 
     /// Makes sure that the body cannot be finished: something that belongs to it is missing.
     fn fail(&self) -> PyResult<()> {
-        fail(&mut *self.core()?);
+        // Whoever writes at this moment finds it.
+        self.incomplete.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -152,7 +155,7 @@ impl BodyWriter {
     ///
     /// :raises WriteError: if something failed before. The body lacks it, and is to be aborted.
     fn finish(&self, py: Python<'_>) -> PyResult<()> {
-        let mut core = self.core()?;
+        let mut core = self.writing()?;
         let core = &mut *core;
         py.detach(|| core.finish()).map_err(|error| refused(&error))
     }
@@ -197,23 +200,25 @@ impl BodyWriter {
         let header = core.take();
         while !core.is_ready() {
             if self.closed.load(Ordering::Relaxed) {
-                fail(&mut core);
+                core.fail();
                 let why = "the body has failed, or was closed before its end";
                 return Err(BackendError::new_err(why));
             }
-            let Some(item) = messages.next() else { return end(py, &mut core, header).map(Some) };
+            let Some(item) = messages.next() else {
+                return self.end(py, &mut core, header).map(Some);
+            };
             let message = item.and_then(|item| PyMessage::from_item(&item));
             write(py, &mut core, message)?;
         }
         // An iterator that is not Python code would keep Ctrl-C waiting.
-        py.check_signals().inspect_err(|_| fail(&mut core))?;
+        py.check_signals().inspect_err(|_| core.fail())?;
         joined(py, header, &mut core).map(Some)
     }
 
     /// Writes a message, unless that closes a chunk, which takes long: then returns false, and
     /// wrote nothing.
     fn _offer<'py>(&self, py: Python<'py>, item: &Bound<'py, PyAny>) -> PyResult<bool> {
-        let mut core = self.core()?;
+        let mut core = self.writing()?;
         let message = PyMessage::from_item(item);
         if let Ok(message) = &message {
             let message = message.view();
@@ -230,8 +235,8 @@ impl BodyWriter {
         py: Python<'py>,
         item: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let mut core = self.core()?;
-        let Some(item) = item else { return end(py, &mut core, Vec::new()) };
+        let mut core = self.writing()?;
+        let Some(item) = item else { return self.end(py, &mut core, Vec::new()) };
         write(py, &mut core, PyMessage::from_item(item))?;
         joined(py, Vec::new(), &mut core)
     }
@@ -247,6 +252,31 @@ impl BodyWriter {
         let busy = "something else writes to this body at the moment: one writes at a time";
         self.core.try_lock().map_err(|_| BackendError::new_err(busy))
     }
+
+    /// The same to add something. What finds it busy is not written: the body lacks it.
+    fn writing(&self) -> PyResult<MutexGuard<'_, core::BodyWriter>> {
+        let core = self.core().inspect_err(|_| self.incomplete.store(true, Ordering::Relaxed));
+        let mut core = core?;
+        if self.incomplete.load(Ordering::Relaxed) {
+            core.fail();
+        }
+        Ok(core)
+    }
+
+    /// Writes the end, and gives all that is left, behind what was taken before.
+    fn end<'py>(
+        &self,
+        py: Python<'py>,
+        core: &mut core::BodyWriter,
+        taken: Vec<Bytes>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        if self.incomplete.load(Ordering::Relaxed) {
+            core.fail();
+        }
+        let finished = py.detach(|| core.finish());
+        finished.map_err(|error| refused(&error))?;
+        joined(py, taken, core)
+    }
 }
 
 /// Writes `message`. One that is none fails the body, which would lack it.
@@ -255,7 +285,7 @@ fn write(
     core: &mut core::BodyWriter,
     message: PyResult<PyMessage<'_>>,
 ) -> PyResult<()> {
-    let message = message.inspect_err(|_| fail(core))?;
+    let message = message.inspect_err(|_| core.fail())?;
     let (channel, view) = (message.channel, message.view());
     let is_long =
         view.data.len() >= LARGE_BYTES || core.closes_chunk(view.log_time, view.data.len());
@@ -264,23 +294,6 @@ fn write(
         false => core.write(channel, view),
     };
     written.map_err(|error| refused(&error))
-}
-
-/// Writes the end, and gives all that is left, behind what was taken before.
-fn end<'py>(
-    py: Python<'py>,
-    core: &mut core::BodyWriter,
-    taken: Vec<Bytes>,
-) -> PyResult<Bound<'py, PyBytes>> {
-    let finished = py.detach(|| core.finish());
-    finished.map_err(|error| refused(&error))?;
-    joined(py, taken, core)
-}
-
-/// A message that cannot be encoded is what the core calls the fault of its caller.
-fn fail(core: &mut core::BodyWriter) {
-    let nobody = core::Channel::from_id(0);
-    let _refused = core.write_with(nobody, core.last_time(), |_| Err("the caller failed"));
 }
 
 /// What was taken and what is ready, in one piece.

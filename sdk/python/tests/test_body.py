@@ -4,6 +4,7 @@ import gc
 import itertools
 import pickle
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -320,3 +321,21 @@ def test_what_is_too_long_is_refused_by_name() -> None:
     with pytest.raises(ChannelError, match='the schema of the topic "/a"'):
         channels.add("/a", MessageType.flatbuffer("a.B", bytes(13 << 20)))
     assert len(channels) == 0
+
+
+def test_whatever_was_not_written_cannot_be_finished(declared: Declared) -> None:
+    wrong: Any = {"fx": 1.0}
+    refused: list[Callable[[BodyWriter], None]] = [
+        lambda writer: writer.metadata("camera", wrong),
+        lambda writer: writer.attachment("map", "text/plain", wrong, 0),
+        lambda writer: writer.attachment("map", "text/plain", b"", -1),
+        lambda writer: writer.fail(),
+    ]
+    for refuse in refused:
+        writer = BodyWriter(declared.channels)
+        writer.write(declared.a, 1, b"{}")
+        with suppress(TypeError, ValueError, OverflowError):
+            refuse(writer)
+        with pytest.raises(WriteError) as ended:
+            writer.finish()
+        assert ended.value.name == "ended"

@@ -56,6 +56,8 @@ type Parquet = SerializedFileReader<File>;
 
 const SCHEMA: &str = r#"{"type":"object","properties":{"value":{"type":"number"}}}"#;
 const SLICE: Duration = Duration::from_secs(10);
+/// As many sources as the loader takes. More come of a message whose time was never set.
+const MOST_SLICES: usize = 10_000;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -103,6 +105,9 @@ async fn manifest(
         let Some(times) = times(&file).map_err(failed)? else {
             return Err(ErrorReply::not_found(format!("the recording {recording} is empty")));
         };
+        if time_slices(times.start, times.end, SLICE).nth(MOST_SLICES).is_some() {
+            return Err(failed(format!("{recording} lasts from {} to {}", times.start, times.end)));
+        }
         let sources = time_slices(times.start, times.end, SLICE).map(|slice| {
             let (start, end) = (slice.start.0.to_string(), slice.end.0.to_string());
             // Whatever changes the data has to change the id: the loader keeps it under this one.

@@ -47,6 +47,8 @@ struct Signal {
 
 const SCHEMA: &str = r#"{"type":"object","properties":{"value":{"type":"number"}}}"#;
 const SLICE: Duration = Duration::from_secs(10);
+/// As many sources as the loader takes. More come of a message whose time was never set.
+const MOST_SLICES: usize = 10_000;
 
 #[derive(Clone)]
 struct Store {
@@ -101,6 +103,9 @@ async fn manifest(
             return Err(ErrorReply::not_found(format!("there is no recording {recording}")));
         };
         let channels = channels(&connection, &recording)?;
+        if time_slices(times.start, times.end, SLICE).nth(MOST_SLICES).is_some() {
+            return Err(failed(format!("{recording} lasts from {} to {}", times.start, times.end)));
+        }
         let sources = time_slices(times.start, times.end, SLICE).map(|slice| {
             let (start, end) = (slice.start.0.to_string(), slice.end.0.to_string());
             // Whatever changes the data has to change the id: the loader keeps it under this one.

@@ -280,6 +280,11 @@ impl BodyWriter {
         self.failing(closed)
     }
 
+    /// Makes sure that the body cannot be finished: something that belongs to it is missing.
+    pub fn fail(&mut self) {
+        self.ended.get_or_insert(FAILED);
+    }
+
     /// Writes the end: the body is complete once everything is taken and sent. A second call does
     /// nothing.
     ///
@@ -407,8 +412,8 @@ impl BodyWriter {
 
     /// A body that lacks something never ends well.
     fn failing(&mut self, written: Result<(), WriteError>) -> Result<(), WriteError> {
-        if written.is_err() && self.ended.is_none() {
-            self.ended = Some(FAILED);
+        if written.is_err() {
+            self.fail();
         }
         written
     }

@@ -21,8 +21,8 @@ const UNKNOWN_END: &str = "9999-12-31T23:59:59Z";
 
 /// A channel of a [`ChannelSet`], to write messages with.
 ///
-/// Its id follows from what the channel is (topic, encoding, schema, metadata), so the channel
-/// means the same in every set that declares it.
+/// Take it from the set that the body is made of: its id follows from what the channel is (topic,
+/// encoding, schema, metadata), but where two of a set would have one id, the later one gets another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Channel(pub(crate) u16);
 

@@ -89,7 +89,8 @@ fn one_line(message: &str) -> String {
         }
         line.push(character);
     }
-    line
+    // Some servers refuse a header that ends in a space.
+    line.trim().to_owned()
 }
 
 impl<B: From<String>> From<ErrorReply> for Response<B> {
@@ -130,6 +131,8 @@ mod tests {
         let header = reply.headers()[ERROR_MESSAGE_HEADER].as_bytes();
         assert_eq!(header, "gesperrt  set-cookie: x für dich".as_bytes());
         assert_eq!(reply.body().as_bytes(), header);
+        let lines: Response<String> = ErrorReply::bad_request("\n no such table: x\n").into();
+        assert_eq!(lines.headers()[ERROR_MESSAGE_HEADER], "no such table: x");
         let long: Response<String> = ErrorReply::bad_request("é".repeat(4000)).into();
         assert_eq!(long.body(), &"é".repeat(512));
     }

@@ -14,6 +14,9 @@ use crate::TimeRange;
 /// grows keeps the slices that it had, but for the last. None overlap, and nothing lies between
 /// them. No width is one slice of everything; an end before the start is no slice.
 ///
+/// A range that is wrong has many slices: one message whose time was never set, in 1970, makes
+/// millions of a recording of today. The loader takes 10,000 sources, so stop there and say so.
+///
 /// ```
 /// use std::time::Duration;
 /// use remote_data_loader_backend::{Nanos, time_slices};
@@ -36,7 +39,8 @@ pub fn time_slices(start: Nanos, end: Nanos, width: Duration) -> impl Iterator<I
     })
 }
 
-/// Joins `parts` into the `id` of a source; different parts always give different ids.
+/// Joins `parts`, of which there is at least one, into the `id` of a source; different parts always
+/// give different ids.
 ///
 /// The loader takes the same id for the same data, whenever and by whomever it is asked for. So
 /// an id names everything that the data depends on: the recording, the topics, the slice of time,

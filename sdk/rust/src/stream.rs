@@ -1,5 +1,6 @@
 //! A body that is sent while it is written, for async servers.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -41,7 +42,8 @@ const AHEAD: usize = 2;
 /// may (`tokio::task::spawn_blocking`).
 pub fn body(channels: &ChannelSet, options: BodyOptions) -> (BodySender, Body) {
     let (pieces, receiver) = mpsc::channel(AHEAD);
-    let sender = BodySender { writer: BodyWriter::new(channels, options), pieces };
+    let sender =
+        BodySender { writer: BodyWriter::new(channels, options), pieces, waiting: VecDeque::new() };
     (sender, Body { receiver, ended: false })
 }
 
@@ -76,10 +78,16 @@ enum Piece {
 pub struct BodySender {
     writer: BodyWriter,
     pieces: mpsc::Sender<Piece>,
+    /// Taken from the writer and not sent yet; more than what a call adds only where the future of
+    /// an earlier one was dropped.
+    waiting: VecDeque<Piece>,
 }
 
 impl BodySender {
     /// Adds a message: [`BodyWriter::write`]. Waits while the reader is behind.
+    ///
+    /// The message is taken at once: where the future is dropped while it waits, the next call goes
+    /// on, and nothing is lost.
     ///
     /// # Errors
     ///
@@ -208,24 +216,30 @@ impl BodySender {
     }
 
     async fn pass_on(&mut self, written: Result<(), WriteError>) -> Result<(), SendError> {
-        for piece in self.outgoing(&written) {
-            self.pieces.send(piece).await.map_err(|_| SendError::ReaderLeft)?;
+        self.line_up(&written);
+        while !self.waiting.is_empty() {
+            // Whatever is taken out is sent, wherever this future is dropped.
+            let place = self.pieces.reserve().await.map_err(|_| SendError::ReaderLeft)?;
+            if let Some(piece) = self.waiting.pop_front() {
+                place.send(piece);
+            }
         }
         Ok(written?)
     }
 
     fn blocking_pass_on(&mut self, written: Result<(), WriteError>) -> Result<(), SendError> {
-        for piece in self.outgoing(&written) {
+        self.line_up(&written);
+        while let Some(piece) = self.waiting.pop_front() {
             self.pieces.blocking_send(piece).map_err(|_| SendError::ReaderLeft)?;
         }
         Ok(written?)
     }
 
-    fn outgoing(&mut self, written: &Result<(), WriteError>) -> Vec<Piece> {
+    fn line_up(&mut self, written: &Result<(), WriteError>) {
         match written {
-            Ok(()) if !self.writer.is_ready() => Vec::new(),
-            Ok(()) => self.writer.take().into_iter().map(Piece::Bytes).collect(),
-            Err(error) => vec![Piece::Failed(BodyError(error.to_string()))],
+            Ok(()) if !self.writer.is_ready() => {}
+            Ok(()) => self.waiting.extend(self.writer.take().into_iter().map(Piece::Bytes)),
+            Err(error) => self.waiting.push_back(Piece::Failed(BodyError(error.to_string()))),
         }
     }
 }

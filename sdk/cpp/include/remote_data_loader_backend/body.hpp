@@ -3,6 +3,8 @@
 #ifndef REMOTE_DATA_LOADER_BACKEND_BODY_HPP
 #define REMOTE_DATA_LOADER_BACKEND_BODY_HPP
 
+#include <type_traits>
+
 #include "channels.hpp"
 
 namespace remote_data_loader_backend {
@@ -101,14 +103,22 @@ class BodyWriter {
   }
 
   /// Adds a message that `encode(std::string &)` appends to an empty buffer, which is used again
-  /// and again. What it throws fails the body and goes on to the caller.
+  /// and again. What it throws fails the body and goes on to the caller; so does a `bool` that
+  /// is false, as an Error.
   ///
   /// @throws Error as above.
   template <class Encode>
   void write_with(Channel channel, Nanos log_time, Encode &&encode) {
     scratch_.clear();
     try {
-      std::forward<Encode>(encode)(scratch_);
+      if constexpr (std::is_same_v<decltype(encode(scratch_)), bool>) {
+        if (!encode(scratch_)) {
+          std::string_view why = "its encoder returned false";
+          detail::check(rdl_body_encoding_failed(handle_.get(), channel.id, detail::text(why)));
+        }
+      } else {
+        std::forward<Encode>(encode)(scratch_);
+      }
     } catch (const std::exception &error) {
       failed_to_encode(channel, error.what());
       throw;

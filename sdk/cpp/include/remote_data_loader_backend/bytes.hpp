@@ -20,13 +20,16 @@ namespace remote_data_loader_backend {
 /// Nanoseconds since the Unix epoch.
 using Nanos = std::uint64_t;
 
-/// Bytes that somebody else owns: a string, a vector or an array of bytes, or a pointer and a size.
+/// Bytes that somebody else owns: a string, a vector or a std::array of bytes, or a pointer and a size.
 class Bytes {
  public:
   constexpr Bytes() noexcept = default;
   constexpr Bytes(const void *data, std::size_t size) noexcept : data_(data), size_(size) {}
   /// The text, without the NUL at its end.
   constexpr Bytes(const char *text) noexcept : Bytes(std::string_view(text)) {}
+  /// An array that may be written to is no text: give its address and a size.
+  template <std::size_t Size>
+  Bytes(char (&)[Size]) = delete;
   constexpr Bytes(std::string_view text) noexcept : Bytes(text.data(), text.size()) {}
 
   /// Whatever has data() and size() and consists of bytes.

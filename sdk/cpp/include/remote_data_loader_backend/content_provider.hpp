@@ -37,12 +37,14 @@ class ContentProvider {
     try {
       if (step(state, sink)) return true;
       // Whoever read the body has left.
+      state.failed = true;
     } catch (const std::exception &error) {
+      state.failed = true;
       state.on_error(error.what());
     } catch (...) {
+      state.failed = true;
       state.on_error("the producer threw something");
     }
-    state.failed = true;
     return false;
   }
 

@@ -7,6 +7,8 @@
 #include <initializer_list>
 #include <iterator>
 #include <limits>
+#include <type_traits>
+#include <vector>
 
 #include "bytes.hpp"
 
@@ -86,6 +88,9 @@ namespace detail {
 
 template <class Iterator>
 std::string joined(Iterator begin, Iterator end) {
+  using Part = decltype(*begin);
+  static_assert(std::is_lvalue_reference_v<Part> || std::is_trivially_copyable_v<Part>,
+                "these parts live no longer than a step: put them into a container");
   std::vector<rdl_str> raw;
   for (; begin != end; ++begin) raw.push_back(text(std::string_view(*begin)));
   Buffer id;

@@ -134,11 +134,17 @@ class _FromThread(AsyncBody):
         # at the next message, and the messages are closed behind it.
         self._closed = True
         self._writer._close()
-        asyncio.get_running_loop().run_in_executor(None, self._close)
+        # A step that runs closes them itself, so that no second thread waits for it.
+        if not self._lock.locked():
+            asyncio.get_running_loop().run_in_executor(None, self._close)
 
     def _step(self) -> bytes | None:
-        with self._lock:
-            return next(self._body, None)
+        try:
+            with self._lock:
+                return next(self._body, None)
+        finally:
+            if self._closed:
+                self._close()
 
     def _close(self) -> None:
         with self._lock:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, Union
 
@@ -98,17 +99,31 @@ class BodyWriter(_native.BodyWriter):
     def metadata(self, name: str, metadata: Mapping[str, str]) -> None:
         """Writes a metadata record, behind the messages so far.
 
-        :raises WriteError: the body has failed then.
+        :raises WriteError: if it is too large, or the body failed before.
+
+        After any exception the body has failed: it can no longer be finished.
         """
-        self._metadata(name, dict(metadata))
+        with self._or_fail():
+            self._metadata(name, dict(metadata))
 
     def attachment(self, name: str, media_type: str, data: Buffer, log_time: int, create_time: int = 0) -> None:
         """Writes an attachment, behind the messages so far. Times are nanoseconds since the Unix
         epoch; 0 is a create time that is not known.
 
-        :raises WriteError: the body has failed then.
+        :raises WriteError: if it is too large, or the body failed before.
+
+        After any exception the body has failed: it can no longer be finished.
         """
-        self._attachment(name, media_type, data, log_time, create_time)
+        with self._or_fail():
+            self._attachment(name, media_type, data, log_time, create_time)
+
+    @contextmanager
+    def _or_fail(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.fail()
+            raise
 
 
 def _native_options(

@@ -183,6 +183,19 @@ fn what_would_play_wrong_is_refused_and_the_body_cannot_be_finished() {
 }
 
 #[test]
+fn who_is_told_to_fail_cannot_be_finished() {
+    let Setting { channels, a, .. } = setting();
+    let mut body = BodyWriter::new(&channels, BodyOptions::default());
+    body.write(a, Message::at(Nanos(1), b"{}")).unwrap();
+    body.fail();
+    assert_eq!(body.finish(), Err(WriteError::Ended("has failed")));
+    let mut finished = BodyWriter::new(&channels, BodyOptions::default());
+    finished.finish().unwrap();
+    finished.fail();
+    assert!(finished.is_finished());
+}
+
+#[test]
 fn a_finished_body_takes_nothing_more() {
     let Setting { channels, a, .. } = setting();
     let mut body = BodyWriter::new(&channels, BodyOptions::default());

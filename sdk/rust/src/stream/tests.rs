@@ -78,6 +78,22 @@ async fn a_slow_reader_holds_the_writer_back() {
 }
 
 #[tokio::test]
+async fn who_stops_waiting_loses_nothing() {
+    let (channels, channel) = channels();
+    let (mut sender, body) = body(&channels, small_chunks());
+    for time in 0..10 {
+        let write = sender.write(channel, Message::at(Nanos(time), b"{}"));
+        // Dropped while it waits, but for the first few.
+        let _too_late = tokio::time::timeout(std::time::Duration::ZERO, write).await;
+    }
+    let finishing = tokio::spawn(sender.finish());
+    let mcap = collected(body).await.unwrap();
+    finishing.await.unwrap().unwrap();
+    assert_eq!(times(&mcap), (0..10).collect::<Vec<u64>>());
+    assert_eq!(mcap::Summary::read(&mcap).unwrap().unwrap().chunk_indexes.len(), 10);
+}
+
+#[tokio::test]
 async fn a_body_without_its_end_is_an_error() {
     let (channels, channel) = channels();
     // Dropped.

@@ -168,12 +168,12 @@ nginx:
 		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
 		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends nginx-light; }
 
-# A test fetches ranges with it.
+# A test fetches ranges with the one, and another reads a report with the other.
 curl:
-	@command -v curl >/dev/null || { \
-		echo "installing curl (apt)"; \
+	@{ command -v curl && command -v jq; } >/dev/null || { \
+		echo "installing curl and jq (apt)"; \
 		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
-		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends curl; }
+		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends curl jq; }
 
 # Only cpp-httplib is served with; the libraries are for tests.
 cpp:

@@ -156,3 +156,53 @@ async fn what_a_user_meets_first_is_one_clear_line() {
     }
     assert_eq!(run(&[], None).await.0, Some(2));
 }
+
+/// The commands of the guide, but for the address, and the shape of the report that it shows.
+#[tokio::test]
+async fn the_guide_to_checking_works() {
+    let guide = include_str!("../../../../docs/guides/check-a-backend.md");
+    let backend = backend().await;
+    backend.require_token(TOKEN);
+    let good = format!("'{}?recording=good'", backend.manifest_endpoint());
+    let folder = tempfile::tempdir().unwrap();
+    let binaries = std::path::Path::new(BINARY).parent().unwrap().to_str().unwrap();
+    let path = format!("{binaries}:{}", std::env::var("PATH").unwrap());
+    let run = async |line: &str| {
+        let mut shell = tokio::process::Command::new("sh");
+        shell.args(["-c", line]).current_dir(folder.path()).env("PATH", &path);
+        let output = shell.env("REMOTE_DATA_LOADER_TOKEN", TOKEN).output().await.unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{line}: {told}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let steps: Vec<&str> =
+        guide.lines().filter_map(|line| line.trim().strip_prefix("- run: ")).collect();
+    let [_backend, check, select] = steps[..] else { panic!("{steps:?}") };
+    let first = guide.lines().find(|line| line.starts_with("remote-data-loader check ")).unwrap();
+    let named = |line: &str, shown: &str| {
+        assert!(line.contains(shown), "{line}");
+        line.replace(shown, &good)
+    };
+    let shown = "'https://data.example.com/manifest?recording=first-recording'";
+    assert!(run(&named(first, shown)).await.contains("log-time-order"));
+    run(&named(check, "'http://127.0.0.1:8081/manifest?recording=test'")).await;
+    assert!(run(select).await.lines().any(|line| line.starts_with("advice\thttps\t")));
+
+    let report = std::fs::read(folder.path().join("report.json")).unwrap();
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    let shown = guide.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let shown: Value = serde_json::from_str(shown).unwrap();
+    let keys =
+        |value: &Value| -> Vec<String> { value.as_object().unwrap().keys().cloned().collect() };
+    let rule = |report: &Value, name: &str| -> Value {
+        let rules = report["rules"].as_array().unwrap();
+        rules.iter().find(|rule| rule["name"] == name).unwrap().clone()
+    };
+    let (order, https) = (rule(&shown, "log-time-order"), rule(&report, "https"));
+    assert_eq!(keys(&shown), keys(&report));
+    assert_eq!(keys(&shown["manifests"][0]), keys(&report["manifests"][0]));
+    assert_eq!(keys(&shown["summary"]), keys(&report["summary"]));
+    assert_eq!(keys(&order), keys(&https));
+    assert_eq!(keys(&order["findings"][0]), keys(&https["findings"][0]));
+    assert_eq!(order["expected"], rule(&report, "log-time-order")["expected"]);
+}

@@ -32,6 +32,12 @@ KIT_WHEEL = $(KIT_VENV)/bin/maturin build $(1) --locked --quiet --manifest-path 
 	$(KIT_PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps \
 		--no-index --find-links target/python/$(2) remote-data-loader-backend
 
+MAKE_VENV = python3 -m venv $(1) || { \
+		echo "installing python3-venv (apt)"; \
+		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
+		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends python3-venv; \
+		python3 -m venv $(1); }
+
 # Most tests against real programs wait more than they compute.
 TEST_THREADS := $(shell echo $$((2 * $$(nproc))))
 
@@ -115,23 +121,19 @@ bench-tools:
 
 $(BENCH_PACKAGES): $(BENCH_REQUIREMENTS)
 	@echo "installing the programs that the loader is compared with into $(BENCH_VENV) (pip)"
-	python3 -m venv $(BENCH_VENV)
+	$(call MAKE_VENV,$(BENCH_VENV))
 	$(BENCH_PYTHON) -m pip install --quiet --disable-pip-version-check -r $(BENCH_REQUIREMENTS)
 	@touch $@
 
 $(KIT_PACKAGES): $(KIT_REQUIREMENTS)
 	@echo "installing maturin, servers, MCAP readers and message libraries into $(KIT_VENV) (pip): 270 MB"
-	python3 -m venv $(KIT_VENV)
+	$(call MAKE_VENV,$(KIT_VENV))
 	$(KIT_PYTHON) -m pip install --quiet --disable-pip-version-check -r $(KIT_REQUIREMENTS)
 	@touch $@
 
 $(PACKAGES): $(REQUIREMENTS)
 	@echo "installing MCAP readers, daft and moto, an S3 server, into $(VENV) (pip): 500 MB"
-	python3 -m venv $(VENV) || { \
-		echo "installing python3-venv (apt)"; \
-		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
-		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends python3-venv; \
-		python3 -m venv $(VENV); }
+	$(call MAKE_VENV,$(VENV))
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
 	@touch $@
 

@@ -32,11 +32,10 @@ KIT_WHEEL = $(KIT_VENV)/bin/maturin build $(1) --locked --quiet --manifest-path 
 	$(KIT_PYTHON) -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps \
 		--no-index --find-links target/python/$(2) remote-data-loader-backend
 
-MAKE_VENV = python3 -m venv $(1) || { \
-		echo "installing python3-venv (apt)"; \
+APT = echo "installing $(1) (apt)"; \
 		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
-		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends python3-venv; \
-		python3 -m venv $(1); }
+		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends $(1)
+MAKE_VENV = python3 -m venv $(1) || { $(call APT,python3-venv); python3 -m venv $(1); }
 
 # Most tests against real programs wait more than they compute.
 TEST_THREADS := $(shell echo $$((2 * $$(nproc))))
@@ -114,10 +113,7 @@ bench-kit: cargo cpp $(KIT_PACKAGES)
 		target/release/cpp_writer "$(KIT_PYTHON) bench/kit/python_writer.py"
 
 bench-tools:
-	@{ command -v curl && command -v zstd; } >/dev/null || { \
-		echo "installing curl and zstd (apt)"; \
-		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
-		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends curl zstd; }
+	@{ command -v curl && command -v zstd; } >/dev/null || { $(call APT,curl zstd); }
 
 $(BENCH_PACKAGES): $(BENCH_REQUIREMENTS)
 	@echo "installing the programs that the loader is compared with into $(BENCH_VENV) (pip)"
@@ -165,50 +161,32 @@ cargo:
 
 # Tests serve static files with Debian's nginx, and sites with TLS.
 nginx:
-	@command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || { \
-		echo "installing nginx-light (apt)"; \
-		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
-		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends nginx-light; }
+	@command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || { $(call APT,nginx-light); }
 
 # A test fetches ranges with the one, and another reads a report with the other.
 curl:
-	@{ command -v curl && command -v jq; } >/dev/null || { \
-		echo "installing curl and jq (apt)"; \
-		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
-		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends curl jq; }
+	@{ command -v curl && command -v jq; } >/dev/null || { $(call APT,curl jq); }
 
 # Only cpp-httplib is served with; the libraries are for tests.
 cpp:
 	@{ command -v cmake && command -v g++ && command -v pkg-config && command -v protoc && \
 		[ -e /usr/include/httplib.h ] && [ -e /usr/include/nlohmann/json.hpp ] && \
 		[ -e /usr/include/google/protobuf/descriptor.h ]; } >/dev/null || { \
-		echo "installing cmake, g++, pkg-config, cpp-httplib, nlohmann-json and protobuf (apt)"; \
-		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
-		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends cmake g++ \
-			make pkg-config libcpp-httplib-dev nlohmann-json3-dev libprotobuf-dev protobuf-compiler; }
+		$(call APT,cmake g++ make pkg-config libcpp-httplib-dev nlohmann-json3-dev libprotobuf-dev \
+			protobuf-compiler); }
 
 # Tests read recordings and sign in from pages in it.
 chromium:
-	@[ -x "$(CHROMIUM)" ] || { \
-		echo "installing chromium (apt)"; \
-		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
-		$$sudo apt-get update -q && \
-		$$sudo apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core; }
+	@[ -x "$(CHROMIUM)" ] || { $(call APT,chromium fonts-dejavu-core); }
 
 # Azurite, oidc-provider and the MCAP readers run on Node.js 18 or newer; of oidc-provider, 8 is the
 # last that does.
 node:
-	@{ command -v node && command -v npm; } >/dev/null || { \
-		echo "installing nodejs and npm (apt)"; \
-		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
-		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends nodejs npm; }
+	@{ command -v node && command -v npm; } >/dev/null || { $(call APT,nodejs npm); }
 
 # The module proxy has the Go that is used: any that knows of modules will do to fetch it.
 go:
-	@PATH="$$PATH:/usr/local/go/bin" command -v go >/dev/null || { \
-		echo "installing golang-go (apt)"; \
-		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
-		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends golang-go ca-certificates; }
+	@PATH="$$PATH:/usr/local/go/bin" command -v go >/dev/null || { $(call APT,golang-go ca-certificates); }
 
 docs: cargo
 	UPDATE_DOCS=1 cargo test --workspace --locked docs_

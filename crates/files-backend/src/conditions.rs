@@ -138,6 +138,25 @@ mod tests {
     }
 
     #[test]
+    fn ranges_are_read_as_the_rfc_says() {
+        let of_ten = |range: &str| {
+            let range = HeaderValue::from_str(range).unwrap();
+            wanted(&HeaderMap::new(), Some(&range), ETAG, 10)
+        };
+        assert_eq!(of_ten("bytes=0-0"), part(0, 1));
+        assert_eq!(of_ten("bytes=4-"), part(4, 10));
+        assert_eq!(of_ten("bytes=4-99"), part(4, 10));
+        assert_eq!(of_ten("bytes=-4"), part(6, 10));
+        assert_eq!(of_ten("bytes=-99"), part(0, 10));
+        assert_eq!(of_ten("bytes=-0"), Wanted::Unsatisfiable);
+        assert_eq!(of_ten("bytes=10-"), Wanted::Unsatisfiable);
+        assert_eq!(of_ten(&format!("bytes=0-{}", usize::MAX)), part(0, 10));
+        for ignored in ["bytes=5-4", "bytes=0-1,3-4", "lines=0-1", "bytes=a-b", "bytes"] {
+            assert_eq!(of_ten(ignored), Wanted::Whole, "{ignored}");
+        }
+    }
+
+    #[test]
     fn what_is_no_single_range_is_answered_whole() {
         for range in [
             "bytes=0-1,5-6",

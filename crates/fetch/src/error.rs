@@ -2,7 +2,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use rdl_model::ErrorKind;
+use rdl_model::{ErrorKind, one_line};
 use rdl_wire::ManifestError;
 
 use crate::address::RefusedAddress;
@@ -228,17 +228,8 @@ impl FetchError {
 /// Decodes the header leniently: what is not UTF-8 or not printable is replaced.
 fn user_message(headers: &HeaderMap) -> Option<String> {
     let bytes = headers.get(USER_MESSAGE_HEADER)?.as_bytes();
-    let text = String::from_utf8_lossy(bytes);
-    let mut message = String::new();
-    for character in text.chars() {
-        let character = if character.is_control() { ' ' } else { character };
-        if message.len() + character.len_utf8() > USER_MESSAGE_BYTES {
-            break;
-        }
-        message.push(character);
-    }
-    let message = message.trim();
-    (!message.is_empty()).then(|| message.to_owned())
+    let message = one_line(&String::from_utf8_lossy(bytes), USER_MESSAGE_BYTES);
+    (!message.is_empty()).then_some(message)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What went wrong, in words for the user.
 
 use http::{HeaderValue, Response, StatusCode, header};
+use rdl_model::one_line;
 
 /// The response header whose text the viewer shows to its user.
 pub const ERROR_MESSAGE_HEADER: &str = "x-foxglove-error-message";
@@ -34,7 +35,11 @@ pub struct ErrorReply {
 impl ErrorReply {
     /// An error with this status. Of the message one line of at most 1 KiB is sent.
     pub fn new(status: StatusCode, message: impl Into<String>) -> ErrorReply {
-        ErrorReply { status, message: one_line(&message.into()), retry_after: None }
+        ErrorReply {
+            status,
+            message: one_line(&message.into(), MAX_MESSAGE_BYTES),
+            retry_after: None,
+        }
     }
 
     /// 400: a parameter is missing or wrong; say which.
@@ -77,20 +82,6 @@ impl ErrorReply {
     pub fn message(&self) -> &str {
         &self.message
     }
-}
-
-/// One line, without control characters, that fits into a header.
-fn one_line(message: &str) -> String {
-    let mut line = String::new();
-    for character in message.chars() {
-        let character = if character.is_control() { ' ' } else { character };
-        if line.len() + character.len_utf8() > MAX_MESSAGE_BYTES {
-            break;
-        }
-        line.push(character);
-    }
-    // Some servers refuse a header that ends in a space.
-    line.trim().to_owned()
 }
 
 impl<B: From<String>> From<ErrorReply> for Response<B> {

@@ -6,6 +6,7 @@
 
 use anyhow::Result;
 use clap::Parser;
+use rdl_testkit::Random;
 use remote_data_loader_backend::{
     BodyOptions, BodyWriter, Channel, ChannelSet, Compression, Message, MessageType, Nanos,
 };
@@ -104,14 +105,8 @@ fn message(noise: &[u8], time: u64, size: usize) -> &[u8] {
 }
 
 fn noise(bytes: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let words = std::iter::from_fn(|| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        Some(state)
-    });
-    words.flat_map(u64::to_le_bytes).take(bytes).collect()
+    let mut random = Random::new(1);
+    std::iter::repeat_with(|| random.next_u64()).flat_map(u64::to_le_bytes).take(bytes).collect()
 }
 
 fn cpu_seconds() -> f64 {

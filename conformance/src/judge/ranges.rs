@@ -90,6 +90,11 @@ fn status(part: &PartSeen) -> Option<u16> {
     part.head.as_ref().ok().map(|head| head.status)
 }
 
+/// What came of it, behind "it".
+fn found(part: &PartSeen) -> String {
+    part.head.as_ref().map_or_else(|failure| failure.what.clone(), Head::answered)
+}
+
 /// Whether ranges are to be had at all.
 fn has_ranges(ranges: &RangesSeen) -> bool {
     ranges.absolute.first().and_then(status) == Some(206)
@@ -198,29 +203,41 @@ pub(crate) fn validator(seen: &Observations, findings: &mut Findings) {
     });
 }
 
+/// What was answered under a condition: one that holds, and one that does not. Where that tells
+/// nothing, it is said why.
+fn conditional<'a>(
+    source: &SourceSeen,
+    ranges: &RangesSeen,
+    answers: Option<&'a (PartSeen, PartSeen)>,
+    without: &str,
+    findings: &mut Findings,
+) -> Option<&'a (PartSeen, PartSeen)> {
+    let why = match answers {
+        None => without,
+        Some(_) if !has_ranges(ranges) => NO_RANGES,
+        Some((right, wrong)) => match unasked(right).or(unasked(wrong)) {
+            Some(why) => why,
+            None => return answers,
+        },
+    };
+    findings.unseen(source.place(), why);
+    None
+}
+
 pub(crate) fn if_range(seen: &Observations, findings: &mut Findings) {
     each_static(seen, findings, |source, _, ranges, findings| {
-        let Some((right, wrong)) = &ranges.if_range else {
-            findings.unseen(source.place(), "it has no validator");
-            return;
-        };
-        if !has_ranges(ranges) {
-            findings.unseen(source.place(), NO_RANGES);
-            return;
-        }
-        if let Some(why) = unasked(right).or(unasked(wrong)) {
-            findings.unseen(source.place(), why);
-            return;
-        }
+        let answers = ranges.if_range.as_ref();
+        let answers = conditional(source, ranges, answers, "it has no validator", findings);
+        let Some((right, wrong)) = answers else { return };
         let mut is_right = true;
         if status(right) != Some(206) {
-            let found = right.head.as_ref().map_or_else(|it| it.what.clone(), Head::answered);
+            let found = found(right);
             findings
                 .wrong(source.place(), format!("with its own validator in If-Range it {found}"));
             is_right = false;
         }
         if status(wrong) != Some(200) {
-            let found = wrong.head.as_ref().map_or_else(|it| it.what.clone(), Head::answered);
+            let found = found(wrong);
             let what =
                 format!("with another file's validator in If-Range it {found}; 200 is right");
             findings.wrong(source.place(), what);
@@ -234,21 +251,14 @@ pub(crate) fn if_range(seen: &Observations, findings: &mut Findings) {
 
 pub(crate) fn if_match(seen: &Observations, findings: &mut Findings) {
     each_static(seen, findings, |source, _, ranges, findings| {
-        let Some((right, wrong)) = &ranges.if_match else {
-            findings.unseen(source.place(), "it has no strong ETag");
-            return;
-        };
-        if !has_ranges(ranges) {
-            findings.unseen(source.place(), NO_RANGES);
-            return;
-        }
-        if let Some(why) = unasked(right).or(unasked(wrong)) {
-            findings.unseen(source.place(), why);
-        } else if status(right) != Some(206) {
-            let found = right.head.as_ref().map_or_else(|it| it.what.clone(), Head::answered);
+        let answers = ranges.if_match.as_ref();
+        let answers = conditional(source, ranges, answers, "it has no strong ETag", findings);
+        let Some((right, wrong)) = answers else { return };
+        if status(right) != Some(206) {
+            let found = found(right);
             findings.wrong(source.place(), format!("with its own ETag in If-Match it {found}"));
         } else if status(wrong) != Some(412) {
-            let found = wrong.head.as_ref().map_or_else(|it| it.what.clone(), Head::answered);
+            let found = found(wrong);
             findings.advise(
                 source.place(),
                 format!("with another file's ETag in If-Match it {found}; 412 is right"),

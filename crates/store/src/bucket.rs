@@ -62,6 +62,11 @@ const MAX_DOCUMENT_BYTES: u64 = 256 << 20;
 /// Whoever waits longer than this for the next bytes of an answer asks again.
 const BYTES_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long to wait before an object is created once more that is refused as existing and is not
+/// there.
+const CREATE_AGAIN: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(800)];
+
 /// Reads something, unless nothing comes for too long.
 async fn soon<T>(
     path: &Path,
@@ -86,6 +91,8 @@ struct Inner {
     numbers: Numbers,
     /// Whether the store was caught creating an object that existed.
     ignores_conditions: AtomicBool,
+    /// How often it was checked.
+    checks: AtomicU64,
 }
 
 impl fmt::Debug for Bucket {
@@ -118,6 +125,7 @@ impl Bucket {
             replica: numbers.replica(),
             numbers,
             ignores_conditions: AtomicBool::new(false),
+            checks: AtomicU64::new(0),
         }))
     }
 
@@ -145,17 +153,40 @@ impl Bucket {
     }
 
     /// Creates an object; `false` when there is one.
+    ///
+    /// A store that is busy with the same object, or with the folder that it would be in, refuses
+    /// with the words of one that has it (409): only one that is found exists.
     async fn create(&self, path: &Path, body: Bytes) -> Result<bool, BucketError> {
-        let options = PutOptions::from(PutMode::Create);
-        match self.store().put_opts(path, PutPayload::from_bytes(body), options).await {
-            Ok(_) => Ok(true),
-            Err(error) => {
-                let error = BucketError::of("create", path, &error);
-                match error.kind() {
-                    BucketErrorKind::AlreadyExists => Ok(false),
-                    _ => Err(error),
-                }
+        for again in CREATE_AGAIN.into_iter().map(Some).chain([None]) {
+            let options = PutOptions::from(PutMode::Create);
+            let body = PutPayload::from_bytes(body.clone());
+            let refused = match self.store().put_opts(path, body, options).await {
+                Ok(_) => return Ok(true),
+                Err(error) => BucketError::of("create", path, &error),
+            };
+            if refused.kind() != BucketErrorKind::AlreadyExists {
+                return Err(refused);
             }
+            if self.exists(path).await? {
+                return Ok(false);
+            }
+            if let Some(pause) = again {
+                tokio::time::sleep(pause).await;
+            }
+        }
+        Err(BucketError::inconsistent(
+            "create",
+            path,
+            "it is refused as existing, and is not there",
+        ))
+    }
+
+    /// Whether there is such an object.
+    async fn exists(&self, path: &Path) -> Result<bool, BucketError> {
+        match soon(path, self.store().head(path)).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == BucketErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

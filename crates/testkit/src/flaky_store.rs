@@ -30,6 +30,8 @@ pub struct FlakyStore {
 struct Faults {
     away: AtomicBool,
     ignores_conditions: AtomicBool,
+    /// So many creations are refused, as if there were an object.
+    refused_creations: AtomicU64,
     latency_ms: AtomicU64,
     /// Before an operation is carried out it takes up to this long, and before its answer arrives.
     longest_way_ms: AtomicU64,
@@ -48,6 +50,7 @@ impl Default for Faults {
         Faults {
             away: AtomicBool::default(),
             ignores_conditions: AtomicBool::default(),
+            refused_creations: AtomicU64::default(),
             latency_ms: AtomicU64::default(),
             longest_way_ms: AtomicU64::default(),
             read: Mutex::default(),
@@ -56,6 +59,13 @@ impl Default for Faults {
             frozen: watch::Sender::new(false),
             freezing_name: Mutex::default(),
         }
+    }
+}
+
+impl Faults {
+    fn refuses_creation(&self) -> bool {
+        let less = |count: u64| count.checked_sub(1);
+        self.refused_creations.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok()
     }
 }
 
@@ -78,6 +88,12 @@ impl FlakyStore {
     /// From now on objects that must not exist are overwritten.
     pub fn set_ignores_conditions(&self, ignores: bool) {
         self.faults.ignores_conditions.store(ignores, Ordering::SeqCst);
+    }
+
+    /// The next so many objects that must not exist are refused as existing: what a store says that
+    /// is busy with the same name.
+    pub fn refuse_creations(&self, count: u64) {
+        self.faults.refused_creations.store(count, Ordering::SeqCst);
     }
 
     /// From now on every operation takes this long.
@@ -256,6 +272,10 @@ impl ObjectStore for FlakyStore {
         if self.faults.freezing_name.lock().take_if(|freezing| Some(&**freezing) == name).is_some()
         {
             self.set_frozen(true);
+        }
+        if options.mode == PutMode::Create && self.faults.refuses_creation() {
+            let path = location.to_string();
+            return Err(Error::AlreadyExists { path, source: "conflict".into() });
         }
         let put = || {
             let mut options = options.clone();

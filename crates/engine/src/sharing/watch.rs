@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use rdl_store::{Bucket, BucketError};
 use tokio_util::sync::CancellationToken;
 
-/// How long the start waits for the bucket's answer.
-const AT_START: Duration = Duration::from_secs(10);
+/// How long to wait for the bucket's answer.
+const WITHIN: Duration = Duration::from_secs(10);
 /// How often a bucket that could not be used is looked at, and one that could.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -23,10 +23,7 @@ impl BucketWatch {
     /// Checks the bucket. One that is not there, or that refuses us, fails the start; one that
     /// cannot be reached is looked at again.
     pub(crate) async fn begin(bucket: Bucket) -> Result<BucketWatch, BucketError> {
-        let checked = tokio::time::timeout(AT_START, bucket.check()).await;
-        let checked =
-            checked.unwrap_or_else(|_| Err(BucketError::timed_out("check the bucket", AT_START)));
-        let trouble = match checked {
+        let trouble = match check(&bucket).await {
             Ok(()) => None,
             Err(error) if error.is_misconfiguration() => return Err(error),
             Err(error) => {
@@ -50,14 +47,23 @@ impl BucketWatch {
                 () = stopping.cancelled() => return,
             }
             let checked = tokio::select! {
-                checked = self.bucket.check() => checked,
+                checked = check(&self.bucket) => checked,
                 () = stopping.cancelled() => return,
             };
             let trouble = checked.err().map(|error| error.to_string());
-            if trouble.is_none() {
-                tracing::info!(bucket = self.bucket.name(), "the bucket can be used now");
+            match &trouble {
+                None => tracing::info!(bucket = self.bucket.name(), "the bucket can be used now"),
+                Some(error) if self.trouble().as_ref() != Some(error) => {
+                    tracing::warn!(bucket = self.bucket.name(), %error, "the bucket still cannot be used");
+                }
+                Some(_) => {}
             }
             *self.trouble.lock() = trouble;
         }
     }
+}
+
+async fn check(bucket: &Bucket) -> Result<(), BucketError> {
+    let checked = tokio::time::timeout(WITHIN, bucket.check()).await;
+    checked.unwrap_or_else(|_| Err(BucketError::timed_out("check the bucket", WITHIN)))
 }

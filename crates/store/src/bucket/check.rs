@@ -16,12 +16,13 @@ impl Bucket {
             // Nothing has to be there; that the bucket itself is missing is told as this.
             return Err(error);
         }
-        let path = self.path(&format!("checks/{}", self.replica()));
+        // Each check has a name of its own: one that went wrong says nothing about the next.
+        let number = self.0.checks.fetch_add(1, Ordering::Relaxed);
+        let path = self.path(&format!("checks/{}-{number}", self.replica()));
         let body = Bytes::from_static(b"is this bucket fit for use?");
-        // One of this name is left by an earlier check.
-        let created = self.create(&path, body.clone()).await?;
+        self.create(&path, body.clone()).await?;
         let found = self.get(&path, MAX_DOCUMENT_BYTES).await?;
-        if found.is_none_or(|(found, _)| created && found != body) {
+        if found.is_none_or(|(found, _)| found != body) {
             return Err(BucketError::unusable(&path, "what was written there is not read back"));
         }
         let refuses = !self.create(&path, body).await?;

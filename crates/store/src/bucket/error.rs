@@ -57,6 +57,12 @@ impl BucketError {
         BucketError { action: "use", path: path.to_string(), kind, what: what.to_owned() }
     }
 
+    /// The store contradicts itself, which may pass.
+    pub(super) fn inconsistent(action: &'static str, path: &Path, what: &str) -> BucketError {
+        let kind = BucketErrorKind::Unavailable;
+        BucketError { action, path: path.to_string(), kind, what: what.to_owned() }
+    }
+
     pub(super) fn misconfigured(what: impl std::fmt::Display) -> BucketError {
         let kind = BucketErrorKind::Misconfigured;
         BucketError { action: "use", path: "anything".into(), kind, what: what.to_string() }

@@ -61,3 +61,16 @@ async fn a_store_that_overwrites_in_silence_is_caught_and_used_all_the_same() {
     assert!(!bucket.overwrites_in_silence());
     assert_eq!(store.names().await, [""; 0]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_as_existing_and_is_not_there_is_created_again() {
+    let store = FlakyStore::new();
+    let bucket = Bucket::over(std::sync::Arc::new(store.clone()), "memory", "a");
+    store.refuse_creations(3);
+    bucket.check().await.unwrap();
+    store.refuse_creations(4);
+    let error = bucket.check().await.unwrap_err();
+    assert_eq!(error.kind(), BucketErrorKind::Unavailable, "{error}");
+    assert!(error.to_string().contains("refused as existing, and is not there"), "{error}");
+    bucket.check().await.unwrap();
+}

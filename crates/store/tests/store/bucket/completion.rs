@@ -2,7 +2,8 @@
 
 use object_store::path::Path;
 use object_store::{ObjectStoreExt as _, PutPayload};
-use rdl_store::AttemptName;
+use rdl_store::{AttemptName, Bucket};
+use rdl_testkit::FlakyStore;
 
 use super::sources::{Local, Seen, look};
 use super::stores::stores;
@@ -78,4 +79,18 @@ async fn an_attempt_that_lost_its_claim_is_not_completed() {
         assert!(complete.unwrap(), "{}", store.name());
         assert_eq!(look(&slow, "a").await, Seen::Complete(second), "{}", store.name());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_busy_with_the_name_leaves_nothing_half_complete() {
+    let local = Local::of("a", &[1_000]);
+    let store = FlakyStore::new();
+    let bucket = Bucket::over(std::sync::Arc::new(store.clone()), "memory", "team/a");
+    let attempt = AttemptName::new(key("a"), 1);
+    store.refuse_creations(1);
+    assert!(bucket.claim(&attempt).await.unwrap());
+    local.put_parts(&bucket, &attempt).await;
+    store.refuse_creations(1);
+    assert!(bucket.complete(&attempt, &local.listed(), local.complete_text()).await.unwrap());
+    assert_eq!(look(&bucket, "a").await, Seen::Complete(attempt));
 }

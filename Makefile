@@ -15,6 +15,7 @@ REQUIREMENTS := tests/python/requirements.txt
 NODE_MODULES := tests/node/node_modules
 # Where Debian's package puts it; another one will do: make test CHROMIUM=/opt/chrome/chrome
 CHROMIUM := /usr/bin/chromium
+PROMTOOL := target/tools/promtool
 SDK_BACKEND := tests/foxglove-sdk-backend/Cargo.toml
 VERSITYGW_VERSION := v1.8.0
 VERSITYGW := target/tools/versitygw-$(VERSITYGW_VERSION)
@@ -52,7 +53,7 @@ help:
 	@echo "make test   formatting, lints and every test"
 	@echo "make bench  measures the loader beside other programs and rewrites bench/RESULTS.md"
 	@echo "make bench-kit  measures the kit's writers in each language beside Foxglove's"
-	@echo "make docs   rewrite the generated documents (docs/CONFIG.md, docs/openapi.json, docs/manifest.schema.json)"
+	@echo "make docs   rewrite the generated documents (docs/CONFIG.md, docs/METRICS.md, docs/openapi.json, docs/manifest.schema.json)"
 	@echo "make soak   ten minutes of viewers who seek at random (bench/README.md)"
 	@echo "make clean  remove everything that was built"
 
@@ -66,10 +67,10 @@ lint: cargo
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # One run of cargo: the tests against real programs need what the other targets install.
-unit: cargo nginx curl chromium outside kit-python kit-cpp $(NODE_MODULES)/.package-lock.json $(VERSITYGW)
+unit: cargo nginx curl chromium $(PROMTOOL) outside kit-python kit-cpp $(NODE_MODULES)/.package-lock.json $(VERSITYGW)
 	RDL_TEST_PYTHON=$(abspath $(PYTHON)) RDL_TEST_NODE_MODULES=$(abspath $(NODE_MODULES)) \
 	RDL_TEST_VERSITYGW=$(abspath $(VERSITYGW)) RDL_TEST_SDK_BACKENDS=$(abspath target/sdk-backend) \
-	RDL_TEST_CHROMIUM=$(CHROMIUM) RUST_TEST_THREADS=$(TEST_THREADS) \
+	RDL_TEST_CHROMIUM=$(CHROMIUM) RDL_TEST_PROMTOOL=$(abspath $(PROMTOOL)) RUST_TEST_THREADS=$(TEST_THREADS) \
 	RDL_TEST_KIT_PYTHON=$(abspath $(KIT_PYTHON)) \
 	RDL_TEST_KIT_PYTHON_VECTORS="$(abspath $(KIT_PYTHON)) $(abspath sdk/python/tests/run_vectors.py)" \
 	RDL_TEST_KIT_CPP=$(abspath target/cpp-kit/example) \
@@ -178,6 +179,16 @@ cpp:
 # Tests read recordings and sign in from pages in it.
 chromium:
 	@[ -x "$(CHROMIUM)" ] || { $(call APT,chromium fonts-dejavu-core); }
+
+# Prometheus's own tool reads what the loader says of itself, and the alert rules. Debian has it in
+# the package of the server, which nobody needs here: it is taken out of there.
+$(PROMTOOL):
+	@echo "taking promtool out of Debian's package prometheus (apt)"
+	@mkdir -p $(@D) && work=$$(mktemp -d $(abspath $(@D))/promtool.XXXXXX) && \
+	trap "rm -rf '$$work'" EXIT && chmod 755 "$$work" && cd "$$work" && \
+	sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ) && $$sudo apt-get update -q && \
+	apt-get download -q prometheus && dpkg-deb -x prometheus_*.deb . && \
+	mv usr/bin/promtool $(abspath $@)
 
 # Azurite, oidc-provider and the MCAP readers run on Node.js 18 or newer; of oidc-provider, 8 is the
 # last that does.

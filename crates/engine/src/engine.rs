@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdl_fetch::{AskedManifest, HttpClient, ManifestClient, ManifestParams, Token};
+use rdl_metrics::table;
 use rdl_model::Nanos;
 use rdl_store::{Bucket, DiskStore};
 use rdl_wire::Source as DeclaredSource;
@@ -146,6 +147,22 @@ impl Engine {
         match self.bucket.as_ref().and_then(BucketWatch::trouble) {
             Some(trouble) => Err(trouble),
             None => Ok(()),
+        }
+    }
+
+    /// Tells metrics what is looked at rather than counted.
+    pub async fn measure(&self) {
+        let shared = &self.shared;
+        table::READY.now(u64::from(self.readiness().is_ok()));
+        shared.memory.measure(shared.open_chunks.held_bytes());
+        table::LOADS_WAITING.now(shared.queue.waiting_count() as u64);
+        if let Some(sharing) = &shared.sharing {
+            table::BUCKET_OVERWRITES.now(u64::from(sharing.bucket.overwrites_in_silence()));
+        }
+        if let Ok(usage) = shared.store(DiskStore::usage).await {
+            table::DISK_LIMIT.now(usage.max_bytes);
+            table::DISK_BYTES.now(usage.bytes);
+            table::DISK_SOURCES.now(usage.sources);
         }
     }
 

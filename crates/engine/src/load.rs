@@ -22,6 +22,7 @@ mod work;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rdl_metrics::{Held, table};
 use rdl_model::{Nanos, SourceKey};
 use rdl_store::RemoteSource;
 use tokio::time::Instant;
@@ -69,6 +70,7 @@ pub(crate) async fn run(
         () = stopping.cancelled() => {
             let current = source.current();
             source.supersede(&current, EngineError::ShuttingDown);
+            table::LOADS.count(["stopped"]);
         }
     }
 }
@@ -93,12 +95,20 @@ impl Load {
         };
         let mut differences = 0;
         loop {
-            let role = match self.join().await {
+            let joined = self.join().await;
+            table::SOURCE_LOOKUPS.count([joined.found()]);
+            let role = match joined {
                 Joined::Load(role) => role,
                 Joined::Complete(found) => return self.fill_from_bucket(found),
             };
             match self.one_body(role).await {
-                Ok(BodyEnded::Complete) => return,
+                Ok(BodyEnded::Complete) => {
+                    table::LOADS.count(["complete"]);
+                    for problem in &self.generation.state().problems {
+                        table::PROBLEMS.add(problem.count, [problem.code.as_str()]);
+                    }
+                    return;
+                }
                 Ok(BodyEnded::Unwanted) => {
                     tracing::info!(source = %self.source.name, "nobody waits for this source any more; its load stops");
                     self.leave();
@@ -129,12 +139,14 @@ impl Load {
 
     /// Leaves an empty generation behind; whoever has read of the old one cannot go on.
     fn leave(&self) {
+        table::LOADS.count(["stopped"]);
         let changed = EngineError::Changed { source_name: self.source.name.clone() };
         self.source.supersede(&self.generation, changed);
     }
 
     fn fail(&self, error: EngineError) {
         tracing::warn!(source = %self.source.name, %error, "a source failed");
+        table::LOADS.count(["failed"]);
         self.generation.fail(error);
     }
 
@@ -146,11 +158,13 @@ impl Load {
         let key = self.mode.key;
         let found = self.shared.store(move |store| store.find(&key)).await?;
         if let Some(found) = found {
+            table::SOURCE_LOOKUPS.count(["disk"]);
             self.generation.fill(found.index, found.files);
             return Ok(true);
         }
         let Some(sharing) = &self.shared.sharing else { return Ok(false) };
         let Some(found) = sharing.find_complete(&key).await else { return Ok(false) };
+        table::SOURCE_LOOKUPS.count(["bucket"]);
         self.fill_from_bucket(found);
         Ok(true)
     }
@@ -191,6 +205,7 @@ impl Load {
             sharing.release(std::mem::replace(claim, Claim::Later));
         }
         let mut work = Some(begun?);
+        let mut running = table::LOADS_RUNNING.hold([role.as_str()]);
         let mut connection = Connection::new(&self.shared, &self.source);
         let mut backoff = FIRST_BACKOFF;
         let mut last_progress = Instant::now();
@@ -245,12 +260,14 @@ impl Load {
                 Ended::LeaderSilent => {
                     // Perhaps the data backend has something for us; else its silence counts.
                     role = Role::Leads(Claim::Later);
+                    goes_on_as(&role, &mut running);
                     last_progress = Instant::now();
                 }
                 Ended::LeaderGone => {
                     if let (Role::Follows(attempt), Some(sharing)) = (&role, self.sharing()) {
                         tracing::info!(source = %self.source.name, %attempt, "the replica that loaded a source gives nothing any more");
                         role = sharing.succeed(attempt).await;
+                        goes_on_as(&role, &mut running);
                     }
                     last_progress = Instant::now();
                 }
@@ -260,6 +277,7 @@ impl Load {
                         return Err(EngineError::KeepsBreaking { source_name, last });
                     }
                     tracing::debug!(source = %self.source.name, %last, "the connection broke; asking again");
+                    table::BACKEND_RETRIES.count(["body"]);
                     tokio::time::sleep(backoff).await;
                     backoff = (backoff * 2).min(LONGEST_BACKOFF);
                 }
@@ -269,6 +287,14 @@ impl Load {
             }
         }
     }
+}
+
+/// What was followed so far gives nothing any more.
+fn goes_on_as(role: &Role, running: &mut Held) {
+    if matches!(role, Role::Leads(_)) {
+        table::LOADS_TAKEN_OVER.one();
+    }
+    *running = table::LOADS_RUNNING.hold([role.as_str()]);
 }
 
 enum BodyEnded {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rdl_metrics::table;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::EngineError;
@@ -62,7 +63,7 @@ impl Memory {
     pub(crate) async fn reserve_slice(&self, bytes: u64) -> Result<Reservation, EngineError> {
         let waiting = self.responses.reserve(bytes);
         let reserved = tokio::time::timeout(ADMISSION_PATIENCE, waiting).await;
-        reserved.map_err(|_| EngineError::MemorySpent)
+        reserved.map_err(|_| refused())
     }
 
     /// Everything that a response will need. Waits a moment where all of it is taken, then says so.
@@ -75,9 +76,24 @@ impl Memory {
         let waiting = self.responses.reserve(LEAST_RESPONSE_BYTES);
         match tokio::time::timeout(ADMISSION_PATIENCE, waiting).await {
             Ok(reservation) => Ok(reservation),
-            Err(_) => Err(EngineError::MemorySpent),
+            Err(_) => Err(refused()),
         }
     }
+
+    /// Tells metrics how much of each pool is reserved.
+    pub(crate) fn measure(&self, open_chunks_bytes: u64) {
+        for (name, pool) in [("responses", &self.responses), ("incoming", &self.ingest)] {
+            table::MEMORY_LIMIT.set(pool.total_bytes(), [name]);
+            table::MEMORY_RESERVED.set(pool.total_bytes() - pool.free_bytes(), [name]);
+        }
+        table::MEMORY_LIMIT.set(self.open_chunks_bytes, ["open_chunks"]);
+        table::MEMORY_RESERVED.set(open_chunks_bytes, ["open_chunks"]);
+    }
+}
+
+fn refused() -> EngineError {
+    table::MEMORY_REFUSED.one();
+    EngineError::MemorySpent
 }
 
 /// One share of the memory.

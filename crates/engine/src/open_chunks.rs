@@ -11,6 +11,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use rdl_mcap_io::{OpenChunk, SortedRun};
+use rdl_metrics::table;
 use rdl_store::{ScratchFile, StoreError};
 use tokio::sync::Notify;
 
@@ -137,6 +138,7 @@ impl OpenChunks {
         }
         let mut inside = slot.lock();
         if let Some(opened) = inside.as_ref().and_then(Kept::open) {
+            count_read(uncompressed_bytes);
             return Ok(opened);
         }
         let opened = self.open(id, uncompressed_bytes, open, spill);
@@ -158,9 +160,17 @@ impl OpenChunks {
         let slot = self.held.lock().slots.get(&id)?.open.clone();
         let inside = slot.try_lock()?;
         match &*inside {
-            Some(Kept::Memory(chunk)) => Some(chunk.clone()),
+            Some(Kept::Memory(chunk)) => {
+                count_read(chunk_bytes(chunk));
+                Some(chunk.clone())
+            }
             _ => None,
         }
+    }
+
+    /// What they take together, in bytes.
+    pub(crate) fn held_bytes(&self) -> u64 {
+        self.held.lock().bytes
     }
 
     /// Whether a chunk that is due then would be kept if it were offered now.
@@ -216,7 +226,10 @@ impl OpenChunks {
         if self.held.lock().charge(id, chunk_bytes(&chunk), self.bound_bytes) {
             return Ok(Opened::Memory(Arc::new(chunk)));
         }
-        Ok(Opened::Spilled(Arc::new(spill(&chunk)?)))
+        let spilled = spill(&chunk)?;
+        table::SPILLS.one();
+        table::SPILLED_BYTES.more(chunk_bytes(&chunk));
+        Ok(Opened::Spilled(Arc::new(spilled)))
     }
 }
 
@@ -302,6 +315,12 @@ impl Held {
             self.bytes -= slot.bytes;
         }
     }
+}
+
+/// A chunk that is open already is read.
+fn count_read(bytes: u64) {
+    table::CHUNK_READS.count(["memory"]);
+    table::CHUNK_READ_BYTES.add(bytes, ["memory"]);
 }
 
 fn chunk_bytes(chunk: &OpenChunk) -> u64 {

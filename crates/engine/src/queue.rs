@@ -77,6 +77,11 @@ impl LoadQueue {
         places.running.values().filter(|viewers| viewers.crowd_now().needed > 0).count()
     }
 
+    /// How many loads wait for their turn.
+    pub(crate) fn waiting_count(&self) -> usize {
+        self.places.lock().waiting.len()
+    }
+
     /// Somebody's need has changed: those who wait look again.
     pub(crate) fn touch(&self) {
         self.changed.send_modify(|version| *version += 1);

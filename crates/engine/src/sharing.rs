@@ -90,12 +90,33 @@ pub(crate) enum Role {
     Follows(AttemptName),
 }
 
+impl Role {
+    /// Its name in metrics.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Role::Leads(_) => "leads",
+            Role::Follows(_) => "follows",
+        }
+    }
+}
+
 /// What there was for a load.
 pub(crate) enum Joined {
     /// The source is complete.
     Complete(RemoteSource),
     /// It has to be loaded.
     Load(Role),
+}
+
+impl Joined {
+    /// Where the source was found, as metrics tell it.
+    pub(crate) fn found(&self) -> &'static str {
+        match self {
+            Joined::Complete(_) => "bucket",
+            Joined::Load(Role::Follows(_)) => "followed",
+            Joined::Load(Role::Leads(_)) => "nowhere",
+        }
+    }
 }
 
 impl Sharing {

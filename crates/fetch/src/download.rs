@@ -2,16 +2,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use rdl_metrics::table;
 use tokio::time::Instant;
 
 use crate::client::Answer;
-use crate::{Access, FetchError, HttpClient, TimedOut};
+use crate::{Access, FetchError, HttpClient, Purpose, TimedOut};
 
 /// The body of a streamed source, as it comes. Dropping it closes the connection.
 pub struct Download {
     answer: Answer,
     content_length: Option<u64>,
     connect_timeout: Duration,
+    purpose: Purpose,
     /// Since when nothing has come although somebody waited.
     waiting_since: Option<Instant>,
     ended: bool,
@@ -20,19 +22,25 @@ pub struct Download {
 impl Download {
     /// Asks for the source. Resolves when the answer's headers are there and its status is 200.
     pub async fn open(http: &HttpClient, access: &Access) -> Result<Download, FetchError> {
+        let opened = Download::open_once(http, access).await;
+        opened.inspect_err(|error| Purpose::Body.failed(error))
+    }
+
+    async fn open_once(http: &HttpClient, access: &Access) -> Result<Download, FetchError> {
         let answer = http.get(&access.url, access.token.as_ref(), &HeaderMap::new()).await?;
         let status = answer.response.status();
         if !matches!(status.as_u16(), 200 | 203) {
             return Err(FetchError::status(&answer));
         }
-        Ok(Download::of(answer, http))
+        Ok(Download::of(answer, http, Purpose::Body))
     }
 
-    pub(crate) fn of(answer: Answer, http: &HttpClient) -> Download {
+    pub(crate) fn of(answer: Answer, http: &HttpClient, purpose: Purpose) -> Download {
         Download {
             content_length: answer.response.content_length(),
             connect_timeout: http.config.connect_timeout,
             answer,
+            purpose,
             waiting_since: None,
             ended: false,
         }
@@ -68,6 +76,14 @@ impl Download {
         };
         self.waiting_since = None;
         self.ended = !matches!(result, Ok(Some(_)));
+        match &result {
+            Ok(Some(bytes)) => {
+                table::BACKEND_BYTES.add(bytes.len() as u64, [self.purpose.as_str()]);
+            }
+            // Of the others the whole request fails, which is counted there.
+            Err(error) if self.purpose == Purpose::Body => self.purpose.failed(error),
+            _ => {}
+        }
         result
     }
 }

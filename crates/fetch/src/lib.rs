@@ -16,6 +16,7 @@ mod denied;
 mod download;
 mod error;
 mod manifest;
+mod purpose;
 mod range;
 mod retry;
 mod stability;
@@ -30,6 +31,8 @@ pub use manifest::{AskedManifest, ManifestClient, ManifestParams};
 pub use range::{Opened, Opening, RangeReader, Validator};
 pub use rdl_wire::redacted;
 pub use token::{Access, Token};
+
+use self::purpose::Purpose;
 
 #[cfg(test)]
 mod testing;

@@ -11,6 +11,7 @@ use futures::future::{BoxFuture, Shared};
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use parking_lot::Mutex;
+use rdl_metrics::table;
 use rdl_model::{SourceKey, SourceKeyHasher};
 use rdl_wire::{Manifest, ManifestLimits, parse_manifest};
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ use self::cache::Cache;
 use crate::download::Download;
 use crate::retry::retry;
 use crate::stability::{RequestIdentity, Stability};
-use crate::{FetchConfig, FetchError, HttpClient, TimedOut, Token};
+use crate::{FetchConfig, FetchError, HttpClient, Purpose, TimedOut, Token};
 
 /// What a user asks the manifest endpoint with: names and values in order, duplicates kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -126,10 +127,14 @@ impl ManifestClient {
         let flight = {
             let mut state = self.0.state.lock();
             if let Some(manifest) = state.cache.get(&request).filter(|_| from_cache) {
+                table::MANIFESTS.count(["cached"]);
                 return Ok(manifest);
             }
             match state.flights.get(&request) {
-                Some(flight) => flight.clone(),
+                Some(flight) => {
+                    table::MANIFESTS.count(["shared"]);
+                    flight.clone()
+                }
                 None => {
                     let flight = self.0.clone().start(request.clone());
                     state.flights.insert(request, flight.clone());
@@ -147,7 +152,13 @@ impl Inner {
         let landing = Landing { inner: self.clone(), request: request.clone() };
         let task = tokio::spawn(async move {
             let _landing = landing;
-            self.fetch(request).await
+            let began = Instant::now();
+            let fetched = self.fetch(request).await;
+            table::MANIFEST_TIME.took(began.elapsed());
+            let outcome =
+                fetched.as_ref().map_or_else(|error| error.kind().as_str(), |_| "granted");
+            table::MANIFESTS.count([outcome]);
+            fetched
         });
         let died = || FetchError::Setup { what: "the task of a fetch died".to_owned() };
         async move { task.await.unwrap_or_else(|_| Err(died())) }.boxed().shared()
@@ -163,10 +174,16 @@ impl Inner {
             FetchError::Broken { .. } => true,
             _ => false,
         };
-        let answer = retry(config.manifest_retry_for, config.retry_pause, again, || async {
-            let asked = Instant::now();
-            Ok((asked, self.body(&url, request.token.as_ref()).await?))
-        })
+        let answer = retry(
+            Purpose::Manifest,
+            config.manifest_retry_for,
+            config.retry_pause,
+            again,
+            || async {
+                let asked = Instant::now();
+                Ok((asked, self.body(&url, request.token.as_ref()).await?))
+            },
+        )
         .await;
         let (asked, body) = answer.inspect_err(|error| {
             // What was granted before is not granted any more.
@@ -190,6 +207,9 @@ impl Inner {
         let unstable = state.stability.check(&request, &manifest, &config.manifest_endpoint);
         if let Some(problem) = unstable {
             problem.add_to(&mut manifest.problems);
+        }
+        for problem in &manifest.problems {
+            table::PROBLEMS.add(problem.count, [problem.code.as_str()]);
         }
         let manifest = AskedManifest { manifest: Arc::new(manifest), asked };
         let bytes = body_bytes + request.bytes();
@@ -215,7 +235,7 @@ impl Inner {
             return Err(FetchError::status(&answer));
         }
         let too_large = |bytes: u64| bytes > limit_bytes;
-        let mut download = Download::of(answer, &self.http);
+        let mut download = Download::of(answer, &self.http, Purpose::Manifest);
         let mut body = Vec::new();
         let mut is_too_large = download.content_length().is_some_and(too_large);
         while !is_too_large {

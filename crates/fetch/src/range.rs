@@ -14,7 +14,7 @@ use self::answer::ContentRange;
 pub use self::answer::Validator;
 use crate::client::Answer;
 use crate::retry::retry;
-use crate::{Access, Download, FetchError, HttpClient};
+use crate::{Access, Download, FetchError, HttpClient, Purpose};
 
 /// What is allocated ahead for a range; more grows with what comes.
 const ALLOCATE_BYTES: u64 = 1 << 20;
@@ -53,9 +53,13 @@ impl RangeReader {
         tail_bytes: u64,
     ) -> Result<Opening, FetchError> {
         let config = &http.config;
-        retry(config.range_retry_for, config.retry_pause, FetchError::is_retryable, || {
-            open_once(http, access, tail_bytes.max(1))
-        })
+        retry(
+            Purpose::Range,
+            config.range_retry_for,
+            config.retry_pause,
+            FetchError::is_retryable,
+            || open_once(http, access, tail_bytes.max(1)),
+        )
         .await
     }
 
@@ -84,9 +88,13 @@ impl RangeReader {
             return Err(FetchError::bad_answer(&crate::redacted(&access.url), what));
         }
         let config = &self.http.config;
-        retry(config.range_retry_for, config.retry_pause, FetchError::is_retryable, || {
-            self.read_once(access, range)
-        })
+        retry(
+            Purpose::Range,
+            config.range_retry_for,
+            config.retry_pause,
+            FetchError::is_retryable,
+            || self.read_once(access, range),
+        )
         .await
     }
 
@@ -160,7 +168,7 @@ async fn suffix(
     match status {
         StatusCode::PARTIAL_CONTENT => {}
         StatusCode::OK => {
-            return Ok(Some(Opening::Unsupported(Download::of(answer, http))));
+            return Ok(Some(Opening::Unsupported(Download::of(answer, http, Purpose::Body))));
         }
         StatusCode::BAD_REQUEST | StatusCode::NOT_IMPLEMENTED => return Ok(None),
         StatusCode::RANGE_NOT_SATISFIABLE => {
@@ -194,7 +202,9 @@ async fn first_byte(
     let status = answer.response.status();
     match status {
         StatusCode::PARTIAL_CONTENT => {}
-        StatusCode::OK => return Ok(Opening::Unsupported(Download::of(answer, http))),
+        StatusCode::OK => {
+            return Ok(Opening::Unsupported(Download::of(answer, http, Purpose::Body)));
+        }
         StatusCode::RANGE_NOT_SATISFIABLE => {
             return match answer::unsatisfied_total(&answer) {
                 None | Some(0) => Ok(empty(http, &answer)),
@@ -239,7 +249,7 @@ fn range_header(range: &str) -> HeaderValue {
 async fn body(http: &HttpClient, answer: Answer, expected_bytes: u64) -> Result<Bytes, FetchError> {
     let url = answer.url.clone();
     let other_length = || FetchError::bad_answer(&url, "a 206 whose body is longer than its range");
-    let mut download = Download::of(answer, http);
+    let mut download = Download::of(answer, http, Purpose::Range);
     if download.content_length().is_some_and(|bytes| bytes != expected_bytes) {
         return Err(FetchError::bad_answer(&url, "a 206 whose length is not that of its range"));
     }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use rdl_metrics::table;
 use tokio::time::Instant;
 
-use crate::FetchError;
+use crate::{FetchError, Purpose};
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -12,6 +13,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Runs `attempt` until it succeeds, fails with an error that `again` does not accept, or the next
 /// try would start later than `retry_for` after the first. The pause between tries doubles.
 pub(crate) async fn retry<T, F: Future<Output = Result<T, FetchError>>>(
+    purpose: Purpose,
     retry_for: Duration,
     first_pause: Duration,
     again: impl Fn(&FetchError) -> bool,
@@ -20,9 +22,10 @@ pub(crate) async fn retry<T, F: Future<Output = Result<T, FetchError>>>(
     let started = Instant::now();
     let mut pause = first_pause;
     loop {
-        match attempt().await {
+        match attempt().await.inspect_err(|error| purpose.failed(error)) {
             Err(error) if again(&error) && started.elapsed() + pause <= retry_for => {
                 tracing::debug!(%error, ?pause, "asking again");
+                table::BACKEND_RETRIES.count([purpose.as_str()]);
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
@@ -47,6 +50,7 @@ mod tests {
         let started = Instant::now();
         let first_pause = Duration::from_millis(10);
         let result: Result<(), _> = retry(
+            Purpose::Range,
             Duration::from_millis(retry_for),
             first_pause,
             FetchError::is_retryable,
@@ -79,7 +83,7 @@ mod tests {
         let count = Cell::new(0);
         let forever = Duration::from_secs(3600);
         let result: Result<(), _> =
-            retry(forever, Duration::ZERO, FetchError::is_retryable, || async {
+            retry(Purpose::Range, forever, Duration::ZERO, FetchError::is_retryable, || async {
                 count.set(count.get() + 1);
                 let broke = count.get() < 3;
                 Err(if broke { broken() } else { FetchError::UnusableToken })

@@ -23,3 +23,21 @@ pub enum ErrorKind {
     /// A fault of the loader's own: its disk, its bucket, a bug.
     Internal,
 }
+
+impl ErrorKind {
+    /// Its name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorKind::BadRequest => "bad_request",
+            ErrorKind::Unauthorized => "unauthorized",
+            ErrorKind::Forbidden => "forbidden",
+            ErrorKind::NotFound => "not_found",
+            ErrorKind::Gone => "gone",
+            ErrorKind::TooLarge => "too_large",
+            ErrorKind::BadGateway => "bad_gateway",
+            ErrorKind::Unavailable => "unavailable",
+            ErrorKind::GatewayTimeout => "gateway_timeout",
+            ErrorKind::Internal => "internal",
+        }
+    }
+}

@@ -17,10 +17,11 @@ use url::Url;
 
 use crate::auth::Auth;
 use crate::embedded::EmbeddedBackend;
+use crate::metrics::Metrics;
 use crate::routes::{self, App};
 use crate::settings::{
-    AuthConfig, AuthSettings, EmbeddedSettings, EngineSettings, FilesPlan, Reserved,
-    ServerSettings, SettingsError, unheeded_variables,
+    AuthConfig, AuthSettings, EmbeddedSettings, EngineSettings, FilesPlan, MetricsSettings,
+    ServerSettings, SettingsError,
 };
 use crate::signals::Signals;
 
@@ -38,6 +39,8 @@ pub(crate) struct ServeArgs {
     pub(crate) engine: EngineSettings,
     #[command(flatten)]
     pub(crate) embedded: EmbeddedSettings,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsSettings,
 }
 
 /// What `serve` is told, checked.
@@ -114,12 +117,10 @@ impl ServeArgs {
 
 /// Serves until a signal comes.
 pub(crate) async fn run(args: ServeArgs, config: ServeConfig) -> anyhow::Result<()> {
-    for Reserved { variable, purpose } in unheeded_variables() {
-        tracing::info!(variable, purpose, "accepted, and without effect in this version");
-    }
     args.warn(&config.auth);
     let auth = Auth::new(config.auth)?;
     let listener = bind(&args.server).await?;
+    let metrics = Metrics::start(&args.metrics).await?;
     let mut engine = config.engine;
     let backend = match config.files {
         Some(files) => Some(start_backend(&args, files).await?),
@@ -129,14 +130,17 @@ pub(crate) async fn run(args: ServeArgs, config: ServeConfig) -> anyhow::Result<
         engine.fetch.manifest_endpoint = backend.manifest_endpoint().clone();
     }
     let engine = Engine::start(engine).await.map_err(|error| args.cannot_start(error))?;
+    let metrics = metrics.map(|metrics| metrics.serve(&engine)).transpose()?;
     let app = App::new(engine, auth, &args.server);
     let greeting = |address| {
-        let listening = format!("listening on http://{address}");
-        let recordings = backend.as_ref().map(EmbeddedBackend::recordings);
-        match recordings {
-            Some(url) => format!("{listening}\nwhat there is: curl {url}"),
-            None => listening,
+        let mut greeting = format!("listening on http://{address}");
+        if let Some(backend) = &backend {
+            greeting.push_str(&format!("\nwhat there is: curl {}", backend.recordings()));
         }
+        if let Some(metrics) = &metrics {
+            greeting.push_str(&format!("\nmetrics: http://{}/metrics", metrics.address));
+        }
+        greeting
     };
     serve(listener, app, &args.server, greeting).await
 }

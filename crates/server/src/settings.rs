@@ -13,7 +13,7 @@ mod embedded;
 mod files;
 mod loading;
 mod log;
-mod reserved;
+mod metrics;
 mod secret;
 mod server;
 mod sharing;
@@ -31,7 +31,7 @@ pub(crate) use self::files::{
 };
 pub(crate) use self::loading::LoadingSettings;
 pub(crate) use self::log::{LogFormat, LogSettings};
-pub(crate) use self::reserved::Reserved;
+pub(crate) use self::metrics::MetricsSettings;
 pub(crate) use self::secret::Secret;
 pub(crate) use self::server::{ServerSettings, parse_address};
 pub(crate) use self::sharing::{SharingSettings, StaleSettings};
@@ -93,12 +93,6 @@ pub(crate) fn read_environment(command: Command) -> Command {
         if is_empty { arg.env(clap::builder::Resettable::Reset) } else { arg }
     });
     command.mut_subcommands(read_environment)
-}
-
-/// The variables that are set and that this version accepts without heeding them.
-pub(crate) fn unheeded_variables() -> impl Iterator<Item = &'static Reserved> {
-    let is_set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
-    reserved::RESERVED.iter().filter(move |reserved| is_set(reserved.variable))
 }
 
 #[cfg(test)]

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 const ENDPOINT: (&str, &str) = ("MANIFEST_ENDPOINT", "https://data.example.com/manifest");
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The binary, with these variables and no others.
+/// The binary, with these variables, and none that is not needed to run beside others.
 fn loader(args: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_remote-data-loader"));
-    command.args(args).env_clear().envs(environment.iter().copied());
+    command.args(args).env_clear().env("PROMETHEUS_ADDRESS", "127.0.0.1:0");
+    command.envs(environment.iter().copied());
     command
 }
 
@@ -133,7 +134,9 @@ fn serves_until_sigterm_with_an_existing_deployments_variables() {
     let folder = tempfile::tempdir().unwrap();
     let environment = [
         ENDPOINT,
-        ("PROMETHEUS_ADDRESS", "anything"),
+        ("PROMETHEUS_METRICS_NAMESPACE", "rdl"),
+        ("PROMETHEUS_METRICS_SUBSYSTEM", "loader"),
+        ("REMOTE_DATA_LOADER_VERSION", "1.2.3"),
         ("REQUEST_CACHE_PART_LIST_TOUCH_INTERVAL_MS", "4000"),
         ("S3_COMPATIBLE_SERVICE_URL", "anything"),
         ("AZURE_CLIENT_SECRET", "anything"),

@@ -22,6 +22,7 @@ mod error;
 mod files;
 mod followed_part;
 mod listing;
+mod measured;
 mod names;
 mod parts;
 mod provider;
@@ -48,6 +49,7 @@ pub use self::error::{BucketError, BucketErrorKind};
 pub use self::files::BucketCut;
 pub use self::followed_part::FollowedPart;
 pub use self::listing::BucketEntry;
+use self::measured::Measured;
 use self::names::Numbers;
 pub use self::names::{AttemptName, ReplicaId};
 pub use self::parts::{ClosedPart, RemoteParts, UploadError};
@@ -119,7 +121,7 @@ impl Bucket {
 
     fn named(store: Arc<dyn ObjectStore>, name: &str, prefix: &str, numbers: Numbers) -> Bucket {
         Bucket(Arc::new(Inner {
-            store,
+            store: Arc::new(Measured(store)),
             name: name.to_owned(),
             prefix: prefix.trim_matches('/').to_owned(),
             replica: numbers.replica(),

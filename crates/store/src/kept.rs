@@ -13,6 +13,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
+use rdl_metrics::table;
 
 use crate::SourceFiles;
 use crate::inventory::{self, Inventory, StoredAttempt};
@@ -160,6 +161,8 @@ impl Kept {
                 evicted.sources += 1;
             }
         }
+        table::DISK_EVICTED.more(evicted.sources);
+        table::DISK_EVICTED_BYTES.more(evicted.bytes);
         tracing::debug!(evicted.bytes, evicted.sources, "evicted complete sources");
         evicted
     }

@@ -23,6 +23,7 @@ use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use rdl_metrics::table;
 
 use crate::StoreError;
 use crate::charge::{Charge, Holder};
@@ -175,6 +176,7 @@ impl Space {
     }
 
     fn full(&self, needed_bytes: u64) -> StoreError {
+        table::DISK_FULL.one();
         StoreError::Full { needed_bytes, max_bytes: self.ledger.lock().max_bytes }
     }
 
@@ -199,6 +201,7 @@ impl Space {
                     && ledger.unchecked_bytes > ledger.max_bytes / LOOK_AGAIN_AFTER;
                 if ledger.fits(bytes) && !look_again {
                     ledger.own_bytes += bytes;
+                    table::DISK_WRITTEN_BYTES.more(bytes);
                     ledger.unchecked_bytes = ledger.unchecked_bytes.saturating_add(bytes);
                     return Ok(());
                 }

@@ -9,15 +9,16 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 /// Who may depend on whom; what is reachable over several arrows may be named directly too.
 const ARROWS: &[(&str, &[&str])] = &[
     ("remote-data-loader", &["rdl-engine", "rdl-conformance", "rdl-files-backend"]),
-    ("rdl-engine", &["rdl-merge", "rdl-store", "rdl-fetch"]),
+    ("rdl-engine", &["rdl-merge", "rdl-store", "rdl-fetch", "rdl-metrics"]),
     // Of the store only how a bucket is opened: the same credentials reach both.
     ("rdl-files-backend", &["remote-data-loader-backend", "rdl-store"]),
     ("rdl-merge", &["rdl-mcap-io"]),
-    ("rdl-store", &["rdl-mcap-io"]),
-    ("rdl-fetch", &["rdl-wire"]),
+    ("rdl-store", &["rdl-mcap-io", "rdl-metrics"]),
+    ("rdl-fetch", &["rdl-wire", "rdl-metrics"]),
     ("rdl-mcap-io", &["rdl-model"]),
     ("rdl-wire", &["rdl-model"]),
     ("rdl-model", &[]),
+    ("rdl-metrics", &[]),
     ("remote-data-loader-backend", &["rdl-wire", "rdl-mcap-io"]),
     ("rdl-conformance", &["rdl-wire", "rdl-mcap-io"]),
     ("rdl-backend-c", &["remote-data-loader-backend"]),
@@ -29,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// What the server may name although more is reachable: it knows neither MCAP nor the network
 /// towards sources.
 const SERVER_MAY_NAME: &[&str] =
-    &["rdl-engine", "rdl-conformance", "rdl-files-backend", "rdl-model"];
+    &["rdl-engine", "rdl-conformance", "rdl-files-backend", "rdl-metrics", "rdl-model"];
 
 /// Only tests may depend on it.
 const TESTKIT: &str = "rdl-testkit";

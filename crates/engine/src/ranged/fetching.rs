@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use rdl_mcap_io::{ChunkDescriptor, ChunkError, StoredChunk, verify_chunk};
+use rdl_metrics::table;
 use rdl_model::{ByteRange, Problem, ProblemCode};
 
 use super::{FetchedChunk, Ranged};
@@ -264,6 +265,9 @@ impl Ranged {
                 return Err(damaged_copy("it is another one".into()));
             }
         }
+        let tier = if self.is_in_bucket() { "bucket" } else { "source" };
+        table::CHUNK_READS.count([tier]);
+        table::CHUNK_READ_BYTES.add(range.len(), [tier]);
         let (found, problem) = match verified {
             Ok(Some(verified)) if !covers(&claim, &verified.chunk.descriptor) => {
                 let lie = ChunkError::Lies("its times or its channels are others".to_owned());
@@ -278,6 +282,7 @@ impl Ranged {
                 let message =
                     format!("chunk {chunk} at byte {} is damaged and left out: {why}", range.start);
                 let problem = Problem::new(ProblemCode::DamagedChunk, message);
+                table::PROBLEMS.count([problem.code.as_str()]);
                 (None, Some(problem.of_source(&*source.name)))
             }
             Err(lie) => return Err(summary_lies(source, generation, chunk, &lie)),

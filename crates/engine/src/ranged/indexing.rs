@@ -9,6 +9,7 @@ use rdl_mcap_io::{
     AttachmentHead, ChannelUse, ChunkDescriptor, Compression, Limits, MetadataRecord, Summary,
     SummaryAttachment, SummaryChunk, SummaryStep, read_header, read_summary,
 };
+use rdl_metrics::table;
 use rdl_model::{ByteRange, Problem, ProblemCode, SourceKey, SourceKeyHasher};
 use tokio::time::Instant;
 
@@ -154,6 +155,9 @@ impl Indexing {
             return Ok(Outcome::LoadWhole { why, identity });
         };
         let (metadata, problems) = file.metadata(&summary).await?;
+        for problem in &problems {
+            table::PROBLEMS.add(problem.count, [problem.code.as_str()]);
+        }
         self.generation.change(|state| {
             state.profile = profile;
             state.channels.clone_from(&summary.channels);
@@ -191,6 +195,7 @@ impl Indexing {
         let name = &self.source.name;
         tracing::info!(source = %name, why, "a static source is loaded like a streamed one");
         let message = format!("{name} is loaded like a streamed source: {why}");
+        table::PROBLEMS.count([ProblemCode::LoadedAsStreamed.as_str()]);
         let problem = Problem::new(ProblemCode::LoadedAsStreamed, message).of_source(&**name);
         // Without a validator nobody can tell whether a later answer is the same file.
         let keep = identity.validator.is_some();

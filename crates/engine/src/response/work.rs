@@ -11,6 +11,7 @@ use rdl_mcap_io::{
     MetadataRecord, OpenChunk, OutputOptions, OutputPiece, OutputWriter,
 };
 use rdl_merge::{MergeHeap, Query, SourceState, Step};
+use rdl_metrics::table;
 use rdl_model::ChunkRef;
 
 use self::reading::Reading;
@@ -56,6 +57,8 @@ pub(super) struct Work {
     writer: Option<OutputWriter>,
     sources: BTreeMap<u32, WorkSource>,
     limits: Limits,
+    /// How many messages metrics know of.
+    counted_messages: u64,
     /// Whether every message is written.
     ended: bool,
 }
@@ -103,6 +106,7 @@ impl Work {
                 max_message_bytes: config.max_message_bytes,
                 ..Limits::default()
             },
+            counted_messages: 0,
             ended: false,
             shared,
         }
@@ -276,6 +280,8 @@ impl Work {
     pub(super) fn take_output(&mut self) -> Result<Vec<Piece>, EngineError> {
         let most = self.share_bytes.min(OutputOptions::default().chunk_target_bytes);
         let Some(writer) = &mut self.writer else { return Ok(Vec::new()) };
+        table::MESSAGES.more(writer.message_count() - self.counted_messages);
+        self.counted_messages = writer.message_count();
         self.chunk_bytes = self.chunk_bytes.saturating_mul(GROWTH).min(most);
         writer.set_chunk_target_bytes(self.chunk_bytes);
         self.passing_bytes = 0;
@@ -323,6 +329,8 @@ impl Work {
         let descriptor = source.generation.descriptor(at.chunk).ok_or(EngineError::TaskDied)?;
         let channels = channels_of(&source.channels, &descriptor);
         let ticket = self.writer().pass(&descriptor, &channels)?;
+        table::CHUNKS.count(["passed"]);
+        data.count_read();
         self.passing_bytes += data.len();
         self.passing.insert(ticket, (at, data));
         Ok(true)
@@ -349,6 +357,7 @@ impl Work {
                     })
                 },
             )?;
+            table::CHUNKS.count(["taken_apart"]);
             self.open.insert(at, Reading::new(opened));
         }
         let window_bytes = self.window_bytes();

@@ -79,7 +79,8 @@ pub(crate) enum CompleteText {
 enum Step {
     /// Not as it came, from here on.
     Mended,
-    Part(ClosedPart),
+    /// A part, and when it was closed.
+    Part(ClosedPart, Instant),
     /// The last one.
     Complete(RunningEnd, CompleteText),
 }
@@ -128,7 +129,7 @@ impl Publisher {
         }
         self.told_parts += 1;
         // Whoever publishes may have given up.
-        let _ = self.steps.send(Step::Part(part));
+        let _ = self.steps.send(Step::Part(part, Instant::now()));
     }
 
     /// From the next part on the messages are not those of the body as they came: something is in

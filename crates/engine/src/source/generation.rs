@@ -11,6 +11,7 @@ use rdl_mcap_io::{
     AttachmentHead, ChannelRecord, ChannelUse, ChunkDescriptor, Index, Limits, MetadataRecord,
     Position, SchemaDef,
 };
+use rdl_metrics::table;
 use rdl_model::{ByteRange, Nanos, Problem, ProblemCode, SourceKey, TimeRange};
 use rdl_store::{RemoteSource, SourceFiles, StoreError};
 use tokio::sync::watch;
@@ -269,6 +270,7 @@ impl Generation {
     pub(crate) fn fail(&self, error: EngineError) {
         self.change(|state| {
             let message = error.to_string();
+            table::PROBLEMS.count([ProblemCode::SourceFailed.as_str()]);
             Problem::new(ProblemCode::SourceFailed, message).add_to(&mut state.problems);
             state.phase = Phase::Failed { error, at: Instant::now() };
         });
@@ -304,8 +306,15 @@ impl ChunkData {
         }
     }
 
+    /// That it is read, as metrics tell it.
+    pub(crate) fn count_read(&self) {
+        table::CHUNK_READS.count(["disk"]);
+        table::CHUNK_READ_BYTES.add(self.len(), ["disk"]);
+    }
+
     /// Reads all of it. Blocks.
     pub(crate) fn read_all(&self) -> Result<Bytes, StoreError> {
+        self.count_read();
         self.read(ByteRange::at(0, self.len()))
     }
 

@@ -4,8 +4,6 @@ use std::fmt::Write as _;
 
 use clap::{Arg, Command};
 
-use super::reserved::RESERVED;
-
 const INTRODUCTION: &str = "\
 # Configuration
 
@@ -47,12 +45,6 @@ pub(crate) fn document(command: &Command) -> String {
     }
     text.push_str(CREDENTIALS);
     text.push_str(PROXIES);
-    text.push_str("\n## Accepted, without effect yet\n\n");
-    text.push_str("Existing deployments set these; this version starts with any value of them.\n");
-    text.push_str("\n| variable | for |\n| --- | --- |\n");
-    for reserved in RESERVED {
-        let _ = writeln!(text, "| `{}` | {} |", reserved.variable, reserved.purpose);
-    }
     text
 }
 

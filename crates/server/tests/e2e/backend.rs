@@ -168,6 +168,7 @@ async fn fails(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>
     let output = Command::new(BINARY)
         .args(arguments)
         .env_clear()
+        .env("PROMETHEUS_ADDRESS", "127.0.0.1:0")
         .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .kill_on_drop(true)

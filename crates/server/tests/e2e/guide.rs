@@ -142,7 +142,7 @@ impl Stage {
         let script = format!("cd {} && exec {command}", self.folder.path().display());
         let mut environment: Vec<(&str, &str)> =
             self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        environment.push(("PATH", &self.path));
+        environment.extend([("PATH", &*self.path), ("PROMETHEUS_ADDRESS", "127.0.0.1:0")]);
         let process = Process::start(Path::new("/bin/bash"), &["-c", &script], &environment).await;
         let process = process.unwrap_or_else(|error| panic!("{line}: {error:#}"));
         let address = process.url().replace("http://", "").replace("0.0.0.0", "127.0.0.1");

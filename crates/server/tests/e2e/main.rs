@@ -21,6 +21,7 @@ mod fleet;
 mod guide;
 mod kit;
 mod links;
+mod metrics;
 mod nginx;
 mod readers;
 mod replicas;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use rdl_metrics::table;
 use rdl_model::SourceKey;
 use rdl_store::{
     AttemptName, BucketError, ClosedPart, Look, Pulse, Running, RunningEnd, RunningPart,
@@ -241,7 +242,10 @@ impl Publishing {
         loop {
             match steps.recv().await {
                 Some(Step::Mended) => self.running.lock().as_it_came = false,
-                Some(Step::Part(part)) => self.part(attempt, &part).await?,
+                Some(Step::Part(part, closed)) => {
+                    self.part(attempt, &part).await?;
+                    table::BUCKET_UPLOAD_LAG.took(closed.elapsed());
+                }
                 Some(Step::Complete(end, text)) => return self.complete(attempt, end, text).await,
                 None => return Err(GivenUp::Unwanted),
             }

@@ -208,6 +208,7 @@ async fn loader(
         ("LOG", log.to_str().unwrap()),
         ("RUST_LOG", "trace"),
         ("ADDRESS", "127.0.0.1:0"),
+        ("PROMETHEUS_ADDRESS", "127.0.0.1:0"),
         ("MANIFEST_ENDPOINT", &endpoint),
         ("ALLOW_HTTP_SOURCES", "true"),
         ("OAUTH_ISSUER_URL", &issuer),

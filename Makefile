@@ -46,7 +46,7 @@ BENCH_PYTHON := $(BENCH_VENV)/bin/python
 BENCH_PACKAGES := $(BENCH_VENV)/installed
 BENCH_REQUIREMENTS := bench/compare/requirements.txt
 
-.PHONY: help demo test lint unit outside kit-python kit-cpp cpp bench bench-kit bench-smoke bench-tools cargo nginx curl chromium node go docs soak clean
+.PHONY: help demo test lint unit outside kit-python kit-cpp cpp bench bench-kit bench-smoke bench-tools cargo nginx haproxy curl chromium node go docs soak clean
 
 help:
 	@echo "make demo   build the loader and play a generated drive"
@@ -67,7 +67,7 @@ lint: cargo
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # One run of cargo: the tests against real programs need what the other targets install.
-unit: cargo nginx curl chromium $(PROMTOOL) outside kit-python kit-cpp $(NODE_MODULES)/.package-lock.json $(VERSITYGW)
+unit: cargo nginx haproxy curl chromium $(PROMTOOL) outside kit-python kit-cpp $(NODE_MODULES)/.package-lock.json $(VERSITYGW)
 	RDL_TEST_PYTHON=$(abspath $(PYTHON)) RDL_TEST_NODE_MODULES=$(abspath $(NODE_MODULES)) \
 	RDL_TEST_VERSITYGW=$(abspath $(VERSITYGW)) RDL_TEST_SDK_BACKENDS=$(abspath target/sdk-backend) \
 	RDL_TEST_CHROMIUM=$(CHROMIUM) RDL_TEST_PROMTOOL=$(abspath $(PROMTOOL)) RUST_TEST_THREADS=$(TEST_THREADS) \
@@ -163,6 +163,10 @@ cargo:
 # Tests serve static files with Debian's nginx, and sites with TLS.
 nginx:
 	@command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || { $(call APT,nginx-light); }
+
+# A test replaces replicas behind it.
+haproxy:
+	@[ -x /usr/sbin/haproxy ] || [ -x /usr/local/sbin/haproxy ] || { $(call APT,haproxy); }
 
 # A test fetches ranges with the one, and another reads a report with the other.
 curl:

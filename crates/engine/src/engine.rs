@@ -28,7 +28,7 @@ use crate::viewers::{Grant, Held, Interest, ViewerId};
 use crate::{EngineConfig, EngineError, SourceKind, ranged};
 
 /// How long [`Engine::shutdown`] waits for what runs.
-const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(4);
 
 /// How many static sources are indexed at a time: a recording may have thousands.
 const INDEXED_AT_A_TIME: usize = 32;
@@ -85,6 +85,7 @@ impl Engine {
             queue: LoadQueue::new(config.max_concurrent_loads),
             memory,
             sharing,
+            draining: CancellationToken::new(),
             stopping,
             config,
         });
@@ -164,6 +165,24 @@ impl Engine {
             table::DISK_BYTES.now(usage.bytes);
             table::DISK_SOURCES.now(usage.sources);
         }
+    }
+
+    /// From now on loads that nobody reads here are released at once, so that other replicas take
+    /// them over.
+    pub fn drain(&self) {
+        self.shared.draining.cancel();
+    }
+
+    /// Resolves when every source that is complete here is in the bucket too, or cannot get there.
+    pub async fn published(&self) {
+        if let Some(sharing) = &self.shared.sharing {
+            sharing.published().await;
+        }
+    }
+
+    /// How many loads run.
+    pub fn running_loads(&self) -> usize {
+        self.shared.queue.running_count()
     }
 
     /// Stops every load and waits for what runs; what is not complete is discarded.

@@ -77,6 +77,11 @@ impl LoadQueue {
         places.running.values().filter(|viewers| viewers.crowd_now().needed > 0).count()
     }
 
+    /// How many loads run.
+    pub(crate) fn running_count(&self) -> usize {
+        self.places.lock().running.len()
+    }
+
     /// How many loads wait for their turn.
     pub(crate) fn waiting_count(&self) -> usize {
         self.places.lock().waiting.len()

@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) memory: Memory,
     /// The bucket that several replicas share, if there is one.
     pub(crate) sharing: Option<Sharing>,
+    /// Cancelled when what nobody reads here is to be let go of.
+    pub(crate) draining: tokio_util::sync::CancellationToken,
     /// Cancelled when the engine shuts down.
     pub(crate) stopping: tokio_util::sync::CancellationToken,
 }

@@ -78,6 +78,8 @@ pub(crate) struct Sharing {
     /// Permits to put a download into order before it is taken in: each takes memory.
     pub(crate) sorting: Arc<Semaphore>,
     tasks: TaskTracker,
+    /// Those whose sources are complete here and not yet there.
+    completing: TaskTracker,
     /// Cancelled when the engine shuts down.
     stopping: CancellationToken,
 }
@@ -137,8 +139,15 @@ impl Sharing {
             tidying: Arc::new(Semaphore::new(1)),
             sorting: Arc::new(Semaphore::new(SORTED_AT_A_TIME)),
             tasks,
+            completing: TaskTracker::new(),
             stopping,
         }
+    }
+
+    /// Resolves when every source that is complete here is in the bucket, or was given up.
+    pub(crate) async fn published(&self) {
+        self.completing.close();
+        self.completing.wait().await;
     }
 
     /// This replica does not follow the attempt any more: it is dead, or given up. Complete, it is

@@ -3,15 +3,14 @@
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use clap::{ArgAction, Args};
 use rdl_files_backend::FilesBackend;
-use tokio_util::sync::CancellationToken;
 
-use crate::serve::answer;
+use crate::lifecycle::{self, Lifecycle, ShutdownPlan};
 use crate::settings::{
-    BACKEND, CloudSettings, FilesPlace, FilesPlan, FilesSettings, JWKS_URL, SettingsError, TOKEN,
-    parse_address, parse_bool, parse_place,
+    BACKEND, CloudSettings, FilesPlace, FilesPlan, FilesSettings, JWKS_URL, SettingsError,
+    ShutdownSettings, TOKEN, parse_address, parse_bool, parse_place,
 };
 use crate::telemetry;
 
@@ -37,6 +36,8 @@ pub(crate) struct BackendArgs {
     files: FilesSettings,
     #[command(flatten)]
     clouds: CloudSettings,
+    #[command(flatten)]
+    shutdown: ShutdownSettings,
 }
 
 /// What `backend` is told, checked.
@@ -44,6 +45,7 @@ pub(crate) struct BackendPlan {
     address: SocketAddr,
     shown: String,
     files: FilesPlan,
+    shutdown: ShutdownPlan,
 }
 
 impl BackendArgs {
@@ -64,13 +66,14 @@ impl BackendArgs {
             return Err(SettingsError::new(TOKEN, message));
         }
         let shown = self.place.shown();
-        Ok(BackendPlan { address: self.address, shown, files })
+        let shutdown = self.shutdown.plan()?;
+        Ok(BackendPlan { address: self.address, shown, files, shutdown })
     }
 }
 
 /// Serves until a signal comes; a second one ends the process at once.
 pub(crate) async fn run(plan: BackendPlan) -> anyhow::Result<()> {
-    let BackendPlan { address, shown, files } = plan;
+    let BackendPlan { address, shown, files, shutdown } = plan;
     let FilesPlan { config, cloud, is_guarded } = files;
     let listener = tokio::net::TcpListener::bind(address)
         .await
@@ -81,9 +84,11 @@ pub(crate) async fn run(plan: BackendPlan) -> anyhow::Result<()> {
     if !is_guarded && !address.ip().is_loopback() {
         tracing::warn!(%address, "nothing checks who asks: everyone who reaches it sees every file");
     }
-    let router = backend.router().layer(from_fn(telemetry::log_request));
+    let lifecycle = Lifecycle::default();
+    let log = from_fn_with_state(lifecycle.clone(), telemetry::log_request);
+    let router = backend.router().layer(log);
     let greeting = |address| greeting(address, &shown);
-    answer(listener, router, CancellationToken::new(), greeting, std::future::ready(())).await
+    lifecycle::answer(listener, router, lifecycle, shutdown, None, greeting).await
 }
 
 fn greeting(address: SocketAddr, shown: &str) -> String {

@@ -43,7 +43,7 @@ pub(crate) async fn run(plan: ExportPlan) -> anyhow::Result<()> {
     let origin = Origin::start(origin, request, query, token).await?;
     let done = tokio::select! {
         done = export(&origin, &target) => done,
-        () = signals.next() => Err(anyhow::anyhow!("interrupted; nothing was kept")),
+        _ = signals.next() => Err(anyhow::anyhow!("interrupted; nothing was kept")),
     };
     origin.stop().await;
     let summary = done?;

@@ -16,6 +16,7 @@ mod cli;
 mod demo;
 mod embedded;
 mod export;
+mod lifecycle;
 mod metrics;
 mod play;
 mod problem;

@@ -8,7 +8,8 @@ use rdl_engine::{Engine, EngineConfig, FetchConfig};
 
 use crate::auth::Auth;
 use crate::demo;
-use crate::routes::App;
+use crate::lifecycle::{self, ShutdownPlan};
+use crate::routes::{self, App};
 use crate::serve;
 use crate::settings::{AuthConfig, ServerSettings, parse_address};
 
@@ -35,6 +36,8 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     fetch.allow_http_sources = true;
     fetch.use_system_proxy = false;
     let engine = Engine::start(EngineConfig::new(fetch)).await.context("cannot start")?;
-    let app = App::new(engine, Auth::new(AuthConfig::disabled())?, &settings);
-    serve::serve(listener, app, &settings, demo::introduction).await
+    let app = App::new(engine.clone(), Auth::new(AuthConfig::disabled())?, &settings);
+    let (lifecycle, router) = (app.lifecycle.clone(), routes::router(app, &settings));
+    let (plan, engine) = (ShutdownPlan::by_hand(), Some(engine));
+    lifecycle::answer(listener, router, lifecycle, plan, engine, demo::introduction).await
 }

@@ -25,11 +25,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 use rdl_engine::{Engine, ManifestParams};
 use rdl_model::ErrorKind;
-use tokio_util::sync::CancellationToken;
 
 use self::file_link::FileLink;
 pub(crate) use self::links::LinksAnswer;
@@ -38,6 +37,7 @@ pub(crate) use self::request::{
     parse_replay_policy,
 };
 use crate::auth::Auth;
+use crate::lifecycle::Lifecycle;
 use crate::problem::Problem;
 use crate::settings::ServerSettings;
 use crate::telemetry;
@@ -51,8 +51,8 @@ pub(crate) struct App {
     pub(crate) auth: Arc<Auth>,
     /// How long a request for a file waits until all of it is loaded.
     pub(crate) file_wait: Duration,
-    /// Cancelled when the process is to end: endless answers end then.
-    pub(crate) stopping: CancellationToken,
+    /// How far the process is.
+    pub(crate) lifecycle: Lifecycle,
 }
 
 impl App {
@@ -62,7 +62,7 @@ impl App {
             engine,
             auth: Arc::new(auth),
             file_wait: Duration::from_millis(settings.file_wait_ms),
-            stopping: CancellationToken::new(),
+            lifecycle: Lifecycle::default(),
         }
     }
 }
@@ -99,7 +99,7 @@ pub(crate) fn router(app: App, settings: &ServerSettings) -> Router {
         .layer(from_fn_with_state(app.clone(), authority::check_origin))
         .layer(from_fn_with_state(app.clone(), authority::show_login))
         .layer(cors::layer(settings))
-        .layer(from_fn(telemetry::log_request));
+        .layer(from_fn_with_state(app.lifecycle.clone(), telemetry::log_request));
     let health = Router::new()
         .route("/liveness", get_only(get(health::liveness)))
         .route("/readiness", get_only(get(health::readiness)));

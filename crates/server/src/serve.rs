@@ -1,32 +1,21 @@
 //! `serve`: the service, from start to drained.
 
-use std::future::IntoFuture as _;
-use std::io::Write as _;
-use std::net::SocketAddr;
-use std::time::Duration;
-
 use anyhow::Context as _;
-use axum::Router;
-use axum::serve::ListenerExt as _;
 use clap::Args;
 use rdl_engine::{Engine, EngineConfig, EngineError};
 use rdl_files_backend::FilesBackend;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::auth::Auth;
 use crate::embedded::EmbeddedBackend;
+use crate::lifecycle::{self, ShutdownPlan};
 use crate::metrics::Metrics;
 use crate::routes::{self, App};
 use crate::settings::{
     AuthConfig, AuthSettings, EmbeddedSettings, EngineSettings, FilesPlan, MetricsSettings,
-    ServerSettings, SettingsError,
+    ServerSettings, SettingsError, ShutdownSettings,
 };
-use crate::signals::Signals;
-
-/// How long answers that have begun may go on after the first signal.
-const DRAIN: Duration = Duration::from_secs(25);
 
 /// The flags of `serve`.
 #[derive(Args, Clone, Debug)]
@@ -41,12 +30,15 @@ pub(crate) struct ServeArgs {
     pub(crate) embedded: EmbeddedSettings,
     #[command(flatten)]
     pub(crate) metrics: MetricsSettings,
+    #[command(flatten)]
+    pub(crate) shutdown: ShutdownSettings,
 }
 
 /// What `serve` is told, checked.
 pub(crate) struct ServeConfig {
     engine: EngineConfig,
     auth: AuthConfig,
+    shutdown: ShutdownPlan,
     /// The backend in this process, if there is to be one.
     files: Option<FilesPlan>,
 }
@@ -55,6 +47,7 @@ impl ServeArgs {
     /// Checks everything that can be checked before anything starts.
     pub(crate) fn check(&self) -> Result<ServeConfig, SettingsError> {
         let auth = self.auth.auth_config(&self.server)?;
+        let shutdown = self.shutdown.plan()?;
         let files = self.embedded.plan(&self.server, &self.engine.cache)?;
         let engine = match &files {
             None => self.engine.engine_config()?,
@@ -70,7 +63,7 @@ impl ServeArgs {
                 self.engine.engine_config_over(fetch)?
             }
         };
-        Ok(ServeConfig { engine, auth, files })
+        Ok(ServeConfig { engine, auth, shutdown, files })
     }
 
     /// Says what works and yet may not be what was meant.
@@ -131,7 +124,8 @@ pub(crate) async fn run(args: ServeArgs, config: ServeConfig) -> anyhow::Result<
     }
     let engine = Engine::start(engine).await.map_err(|error| args.cannot_start(error))?;
     let metrics = metrics.map(|metrics| metrics.serve(&engine)).transpose()?;
-    let app = App::new(engine, auth, &args.server);
+    let app = App::new(engine.clone(), auth, &args.server);
+    let (lifecycle, router) = (app.lifecycle.clone(), routes::router(app, &args.server));
     let greeting = |address| {
         let mut greeting = format!("listening on http://{address}");
         if let Some(backend) = &backend {
@@ -142,7 +136,7 @@ pub(crate) async fn run(args: ServeArgs, config: ServeConfig) -> anyhow::Result<
         }
         greeting
     };
-    serve(listener, app, &args.server, greeting).await
+    lifecycle::answer(listener, router, lifecycle, config.shutdown, Some(engine), greeting).await
 }
 
 async fn start_backend(args: &ServeArgs, files: FilesPlan) -> anyhow::Result<EmbeddedBackend> {
@@ -159,57 +153,4 @@ pub(crate) async fn bind(settings: &ServerSettings) -> anyhow::Result<TcpListene
     TcpListener::bind(settings.address)
         .await
         .with_context(|| format!("cannot listen at {} (ADDRESS)", settings.address))
-}
-
-/// Answers requests until the first signal, then drains; a second signal ends the process at once.
-/// `greeting` is printed once requests are answered; programs that start us with port 0 read it.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    app: App,
-    settings: &ServerSettings,
-    greeting: impl FnOnce(SocketAddr) -> String,
-) -> anyhow::Result<()> {
-    let App { engine, stopping, .. } = app.clone();
-    let ended = async move { engine.shutdown().await };
-    answer(listener, routes::router(app, settings), stopping, greeting, ended).await
-}
-
-/// The same of any routes. `stopping` is cancelled at the first signal, and `ended` comes once all is
-/// answered.
-pub(crate) async fn answer(
-    listener: TcpListener,
-    router: Router,
-    stopping: CancellationToken,
-    greeting: impl FnOnce(SocketAddr) -> String,
-    ended: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
-    let mut signals = Signals::listen().context("cannot listen for signals")?;
-    let address = listener.local_addr().context("cannot tell the address")?;
-    // Else the end of an answer waits until the reader says that the rest came: up to 40 ms.
-    let listener = listener.tap_io(|connection| {
-        let _ = connection.set_nodelay(true);
-    });
-    let serving = axum::serve(listener, router)
-        .with_graceful_shutdown(stopping.clone().cancelled_owned())
-        .into_future();
-    let mut serving = tokio::spawn(serving);
-    // That nobody reads it is no failure.
-    let _ = writeln!(std::io::stdout(), "{}", greeting(address));
-
-    tokio::select! {
-        ended = &mut serving => return ended?.context("the service broke down"),
-        () = signals.next() => {}
-    }
-    tracing::info!("stopping: no new requests; a second signal ends at once");
-    stopping.cancel();
-    let drained = async {
-        if tokio::time::timeout(DRAIN, &mut serving).await.is_err() {
-            tracing::warn!("some answers did not end in time and are cut off");
-        }
-        ended.await;
-    };
-    tokio::select! {
-        () = drained => Ok(()),
-        () = signals.next() => anyhow::bail!("ended at once by a second signal"),
-    }
 }

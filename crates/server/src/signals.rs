@@ -2,12 +2,21 @@
 
 use std::io;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 
 /// SIGTERM and SIGINT.
 pub(crate) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
+    terminate: unix::Signal,
+    interrupt: unix::Signal,
+}
+
+/// Which one came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// SIGTERM: whoever runs the process wants it to end.
+    Terminate,
+    /// SIGINT: somebody in front of it does.
+    Interrupt,
 }
 
 impl Signals {
@@ -20,10 +29,10 @@ impl Signals {
     }
 
     /// Resolves at the next one.
-    pub(crate) async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) -> Signal {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Signal::Terminate,
+            _ = self.interrupt.recv() => Signal::Interrupt,
         }
     }
 }

@@ -10,15 +10,17 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::{HeaderValue, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use rdl_metrics::{Held, table};
 use tracing::Instrument as _;
 use tracing_subscriber::EnvFilter;
 
+use crate::lifecycle::{Lifecycle, UnderWay};
 use crate::problem::Cause;
 use crate::settings::{LogFormat, LogSettings};
 
@@ -37,7 +39,11 @@ pub(crate) fn start(settings: &LogSettings, quiet: &str) {
 }
 
 /// Puts a span around a request, and logs how it was answered. The time is up to the headers.
-pub(crate) async fn log_request(request: Request, next: Next) -> Response {
+pub(crate) async fn log_request(
+    State(lifecycle): State<Lifecycle>,
+    request: Request,
+    next: Next,
+) -> Response {
     let route: Arc<str> = match request.extensions().get::<MatchedPath>() {
         Some(path) => path.as_str().into(),
         None => "unknown".into(),
@@ -45,8 +51,13 @@ pub(crate) async fn log_request(request: Request, next: Next) -> Response {
     let span = tracing::info_span!("request", method = %request.method(), %route);
     async move {
         let started = Instant::now();
-        let active = table::RESPONSES_ACTIVE.hold([route.clone()]);
-        let response = next.run(request).await;
+        let active = (table::RESPONSES_ACTIVE.hold([route.clone()]), lifecycle.begin(&route));
+        let version = request.version();
+        let mut response = next.run(request).await;
+        if lifecycle.draining.is_cancelled() && version < Version::HTTP_2 {
+            // Whoever keeps this connection would send the next request to where nobody listens.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         table::RESPONSE_START.record(started.elapsed(), [route.clone()]);
         table::REQUESTS.count([route.clone(), response.status().as_str().into()]);
         let status = response.status().as_u16();
@@ -85,7 +96,7 @@ struct CountedBody {
     sent_bytes: u64,
     /// How it ended, once it has.
     ended: Option<&'static str>,
-    _active: Held,
+    _active: (Held, UnderWay),
 }
 
 impl HttpBody for CountedBody {

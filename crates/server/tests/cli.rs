@@ -134,6 +134,7 @@ fn serves_until_sigterm_with_an_existing_deployments_variables() {
     let folder = tempfile::tempdir().unwrap();
     let environment = [
         ENDPOINT,
+        ("SHUTDOWN_DELAY_MS", "100"),
         ("PROMETHEUS_METRICS_NAMESPACE", "rdl"),
         ("PROMETHEUS_METRICS_SUBSYSTEM", "loader"),
         ("REMOTE_DATA_LOADER_VERSION", "1.2.3"),

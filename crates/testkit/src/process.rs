@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -130,6 +130,24 @@ impl Process {
     /// If the system refuses.
     pub async fn kill(&mut self) -> std::io::Result<()> {
         self.child.kill().await
+    }
+
+    /// Asks it to end, as Kubernetes does: with SIGTERM.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended.
+    pub fn terminate(&self) -> anyhow::Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses.
+    pub async fn ended(&mut self) -> std::io::Result<ExitStatus> {
+        self.child.wait().await
     }
 
     /// Stops it where it is: connections stay open, new ones are accepted by the system alone, and

@@ -9,7 +9,8 @@
 //! store that hangs is a frozen process ([`Process::freeze`]); one that is out of reach is behind
 //! a [`TcpProxy`], one that has a bad day, or ignores conditions, behind an [`HttpProxy`].
 //! [`IdentityProvider`] is [oidc-provider](https://github.com/panva/node-oidc-provider), which is
-//! certified, and [`Sites`] has nginx in front of everything that a browser is to see.
+//! certified, [`Sites`] has nginx in front of everything that a browser is to see, and [`Haproxy`]
+//! balances over replicas.
 //!
 //! `make test` installs them and says where they are: `RDL_TEST_VERSITYGW` is that program,
 //! `RDL_TEST_PYTHON` a Python with the packages of `tests/python/requirements.txt`,
@@ -17,6 +18,7 @@
 
 mod azure;
 mod gcs;
+mod haproxy;
 mod http_proxy;
 mod identity_provider;
 mod s3;
@@ -32,6 +34,7 @@ use tokio::net::TcpSocket;
 
 pub use azure::AzureServer;
 pub use gcs::GcsServer;
+pub use haproxy::Haproxy;
 pub use http_proxy::HttpProxy;
 pub use identity_provider::{IdentityProvider, ProviderOptions, TokenFormat};
 pub use s3::S3Server;

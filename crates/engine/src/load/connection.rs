@@ -95,23 +95,37 @@ impl<'a> Connection<'a> {
     }
 
     /// Resolves with `true` when there was no viewer for the linger time, here or at other replicas,
-    /// with `false` as soon as there is one here.
+    /// with `false` as soon as there is one here. A process that drains waits for none.
     pub(super) async fn nobody_comes(&mut self, work: &mut Option<LoadWork>) -> bool {
         loop {
             let linger = self.linger(work.as_ref());
+            let draining = self.shared.draining.clone();
             let somebody = self.crowd.wait_for(|crowd| crowd.viewers > 0);
-            if tokio::time::timeout(linger, somebody).await.is_ok() {
-                return false;
+            tokio::select! {
+                waited = tokio::time::timeout(linger, somebody) => {
+                    if waited.is_ok() {
+                        return false;
+                    }
+                }
+                () = draining.cancelled() => {}
             }
-            if !work.as_ref().is_some_and(LoadWork::is_followed) {
+            if !self.is_read_elsewhere(work.as_ref()) {
                 return true;
             }
         }
     }
 
+    /// Whether somebody follows who cannot take over yet.
+    fn is_read_elsewhere(&self, work: Option<&LoadWork>) -> bool {
+        !self.shared.draining.is_cancelled() && work.is_some_and(LoadWork::is_followed)
+    }
+
     /// For how long it goes on without a viewer. Followers say that they are there only now and
     /// then.
     fn linger(&self, work: Option<&LoadWork>) -> Duration {
+        if self.shared.draining.is_cancelled() {
+            return Duration::ZERO;
+        }
         let followers = work.map_or(Duration::ZERO, LoadWork::followers_linger);
         self.shared.config.load_linger.max(followers)
     }
@@ -155,7 +169,7 @@ impl<'a> Connection<'a> {
         loop {
             loneliness.look(&crowd.borrow_and_update());
             if loneliness.lasts(self.linger(work.as_ref())) {
-                if !work.as_ref().is_some_and(LoadWork::is_followed) {
+                if !self.is_read_elsewhere(work.as_ref()) {
                     return Err(Ended::Unwanted);
                 }
                 loneliness = Loneliness::default();
@@ -174,6 +188,7 @@ impl<'a> Connection<'a> {
                 biased;
                 _ = crowd.changed() => continue,
                 () = sleep_until(give_up) => continue,
+                () = shared.draining.cancelled(), if loneliness.since.is_some() => continue,
                 _ = ticks.tick() => {
                     self.with(work, &mut turn, LoadWork::flush_early).await?;
                     continue;

@@ -12,6 +12,7 @@ use rdl_store::{AttemptName, ClosedPart, RunningEnd, SourceFiles};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use self::publishing::Publishing;
 use super::Sharing;
@@ -82,7 +83,7 @@ enum Step {
     /// A part, and when it was closed.
     Part(ClosedPart, Instant),
     /// The last one.
-    Complete(RunningEnd, CompleteText),
+    Complete(RunningEnd, CompleteText, TaskTrackerToken),
 }
 
 impl Publisher {
@@ -141,7 +142,7 @@ impl Publisher {
     /// Every part was told of; this is what there is besides.
     pub(crate) fn complete(mut self, end: RunningEnd, text: CompleteText) {
         self.is_complete = true;
-        let _ = self.steps.send(Step::Complete(end, text));
+        let _ = self.steps.send(Step::Complete(end, text, self.sharing.completing.token()));
     }
 
     /// The first part, from 1, that has to stay on the disk for it; `None` when it is over, or the

@@ -94,7 +94,7 @@ impl Watch {
         let (send, events) = mpsc::channel(1);
         tokio::spawn(async move {
             let gone = send.clone();
-            let stopping = self.app.stopping.clone();
+            let stopping = self.app.lifecycle.stopping.clone();
             tokio::select! {
                 _ = self.run(send) => {}
                 () = gone.closed() => {}

@@ -197,7 +197,7 @@ async fn health_routes_have_no_cors() {
         assert_eq!(answer.status, StatusCode::OK, "{route}");
         assert_eq!(answer.header("access-control-allow-origin"), None, "{route}");
     }
-    service.app.stopping.cancel();
+    service.app.lifecycle.draining.cancel();
     assert_eq!(service.get("/liveness", &[]).await.status, StatusCode::OK);
     let answer = service.get("/readiness", &[]).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);

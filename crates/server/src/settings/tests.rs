@@ -12,6 +12,10 @@ struct Flags {
     server: ServerSettings,
     #[command(flatten)]
     log: LogSettings,
+    #[command(flatten)]
+    metrics: MetricsSettings,
+    #[command(flatten)]
+    shutdown: ShutdownSettings,
 }
 
 /// Without the variables of whoever runs the tests.
@@ -91,6 +95,16 @@ fn every_setting_arrives() {
 }
 
 #[test]
+fn the_grace_time_has_room_for_the_delay_and_for_letting_go() {
+    let plan = |flags: &[&str]| parse(&[&[ENDPOINT], flags].concat()).unwrap().shutdown.plan();
+    assert_eq!(plan(&[]).unwrap().grace.as_secs(), 30);
+    assert!(plan(&["--shutdown-delay-ms=0", "--shutdown-grace-ms=5000"]).is_ok());
+    let error = plan(&["--shutdown-grace-ms=9999"]).unwrap_err().to_string();
+    let expected = "SHUTDOWN_GRACE_MS is 9999: accepts SHUTDOWN_DELAY_MS, which is 5000, and 5000 more, or above";
+    assert_eq!(error, expected);
+}
+
+#[test]
 fn a_wrong_value_names_its_variable_and_what_it_accepts() {
     for (flag, variable, accepts) in [
         ("--disable-auth=yes", "DISABLE_AUTH", "true, false, 1 or 0"),
@@ -119,6 +133,10 @@ fn a_wrong_value_names_its_variable_and_what_it_accepts() {
         ("--deny-source-cidrs=10.0.0.0", "DENY_SOURCE_CIDRS", "10.0.0.0/8,fd00::/8"),
         ("--deny-source-cidrs=10.0.0.0/8,internal", "DENY_SOURCE_CIDRS", "10.0.0.0/8,fd00::/8"),
         ("--deny-source-cidrs=10.0.0.0/33", "DENY_SOURCE_CIDRS", "10.0.0.0/8,fd00::/8"),
+        ("--prometheus-address=6001", "PROMETHEUS_ADDRESS", "0.0.0.0:6001"),
+        ("--prometheus-metrics-namespace=a-b", "PROMETHEUS_METRICS_NAMESPACE", "underscores"),
+        ("--prometheus-metrics-subsystem=1a", "PROMETHEUS_METRICS_SUBSYSTEM", "underscores"),
+        ("--shutdown-delay-ms=5s", "SHUTDOWN_DELAY_MS", "whole number from 0"),
         ("--log=rdl=noisy", "RUST_LOG", "level"),
         ("--log-format=xml", "LOG_FORMAT", "text and json"),
     ] {

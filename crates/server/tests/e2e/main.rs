@@ -20,6 +20,7 @@ mod files;
 mod fleet;
 mod guide;
 mod kit;
+mod lifecycle;
 mod links;
 mod metrics;
 mod nginx;

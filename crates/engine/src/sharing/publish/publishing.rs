@@ -246,7 +246,9 @@ impl Publishing {
                     self.part(attempt, &part).await?;
                     table::BUCKET_UPLOAD_LAG.took(closed.elapsed());
                 }
-                Some(Step::Complete(end, text)) => return self.complete(attempt, end, text).await,
+                Some(Step::Complete(end, text, _completing)) => {
+                    return self.complete(attempt, end, text).await;
+                }
                 None => return Err(GivenUp::Unwanted),
             }
         }

@@ -9,6 +9,7 @@ use rdl_wire::Source as DeclaredSource;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::cpu::Cpu;
 use crate::files::Files;
@@ -136,7 +137,8 @@ impl Engine {
     }
 
     async fn granted(&self, grant: &Grant) -> Result<AskedManifest, EngineError> {
-        let granted = self.manifests.fetch(&grant.params, grant.token.as_ref()).await;
+        let granted = self.manifests.fetch(&grant.params, grant.token.as_ref());
+        let granted = granted.instrument(tracing::debug_span!("manifest")).await;
         granted.map_err(|error| EngineError::Manifest(Arc::new(error)))
     }
 
@@ -255,10 +257,15 @@ impl Shared {
                     keep: true,
                     start: declared_start,
                 };
-                self.tasks.spawn(load::run(shared, source, generation, mode));
+                // It outlives the request that needs it, and is for others too.
+                let span = tracing::debug_span!(parent: None, "load", source = %source.name);
+                span.follows_from(tracing::Span::current());
+                self.tasks.spawn(load::run(shared, source, generation, mode).instrument(span));
             }
             SourceKind::Static => {
-                self.tasks.spawn(ranged::index(shared, source, generation, before));
+                let span = tracing::debug_span!("index", source = %source.name);
+                let index = ranged::index(shared, source, generation, before);
+                self.tasks.spawn(index.instrument(span));
             }
         }
         interest

@@ -40,10 +40,10 @@ pub use rdl_fetch::{
     TokenPolicy,
 };
 pub use rdl_mcap_io::Compression;
-pub use rdl_merge::{Query, ReplayPolicy};
+pub use rdl_merge::{Query, ReplayPolicy, WhyOpened};
 pub use rdl_store::{
     Bucket, BucketConfig, BucketCut, BucketEntry, BucketError, BucketErrorKind, BucketFolder,
     BucketProvider, StoreConfig, StoredSource,
 };
 pub use recording::Recording;
-pub use response::ResponseStream;
+pub use response::{ExplainedSource, Explanation, Reads, ResponseStream, SourceUse, Stage, Tier};

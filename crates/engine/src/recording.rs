@@ -12,7 +12,7 @@ use rdl_merge::Query;
 use rdl_model::Nanos;
 use rdl_wire::Source as DeclaredSource;
 
-use crate::response::{self, Answer, ResponseStream};
+use crate::response::{self, Answer, Explanation, ResponseStream};
 use crate::shared::Shared;
 use crate::source::{Phase, Source};
 use crate::standing::{Rights, Standing};
@@ -169,13 +169,28 @@ impl Recording {
         ResponseStream::new(answer, self.0.standing()).await
     }
 
+    /// Answers a query, throws the answer away, and tells what it was made of.
+    pub async fn explain(&self, query: Query) -> Result<Explanation, EngineError> {
+        let mut answer = self.answer_with(query, true).await?;
+        let mut bytes = 0;
+        while let Some(piece) = answer.next().await {
+            bytes += piece?.len() as u64;
+        }
+        let explanation = answer.explanation().ok_or(EngineError::TaskDied)?;
+        Ok(Explanation { bytes, ..explanation })
+    }
+
     /// The same for what is served to nobody, or not yet.
     pub(crate) async fn answer(&self, query: Query) -> Result<Answer, EngineError> {
+        self.answer_with(query, false).await
+    }
+
+    async fn answer_with(&self, query: Query, explain: bool) -> Result<Answer, EngineError> {
         let query = Arc::new(query);
         let mut started = 0;
         loop {
             started += 1;
-            match response::start(self.0.clone(), query.clone()).await {
+            match response::start(self.0.clone(), query.clone(), explain).await {
                 // Nothing has left yet: the changed data can be served from its beginning.
                 Err(EngineError::Changed { .. }) if started < FRESH_STARTS => {}
                 result => return result,

@@ -15,6 +15,7 @@
 
 mod answer;
 mod closing;
+mod explained;
 mod lookback;
 mod participant;
 mod pieces;
@@ -23,6 +24,7 @@ mod work;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -31,10 +33,13 @@ use rdl_merge::Query;
 use rdl_model::Nanos;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
 pub(crate) use self::answer::Answer;
 pub use self::answer::ResponseStream;
 use self::closing::Missing;
+pub use self::explained::{ExplainedSource, Explanation, Reads, SourceUse, Stage, Tier};
+use self::explained::{Running, Stages};
 use self::participant::{Participant, Synced};
 use self::pieces::{Outlet, Unread, WINDOW_SLICES};
 use self::upcoming::UpcomingChunks;
@@ -54,13 +59,19 @@ const SOURCES_AHEAD: usize = 4;
 /// How long a viewer waits for a chunk to fill up while a source gives nothing new.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Starts to answer; resolves when the first message, or its absence, is known.
-pub(crate) async fn start(recording: Arc<Inner>, query: Arc<Query>) -> Result<Answer, EngineError> {
+/// Starts to answer; resolves when the first message, or its absence, is known. With `explain` the
+/// answer tells at its end what it was made of.
+pub(crate) async fn start(
+    recording: Arc<Inner>,
+    query: Arc<Query>,
+    explain: bool,
+) -> Result<Answer, EngineError> {
     let reservation = recording.shared.memory.reserve_response().await?;
     let (slices_in, slices) = mpsc::channel(WINDOW_SLICES);
     let (started_in, started) = oneshot::channel();
     let ended: Arc<AtomicBool> = Arc::default();
     let is_late: Arc<AtomicBool> = Arc::default();
+    let explained: Arc<OnceLock<Explanation>> = Arc::default();
     let (viewer, progress) = (ViewerId::new(), Arc::<Progress>::default());
     let participants: Vec<Participant> = (0..recording.sources.len())
         .filter_map(|at| Participant::plan(&recording, &query, viewer, &progress, at))
@@ -70,15 +81,19 @@ pub(crate) async fn start(recording: Arc<Inner>, query: Arc<Query>) -> Result<An
         sources: participants.iter().map(|source| (source.key(), source.name())).collect(),
         ended: ended.clone(),
         is_late: is_late.clone(),
+        explained: explained.clone(),
     };
     let tasks = recording.shared.tasks.clone();
-    tasks.spawn(async move {
+    let answering = async move {
         let stopping = recording.shared.stopping.clone();
         let gone = slices_in.clone();
         let share_bytes = usize::try_from(reservation.bytes() / 4).unwrap_or(usize::MAX);
         let outlet = Outlet::new(slices_in, progress.clone(), share_bytes);
         let mut response =
             Response::new(recording, query, reservation, participants, outlet, started_in);
+        if let (true, Some(work)) = (explain, &mut response.work) {
+            work.note();
+        }
         let result = tokio::select! {
             result = response.run() => result,
             () = gone.closed() => return,
@@ -86,6 +101,9 @@ pub(crate) async fn start(recording: Arc<Inner>, query: Arc<Query>) -> Result<An
             () = stopping.cancelled() => Err(EngineError::ShuttingDown),
         };
         is_late.store(response.missing.iter().any(Missing::is_late), Ordering::Relaxed);
+        if explain {
+            let _ = explained.set(response.explain());
+        }
         if let Err(error) = result {
             // The viewer may take its time to notice.
             match response.into_outlet() {
@@ -99,7 +117,8 @@ pub(crate) async fn start(recording: Arc<Inner>, query: Arc<Query>) -> Result<An
             }
         }
         ended.store(true, Ordering::Relaxed);
-    });
+    };
+    tasks.spawn(answering.instrument(tracing::debug_span!("answer")));
     started.await.unwrap_or(Err(EngineError::TaskDied))?;
     Ok(answer)
 }
@@ -118,6 +137,7 @@ struct Response {
     /// The metadata records of sources that the response is done with.
     metadata: BTreeSet<MetadataRecord>,
     pressed: watch::Receiver<u64>,
+    stages: Stages,
     outlet: Outlet,
     started: Option<oneshot::Sender<Result<(), EngineError>>>,
 }
@@ -141,6 +161,7 @@ impl Response {
             no_room_since: None,
             missing: Vec::new(),
             metadata: BTreeSet::new(),
+            stages: Stages::new(),
             outlet,
             started: Some(started),
         }
@@ -148,29 +169,79 @@ impl Response {
 
     /// Answers from the first message to the footer.
     async fn run(&mut self) -> Result<(), EngineError> {
-        lookback::search(self).await?;
+        let (stage, span) = self.begins(Stage::Lookback);
+        lookback::search(self).instrument(span).await?;
+        self.stages.end(&stage);
         self.enter()?;
         loop {
             if self.recording.shared.pressure.is_on() {
                 self.let_go()?;
             }
-            match self.with_work(Work::advance).await? {
-                Need::Send => {
-                    self.read_ahead()?;
-                    self.send().await?;
-                }
-                Need::Turn => {}
-                Need::Chunks { source, chunks } => {
-                    self.read(source, &chunks)?;
-                    self.read_ahead()?;
-                    self.verify(source, &chunks).await?;
-                }
-                Need::Room(full) => self.wait_for_room(full).await?,
-                Need::Source(source) => self.progress(source).await?,
-                Need::End => break,
+            let (stage, span) = self.begins(Stage::Merge);
+            let need = self.with_work(Work::advance).instrument(span).await?;
+            self.stages.end(&stage);
+            let (stage, span) = self.begins(match &need {
+                Need::Send | Need::Turn | Need::End => Stage::Send,
+                Need::Chunks { .. } => Stage::Reads,
+                Need::Room(_) => Stage::Room,
+                Need::Source(_) => Stage::Sources,
+            });
+            if !self.meet(need).instrument(span).await? {
+                break;
             }
+            self.stages.end(&stage);
         }
         self.close().await
+    }
+
+    fn begins(&self, stage: Stage) -> (Running, Span) {
+        let running = self.stages.begin(stage);
+        let span = running.span.clone();
+        (running, span)
+    }
+
+    /// Does what the work needs; `false` when that is nothing any more.
+    async fn meet(&mut self, need: Need) -> Result<bool, EngineError> {
+        match need {
+            Need::Send => {
+                self.read_ahead()?;
+                self.send().await?;
+            }
+            Need::Turn => {}
+            Need::Chunks { source, chunks } => {
+                self.read(source, &chunks)?;
+                self.read_ahead()?;
+                self.verify(source, &chunks).await?;
+            }
+            Need::Room(full) => self.wait_for_room(full).await?,
+            Need::Source(source) => self.progress(source).await?,
+            Need::End => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// What the answer was made of, as far as it came.
+    fn explain(&mut self) -> Explanation {
+        let mut explained = Explanation::default();
+        let stages = std::mem::replace(&mut self.stages, Stages::new());
+        stages.finish(&mut explained);
+        explained.messages = self.work.as_ref().map_or(0, Work::message_count);
+        for (at, recorded) in self.recording.sources.iter().enumerate() {
+            let participant = self.participants.iter().find(|one| one.at as usize == at);
+            let why = participant.map_or(SourceUse::OtherTopics, Participant::why);
+            let notes = self.work.as_mut().and_then(Work::notes);
+            let at = u32::try_from(at).unwrap_or(u32::MAX);
+            let notes = notes.map(|notes| notes.take(at)).unwrap_or_default();
+            explained.sources.push(ExplainedSource {
+                name: recorded.source.name.clone(),
+                kind: recorded.source.kind,
+                why,
+                passed: notes.passed,
+                taken_apart: notes.taken_apart,
+                reads: notes.reads,
+            });
+        }
+        explained
     }
 
     /// Hands the sources to the merge, and lets go of those that were only looked back to: others
@@ -383,6 +454,7 @@ impl Response {
         }
         let pieces = work.take_output()?;
         if let Some(started) = self.started.take() {
+            self.stages.first_message();
             // A viewer that went away is noticed at the first piece.
             let _ = started.send(Ok(()));
         }

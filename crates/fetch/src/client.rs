@@ -130,10 +130,14 @@ impl HttpClient {
         }
         let token = token
             .filter(|_| config.token_policy.allows(&url, endpoint) && !signature::is_signed(&url));
+        let mut headers = headers.clone();
+        if let Some(trace) = config.trace {
+            trace(&mut headers);
+        }
         let mut request = way
             .client
             .get(url)
-            .headers(headers.clone())
+            .headers(headers)
             .header(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(token) = token {
             let mut value = HeaderValue::from_str(&format!("Bearer {}", token.expose()))

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use http::HeaderMap;
 use ipnet::IpNet;
 use url::{Origin, Url};
 
@@ -69,6 +70,8 @@ pub struct FetchConfig {
     /// Whether `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` count. Behind a proxy, names are resolved
     /// by the proxy, which then has to guard the addresses.
     pub use_system_proxy: bool,
+    /// Adds to a request what makes it part of the current trace.
+    pub trace: Option<fn(&mut HeaderMap)>,
 }
 
 impl FetchConfig {
@@ -91,6 +94,7 @@ impl FetchConfig {
             first_byte_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(30),
             use_system_proxy: true,
+            trace: None,
         }
     }
 }

@@ -15,6 +15,7 @@ use rdl_metrics::table;
 use rdl_model::{SourceKey, SourceKeyHasher};
 use rdl_wire::{Manifest, ManifestLimits, parse_manifest};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use url::Url;
 
 use self::cache::Cache;
@@ -150,7 +151,7 @@ impl Inner {
     /// Starts a fetch that goes on whoever waits for it.
     fn start(self: Arc<Self>, request: Request) -> Flight {
         let landing = Landing { inner: self.clone(), request: request.clone() };
-        let task = tokio::spawn(async move {
+        let fetch = async move {
             let _landing = landing;
             let began = Instant::now();
             let fetched = self.fetch(request).await;
@@ -159,7 +160,8 @@ impl Inner {
                 fetched.as_ref().map_or_else(|error| error.kind().as_str(), |_| "granted");
             table::MANIFESTS.count([outcome]);
             fetched
-        });
+        };
+        let task = tokio::spawn(fetch.in_current_span());
         let died = || FetchError::Setup { what: "the task of a fetch died".to_owned() };
         async move { task.await.unwrap_or_else(|_| Err(died())) }.boxed().shared()
     }

@@ -18,7 +18,7 @@ use rdl_model::{ChunkRef, Nanos, TimeRange};
 
 use crate::Query;
 use crate::key::Key;
-use crate::selection::Selection;
+use crate::selection::{Selection, WhyOpened};
 
 mod ahead;
 mod heads;
@@ -109,6 +109,8 @@ pub struct MergeHeap {
     recent: Option<(ChunkRef, bool)>,
     /// The greatest key handed out.
     sent: Option<Key>,
+    /// Why the chunk that was last asked to be opened from its beginning is.
+    why_opened: Option<WhyOpened>,
 }
 
 #[derive(Debug)]
@@ -139,6 +141,7 @@ impl MergeHeap {
             open: Heads::default(),
             recent: None,
             sent: None,
+            why_opened: None,
         }
     }
 
@@ -262,6 +265,10 @@ impl MergeHeap {
             let at = bound.at();
             match self.reach(accepts_ids) {
                 Reached::Stays(step) => return step,
+                Reached::Opens(step, why) => {
+                    self.why_opened = Some(why);
+                    return step;
+                }
                 Reached::Passes(last) => {
                     self.ahead.take(at, false);
                     self.sent = Some(last);
@@ -283,6 +290,12 @@ impl MergeHeap {
             Some((recent, is_open)) if recent == at => is_open,
             _ => self.open.contains(at),
         }
+    }
+
+    /// Why the chunk that the last [`Step::Open`] from the beginning of a chunk asked for is taken
+    /// apart.
+    pub fn why_opened(&self) -> Option<WhyOpened> {
+        self.why_opened
     }
 
     /// How many chunks are open.
@@ -349,7 +362,7 @@ impl MergeHeap {
         };
         let choice = source.selection.choose(&self.query, times, &descriptor, claimed, channels);
         if let Some(choice) = choice {
-            let waiting = Waiting { descriptor, claimed, passes: choice.passes };
+            let waiting = Waiting { descriptor, claimed, opened: choice.opened };
             self.ahead.put(Key::first(choice.start, at), waiting);
         } else if claimed {
             self.ahead.put_left_out(at);
@@ -361,21 +374,27 @@ impl MergeHeap {
         let Some((key, waiting, other)) = self.ahead.first_waiting() else {
             return Reached::Stays(Step::End);
         };
-        let Waiting { descriptor, claimed, passes } = waiting;
+        let Waiting { descriptor, claimed, opened } = waiting;
         if *claimed {
             return Reached::Stays(Step::Verify(key.at()));
         }
-        let open = Reached::Stays(Step::Open { at: key.at(), from: 0 });
+        let open = |why| Reached::Opens(Step::Open { at: key.at(), from: 0 }, why);
         if let Some(sent) = self.sent.filter(|sent| key <= *sent) {
             let late = self.wholly_late(key.at(), descriptor, sent);
-            return late.map_or(open, Reached::Late);
+            return late.map_or_else(|| open(opened.unwrap_or(WhyOpened::Late)), Reached::Late);
+        }
+        if let Some(why) = opened {
+            return open(*why);
         }
         let last = Key::last(descriptor.times.end, key.at());
         let mut others = other.into_iter().chain(self.open.least());
-        if *passes && others.all(|other| last < other) && accepts_ids(key.at(), descriptor) {
-            return Reached::Passes(last);
+        if !others.all(|other| last < other) {
+            return open(WhyOpened::Overlap);
         }
-        open
+        match accepts_ids(key.at(), descriptor) {
+            true => Reached::Passes(last),
+            false => open(WhyOpened::Ids),
+        }
     }
 
     /// How many wanted messages a chunk has, when all of them are late and the descriptor alone
@@ -415,6 +434,7 @@ impl MergeHeap {
 
 enum Reached {
     Stays(Step),
+    Opens(Step, WhyOpened),
     /// Its greatest key.
     Passes(Key),
     Late(u64),

@@ -23,3 +23,4 @@ pub use heap::{Entries, MergeHeap, SourceState, Step};
 pub use layout::{FileLayout, LaidSource, LayoutError, Piece, PieceKind};
 pub use lookback::{DeclaredSource, Lookback, LookbackMessage, LookbackStep, next_to_load};
 pub use query::{Query, ReplayPolicy};
+pub use selection::WhyOpened;

@@ -19,8 +19,27 @@ pub(crate) struct Selection {
 pub(crate) struct Choice {
     /// No wanted message is earlier.
     pub(crate) start: Nanos,
-    /// Whether the chunk may be sent as it is, as far as the chunk alone decides.
-    pub(crate) passes: bool,
+    /// Why the chunk may not be sent as it is, as far as the chunk alone decides.
+    pub(crate) opened: Option<WhyOpened>,
+}
+
+/// Why a chunk is taken apart rather than sent as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WhyOpened {
+    /// It has channels that the query does not want.
+    OtherTopics,
+    /// It has messages outside the times of the query.
+    OtherTimes,
+    /// Its messages are not in order of time.
+    OutOfOrder,
+    /// The client does not read its compression.
+    Compression,
+    /// Messages of other chunks lie between its own.
+    Overlap,
+    /// Some of it came too late for this answer.
+    Late,
+    /// Its ids mean something else in this answer.
+    Ids,
 }
 
 impl Selection {
@@ -49,13 +68,19 @@ impl Selection {
                 start = Some(start.map_or(used.times.start, |start| start.min(used.times.start)));
             }
         }
-        let passes = all_wanted
-            && !claimed
-            && descriptor.in_order
-            && times.covers(descriptor.times)
-            && query.accepts_compression(descriptor.compression)
-            && self.wants_records(query, descriptor, channels);
-        Some(Choice { start: start?.max(times.start), passes })
+        let start = start?.max(times.start);
+        let opened = if !all_wanted || !self.wants_records(query, descriptor, channels) {
+            Some(WhyOpened::OtherTopics)
+        } else if !times.covers(descriptor.times) {
+            Some(WhyOpened::OtherTimes)
+        } else if !descriptor.in_order {
+            Some(WhyOpened::OutOfOrder)
+        } else if !query.accepts_compression(descriptor.compression) {
+            Some(WhyOpened::Compression)
+        } else {
+            None
+        };
+        Some(Choice { start, opened })
     }
 
     /// Whether the messages of this channel are wanted; false while it is not known.

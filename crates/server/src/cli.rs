@@ -59,7 +59,10 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> ExitCode {
     match cli.command {
         Command::Serve(args) => {
-            telemetry::start(&cli.log, "info");
+            let _exporting = match telemetry::start_with_traces(&cli.log, "info", &args.traces) {
+                Ok(exporting) => exporting,
+                Err(error) => return say(&format!("{error:#}"), FAILED),
+            };
             checked(args.check(), |config| serve::run(*args, config))
         }
         Command::Export(args) => {

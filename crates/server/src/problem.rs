@@ -6,12 +6,14 @@
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use rdl_engine::EngineError;
 use rdl_model::ErrorKind;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+use crate::telemetry::RequestId;
 
 /// The header in which a data backend speaks to the user.
 pub(crate) const USER_MESSAGE: HeaderName = HeaderName::from_static("x-foxglove-error-message");
@@ -56,6 +58,10 @@ pub(crate) struct ProblemBody {
     #[serde(default, rename = "loginUrl", skip_serializing_if = "Option::is_none")]
     #[schema(example = "https://loader.example.com/login")]
     pub(crate) login_url: Option<String>,
+    /// What the request is called in the loader's log; the header `x-request-id` too.
+    #[serde(default, rename = "requestId", skip_serializing_if = "Option::is_none")]
+    #[schema(example = "0f8fad5b-d9cb-469f-a165-70867728950e")]
+    pub(crate) request_id: Option<String>,
 }
 
 /// What the log says of a problem; an extension of its response.
@@ -151,12 +157,34 @@ impl Problem {
             detail: self.detail.clone(),
             code: self.code().into(),
             login_url: self.login_url.as_deref().map(str::to_owned),
+            request_id: None,
         }
     }
 
     fn code(&self) -> &'static str {
         self.finer.map_or_else(|| code_of(self.kind), |(_, code)| code)
     }
+}
+
+/// The same answer; if it is a problem, as `tell` tells it. What else was said stays: cookies that
+/// end a session.
+pub(crate) fn retold(mut response: Response, tell: impl FnOnce(Problem) -> Response) -> Response {
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let (parts, body) = tell(problem).into_parts();
+    let (mut before, _) = response.into_parts();
+    before.headers.extend(parts.headers);
+    before.headers.remove(CONTENT_LENGTH);
+    before.extensions.extend(parts.extensions);
+    Response::from_parts(before, body)
+}
+
+/// The same answer; if it is a problem, with what the request is called.
+pub(crate) fn with_request_id(response: Response, id: &RequestId) -> Response {
+    retold(response, |problem| {
+        let request_id = Some(id.as_str().to_owned());
+        let body = ProblemBody { request_id, ..problem.body() };
+        problem.answer(&body)
+    })
 }
 
 /// The HTTP status of each kind of error.
@@ -218,7 +246,14 @@ fn for_header(message: &str) -> Box<str> {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = serde_json::to_vec(&self.body()).unwrap_or_default();
+        let body = self.body();
+        self.answer(&body)
+    }
+}
+
+impl Problem {
+    fn answer(self, body: &ProblemBody) -> Response {
+        let body = serde_json::to_vec(body).unwrap_or_default();
         let mut response = (self.status(), body).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -239,10 +274,8 @@ impl IntoResponse for Problem {
         }
         let cause = self.cause.as_deref().unwrap_or(&self.detail).to_owned();
         response.extensions_mut().insert(Cause(cause));
-        if self.kind == ErrorKind::Unauthorized {
-            // Whoever knows where to sign in adds it.
-            response.extensions_mut().insert(self);
-        }
+        // Whoever knows where to sign in, or what the request is called, adds it.
+        response.extensions_mut().insert(self);
         response
     }
 }

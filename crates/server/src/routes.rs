@@ -7,6 +7,7 @@ mod answers;
 mod authority;
 mod cors;
 mod events;
+mod explain;
 mod file_link;
 mod file_name;
 mod files;
@@ -78,6 +79,7 @@ pub(crate) fn router(app: App, settings: &ServerSettings) -> Router {
     let mut api = Router::new()
         .route("/v1/recording", get_only(get(recording::get)))
         .route("/v1/stream", get_only(get(stream::get).post(stream::post)))
+        .route("/v1/explain", get_only(get(explain::get)))
         .route("/v1/events", get_only(get(events::get)))
         .route("/v1/files/{token}/{name}", get_only(get(files::get)))
         .route("/v1/links", get_only(post(links::post)))

@@ -14,8 +14,9 @@ use crate::metrics::Metrics;
 use crate::routes::{self, App};
 use crate::settings::{
     AuthConfig, AuthSettings, EmbeddedSettings, EngineSettings, FilesPlan, MetricsSettings,
-    ServerSettings, SettingsError, ShutdownSettings,
+    ServerSettings, SettingsError, ShutdownSettings, TraceSettings,
 };
+use crate::telemetry;
 
 /// The flags of `serve`.
 #[derive(Args, Clone, Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct ServeArgs {
     pub(crate) metrics: MetricsSettings,
     #[command(flatten)]
     pub(crate) shutdown: ShutdownSettings,
+    #[command(flatten)]
+    pub(crate) traces: TraceSettings,
 }
 
 /// What `serve` is told, checked.
@@ -115,6 +118,7 @@ pub(crate) async fn run(args: ServeArgs, config: ServeConfig) -> anyhow::Result<
     let listener = bind(&args.server).await?;
     let metrics = Metrics::start(&args.metrics).await?;
     let mut engine = config.engine;
+    engine.fetch.trace = Some(telemetry::inject);
     let backend = match config.files {
         Some(files) => Some(start_backend(&args, files).await?),
         None => None,

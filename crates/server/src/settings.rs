@@ -18,6 +18,7 @@ mod secret;
 mod server;
 mod sharing;
 mod shutdown;
+mod traces;
 mod values;
 
 use clap::{Args, Command};
@@ -37,6 +38,7 @@ pub(crate) use self::secret::Secret;
 pub(crate) use self::server::{ServerSettings, parse_address};
 pub(crate) use self::sharing::{SharingSettings, StaleSettings};
 pub(crate) use self::shutdown::ShutdownSettings;
+pub(crate) use self::traces::TraceSettings;
 pub(crate) use self::values::{parse_bool, parse_number, parse_param};
 
 /// A value that cannot be used: which variable, why, and what it accepts.

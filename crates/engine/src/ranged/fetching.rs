@@ -7,6 +7,7 @@ use futures::FutureExt as _;
 use rdl_mcap_io::{ChunkDescriptor, ChunkError, StoredChunk, verify_chunk};
 use rdl_metrics::table;
 use rdl_model::{ByteRange, Problem, ProblemCode};
+use tracing::Instrument as _;
 
 use super::{FetchedChunk, Ranged};
 use crate::EngineError;
@@ -153,6 +154,7 @@ impl Ranged {
         };
         let needed = chunks[0];
         let members: Vec<u32> = group.iter().map(|(chunk, _)| *chunk).collect();
+        let span = tracing::debug_span!("fetch", source = %source.name, chunks = group.len());
         let task = shared.tasks.spawn({
             let (ranged, shared, source) = (self.clone(), shared.clone(), source.clone());
             let (generation, viewer) = (generation.clone(), viewer.cloned());
@@ -166,6 +168,7 @@ impl Ranged {
                 }
                 fetched
             }
+            .instrument(span)
         });
         let fetch: super::Fetch =
             async move { task.await.unwrap_or(Err(EngineError::TaskDied)) }.boxed().shared();

@@ -3,8 +3,8 @@
 
 use std::collections::HashSet;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use futures::{Stream, StreamExt as _};
 use rdl_model::SourceKey;
 use tokio::sync::mpsc;
 
+use super::Explanation;
 use crate::EngineError;
 use crate::standing::Standing;
 
@@ -52,12 +53,18 @@ pub(crate) struct Answer {
     /// Set before the last slice was sent on: without it an end is none.
     pub(super) ended: Arc<AtomicBool>,
     pub(super) is_late: Arc<AtomicBool>,
+    pub(super) explained: Arc<OnceLock<Explanation>>,
 }
 
 impl Answer {
     /// Whether the answer lacks messages that came too late to be put in order; told at its end.
     pub(crate) fn lacks_late_messages(&self) -> bool {
         self.is_late.load(Ordering::Relaxed)
+    }
+
+    /// What it was made of; told at its end, to whoever asked for that.
+    pub(crate) fn explanation(&self) -> Option<Explanation> {
+        self.explained.get().cloned()
     }
 
     fn is_granted(&self, granted: &HashSet<SourceKey>) -> Result<(), EngineError> {

@@ -11,6 +11,7 @@ use rdl_model::{ChunkRef, Nanos, SourceKey, TimeRange};
 use rdl_wire::Source as Declared;
 
 use self::pinned::Pinned;
+use super::explained::SourceUse;
 use super::upcoming::{UpcomingChunks, read_first};
 use super::work::Work;
 use crate::cpu::Urgency;
@@ -36,6 +37,8 @@ pub(super) struct Participant {
     /// There once the response reached it.
     interest: Option<Interest>,
     pinned: Option<Pinned>,
+    /// Whether it took its place in the merge.
+    entered: bool,
     /// It failed, and the response goes on without it.
     left: bool,
 }
@@ -73,9 +76,28 @@ impl Participant {
             }
         }
         let at = u32::try_from(at).ok()?;
-        let (interest, pinned, left) = (None, None, false);
-        let progress = progress.clone();
-        Some(Participant { at, source, viewer, progress, declared, topics, interest, pinned, left })
+        Some(Participant {
+            at,
+            source,
+            viewer,
+            progress: progress.clone(),
+            declared,
+            topics,
+            interest: None,
+            pinned: None,
+            entered: false,
+            left: false,
+        })
+    }
+
+    /// Why it was read, or was not.
+    pub(super) fn why(&self) -> SourceUse {
+        match self {
+            Participant { left: true, .. } => SourceUse::Failed,
+            Participant { entered: true, .. } => SourceUse::Merged,
+            Participant { interest: Some(_), .. } => SourceUse::LookedBack,
+            _ => SourceUse::OtherTimes,
+        }
     }
 
     pub(super) fn is_streamed(&self) -> bool {
@@ -173,6 +195,7 @@ impl Participant {
         }
         drop(state);
         let enters = self.declared.overlaps(times) && !self.left;
+        self.entered = enters;
         if enters {
             work.set_state(self.at, SourceState::Unopened { start: self.declared.start });
         }

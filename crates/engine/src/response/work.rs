@@ -15,6 +15,7 @@ use rdl_metrics::table;
 use rdl_model::ChunkRef;
 
 use self::reading::Reading;
+use super::explained::{Notes, Tier};
 use super::pieces::Piece;
 use super::upcoming::Upcoming;
 use crate::EngineError;
@@ -57,6 +58,8 @@ pub(super) struct Work {
     writer: Option<OutputWriter>,
     sources: BTreeMap<u32, WorkSource>,
     limits: Limits,
+    /// For whoever wants to know what the answer is made of.
+    notes: Option<Notes>,
     /// How many messages metrics know of.
     counted_messages: u64,
     /// Whether every message is written.
@@ -106,10 +109,26 @@ impl Work {
                 max_message_bytes: config.max_message_bytes,
                 ..Limits::default()
             },
+            notes: None,
             counted_messages: 0,
             ended: false,
             shared,
         }
+    }
+
+    /// From now on it notes what the answer is made of.
+    pub(super) fn note(&mut self) {
+        self.notes = Some(Notes::default());
+    }
+
+    /// What it has noted.
+    pub(super) fn notes(&mut self) -> Option<&mut Notes> {
+        self.notes.as_mut()
+    }
+
+    /// How many messages are written.
+    pub(super) fn message_count(&self) -> u64 {
+        self.writer.as_ref().map_or(0, OutputWriter::message_count)
     }
 
     /// Tells how much of a source is known. Chunks go first.
@@ -124,6 +143,11 @@ impl Work {
     pub(super) fn add_chunk(&mut self, at: ChunkRef, chunk: &crate::source::Chunk) {
         let Some(source) = self.sources.get(&at.source) else { return };
         let claimed = matches!(chunk.place, Place::Claimed(_));
+        if let Some(notes) = &mut self.notes
+            && matches!(chunk.place, Place::Claimed(_) | Place::LetGo(_))
+        {
+            notes.is_away(at);
+        }
         self.heap.add_chunk(at, chunk.descriptor.clone(), claimed, &source.channels);
     }
 
@@ -328,9 +352,14 @@ impl Work {
         let Some(data) = source.generation.chunk_data(at.chunk) else { return Ok(false) };
         let descriptor = source.generation.descriptor(at.chunk).ok_or(EngineError::TaskDied)?;
         let channels = channels_of(&source.channels, &descriptor);
+        let farther = farther_tier(source);
         let ticket = self.writer().pass(&descriptor, &channels)?;
         table::CHUNKS.count(["passed"]);
         data.count_read();
+        if let Some(notes) = &mut self.notes {
+            notes.passed(at);
+            notes.read(at, Tier::Disk, farther, data.len());
+        }
         self.passing_bytes += data.len();
         self.passing.insert(ticket, (at, data));
         Ok(true)
@@ -344,10 +373,13 @@ impl Work {
             let Some(data) = generation.chunk_data(at.chunk) else { return Ok(false) };
             let descriptor = generation.descriptor(at.chunk).ok_or(EngineError::TaskDied)?;
             generation.take_apart(descriptor.times.start);
+            let (bytes, farther) = (data.len(), farther_tier(source));
+            let mut tier = Tier::Memory;
             let opened = self.shared.open_chunks.get(
                 generation.chunk_id(at.chunk),
                 descriptor.uncompressed_bytes,
                 || {
+                    tier = Tier::Disk;
                     let bytes = data.read_all().map_err(|error| self.lost(at, &error))?;
                     OpenChunk::open(&bytes, &self.limits).map_err(|error| self.lost(at, &error))
                 },
@@ -358,6 +390,11 @@ impl Work {
                 },
             )?;
             table::CHUNKS.count(["taken_apart"]);
+            let why = self.heap.why_opened();
+            if let (Some(notes), Some(why)) = (&mut self.notes, why) {
+                notes.taken_apart(at, why);
+                notes.read(at, tier, farther, bytes);
+            }
             self.open.insert(at, Reading::new(opened));
         }
         let window_bytes = self.window_bytes();
@@ -443,6 +480,15 @@ fn common_profile(sources: &BTreeMap<u32, WorkSource>) -> String {
         common.clone_from(&state.profile);
     }
     common
+}
+
+/// Where the chunks of a source lie that are not here.
+fn farther_tier(source: &WorkSource) -> Tier {
+    let state = source.generation.state();
+    match state.ranged.as_ref().is_some_and(|ranged| ranged.is_in_bucket()) {
+        true => Tier::Bucket,
+        false => Tier::Source,
+    }
 }
 
 /// The channels that a chunk uses or records.

@@ -11,6 +11,7 @@ use rdl_mcap_io::ChunkDescriptor;
 use rdl_model::ChunkRef;
 
 use crate::key::Key;
+use crate::selection::WhyOpened;
 
 #[derive(Debug, Default)]
 pub(super) struct Ahead {
@@ -31,8 +32,8 @@ pub(super) struct Waiting {
     pub(super) descriptor: Arc<ChunkDescriptor>,
     /// Whether it is what a summary says, and was not verified yet.
     pub(super) claimed: bool,
-    /// Whether it may be sent as it is, as far as it alone decides.
-    pub(super) passes: bool,
+    /// Why it may not be sent as it is, as far as it alone decides.
+    pub(super) opened: Option<WhyOpened>,
 }
 
 impl Ahead {

@@ -96,7 +96,7 @@ struct SourceAnswer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = SourceKind)]
-enum KindName {
+pub(super) enum KindName {
     /// Read once, in order.
     Streamed,
     /// Supports range requests.
@@ -234,14 +234,20 @@ impl From<TopicInfo> for TopicAnswer {
     }
 }
 
+impl From<SourceKind> for KindName {
+    fn from(kind: SourceKind) -> Self {
+        match kind {
+            SourceKind::Streamed => KindName::Streamed,
+            SourceKind::Static => KindName::Static,
+        }
+    }
+}
+
 impl From<SourceInfo> for SourceAnswer {
     fn from(source: SourceInfo) -> Self {
         SourceAnswer {
             id: source.id,
-            kind: match source.kind {
-                SourceKind::Streamed => KindName::Streamed,
-                SourceKind::Static => KindName::Static,
-            },
+            kind: source.kind.into(),
             start: text(source.start),
             end: text(source.end),
             state: match source.status {

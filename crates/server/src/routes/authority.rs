@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use rdl_engine::Token;
@@ -11,7 +11,7 @@ use rdl_model::ErrorKind;
 
 use super::App;
 use crate::auth::{Asker, Auth, Expiry, Found};
-use crate::problem::Problem;
+use crate::problem::{Problem, retold};
 
 /// The access token that a request carries: as a bearer token (RFC 6750 section 2.1), else in the
 /// cookie of a session. Absent only where auth is disabled.
@@ -84,19 +84,11 @@ pub(super) async fn check_origin(State(app): State<App>, request: Request, next:
 
 /// Tells everyone who is not signed in where to do that.
 pub(super) async fn show_login(State(app): State<App>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+    let response = next.run(request).await;
     if response.status() != StatusCode::UNAUTHORIZED {
         return response;
     }
-    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
-    let shown = problem.with_login(app.auth.login_url()).into_response();
-    // What else was said stays: cookies that end a session.
-    let (parts, body) = shown.into_parts();
-    let (mut before, _) = response.into_parts();
-    before.headers.extend(parts.headers);
-    before.headers.remove(CONTENT_LENGTH);
-    before.extensions.extend(parts.extensions);
-    Response::from_parts(before, body)
+    retold(response, |problem| problem.with_login(app.auth.login_url()).into_response())
 }
 
 /// The bearer token of a request.

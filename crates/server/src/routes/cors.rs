@@ -10,6 +10,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::problem::USER_MESSAGE;
 use crate::settings::ServerSettings;
+use crate::telemetry::REQUEST_ID;
 
 /// How long a browser may remember a preflight.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(3600);
@@ -19,7 +20,14 @@ pub(super) fn layer(settings: &ServerSettings) -> CorsLayer {
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::HEAD, Method::POST])
         .allow_headers([RANGE, AUTHORIZATION, CONTENT_TYPE])
-        .expose_headers([ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, ETAG, USER_MESSAGE])
+        .expose_headers([
+            ACCEPT_RANGES,
+            CONTENT_LENGTH,
+            CONTENT_RANGE,
+            ETAG,
+            USER_MESSAGE,
+            REQUEST_ID,
+        ])
         .max_age(PREFLIGHT_MAX_AGE);
     if settings.disable_auth {
         return layer.allow_origin(AllowOrigin::any());

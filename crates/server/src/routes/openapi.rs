@@ -15,6 +15,7 @@ use utoipa::{Modify, OpenApi};
         super::recording::get,
         super::stream::get,
         super::stream::post,
+        super::explain::get,
         super::events::get,
         super::files::get,
         super::links::post,

@@ -212,8 +212,14 @@ fn list(answer: &Answer, name: &str) -> Vec<String> {
     list
 }
 
-const EXPOSED: [&str; 5] =
-    ["accept-ranges", "content-length", "content-range", "etag", "x-foxglove-error-message"];
+const EXPOSED: [&str; 6] = [
+    "accept-ranges",
+    "content-length",
+    "content-range",
+    "etag",
+    "x-foxglove-error-message",
+    "x-request-id",
+];
 
 #[tokio::test]
 async fn without_auth_any_page_may_ask() {

@@ -30,4 +30,5 @@ mod replicas_under_fire;
 mod running;
 mod sdk_backend;
 mod sign_in;
+mod traces;
 mod users;

@@ -19,7 +19,7 @@ PROMTOOL := target/tools/promtool
 SDK_BACKEND := tests/foxglove-sdk-backend/Cargo.toml
 VERSITYGW_VERSION := v1.8.0
 VERSITYGW := target/tools/versitygw-$(VERSITYGW_VERSION)
-# What versitygw is built with, whatever Go there is.
+# What programs in Go are built with, whatever Go there is.
 GO_VERSION := 1.25.0
 
 KIT_VENV := sdk/python/.venv
@@ -140,10 +140,11 @@ $(NODE_MODULES)/.package-lock.json: tests/node/package.json tests/node/package-l
 	npm ci --prefix tests/node --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# A Go of another version would have to know of that one, or fetch it from elsewhere; its module
-# proxy has every version, and `go mod download` checks what comes.
-$(VERSITYGW): | go
-	@echo "building versitygw $(VERSITYGW_VERSION), an S3 server, with Go $(GO_VERSION) (go): a minute or two"
+# Builds $@ of (what it is, its package, its version). A Go of another version would have to know of
+# that one, or fetch it from elsewhere; its module proxy has every version, and `go mod download`
+# checks what comes.
+define GO_TOOL
+	@echo "building $(@F), $(1), with Go $(GO_VERSION) (go): some minutes"
 	@export PATH="$$PATH:/usr/local/go/bin" && \
 	mkdir -p $(@D) && work=$$(mktemp -d $(abspath $(@D))/go.XXXXXX) && \
 	trap "rm -rf '$$work'" EXIT && cd "$$work" && \
@@ -153,9 +154,12 @@ $(VERSITYGW): | go
 	go mod download golang.org/toolchain@v0.0.1-go$(GO_VERSION).$$platform && \
 	export GOROOT="$$GOPATH/pkg/mod/golang.org/toolchain@v0.0.1-go$(GO_VERSION).$$platform" && \
 	chmod -R a+x "$$GOROOT/bin" "$$GOROOT/pkg/tool" && \
-	"$$GOROOT/bin/go" install -ldflags='-s -w' \
-		github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION) && \
-	mv versitygw $(abspath $@)
+	"$$GOROOT/bin/go" install -ldflags='-s -w' $(2)@$(3) && \
+	mv $(notdir $(2)) $(abspath $@)
+endef
+
+$(VERSITYGW): | go
+	$(call GO_TOOL,an S3 server,github.com/versity/versitygw/cmd/versitygw,$(VERSITYGW_VERSION))
 
 cargo:
 	@command -v cargo >/dev/null || { echo "Rust is needed: see https://rustup.rs" >&2; exit 1; }

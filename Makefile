@@ -19,6 +19,8 @@ PROMTOOL := target/tools/promtool
 SDK_BACKEND := tests/foxglove-sdk-backend/Cargo.toml
 VERSITYGW_VERSION := v1.8.0
 VERSITYGW := target/tools/versitygw-$(VERSITYGW_VERSION)
+HELM_VERSION := v3.20.2
+HELM := target/tools/helm-$(HELM_VERSION)
 # What programs in Go are built with, whatever Go there is.
 GO_VERSION := 1.25.0
 
@@ -53,7 +55,7 @@ help:
 	@echo "make test   formatting, lints and every test"
 	@echo "make bench  measures the loader beside other programs and rewrites bench/RESULTS.md"
 	@echo "make bench-kit  measures the kit's writers in each language beside Foxglove's"
-	@echo "make docs   rewrite the generated documents (docs/CONFIG.md, docs/METRICS.md, docs/openapi.json, docs/manifest.schema.json)"
+	@echo "make docs   rewrite the generated documents (docs/CONFIG.md, docs/METRICS.md, docs/openapi.json, docs/manifest.schema.json, the chart's README.md)"
 	@echo "make soak   ten minutes of viewers who seek at random (bench/README.md)"
 	@echo "make clean  remove everything that was built"
 
@@ -67,9 +69,10 @@ lint: cargo
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # One run of cargo: the tests against real programs need what the other targets install.
-unit: cargo nginx haproxy curl chromium $(PROMTOOL) outside kit-python kit-cpp $(NODE_MODULES)/.package-lock.json $(VERSITYGW)
+unit: cargo nginx haproxy curl chromium $(PROMTOOL) outside kit-python kit-cpp $(NODE_MODULES)/.package-lock.json $(VERSITYGW) $(HELM)
 	RDL_TEST_PYTHON=$(abspath $(PYTHON)) RDL_TEST_NODE_MODULES=$(abspath $(NODE_MODULES)) \
-	RDL_TEST_VERSITYGW=$(abspath $(VERSITYGW)) RDL_TEST_SDK_BACKENDS=$(abspath target/sdk-backend) \
+	RDL_TEST_VERSITYGW=$(abspath $(VERSITYGW)) RDL_TEST_HELM=$(abspath $(HELM)) \
+	RDL_TEST_SDK_BACKENDS=$(abspath target/sdk-backend) \
 	RDL_TEST_CHROMIUM=$(CHROMIUM) RDL_TEST_PROMTOOL=$(abspath $(PROMTOOL)) RUST_TEST_THREADS=$(TEST_THREADS) \
 	RDL_TEST_KIT_PYTHON=$(abspath $(KIT_PYTHON)) \
 	RDL_TEST_KIT_PYTHON_VECTORS="$(abspath $(KIT_PYTHON)) $(abspath sdk/python/tests/run_vectors.py)" \
@@ -129,7 +132,7 @@ $(KIT_PACKAGES): $(KIT_REQUIREMENTS)
 	@touch $@
 
 $(PACKAGES): $(REQUIREMENTS)
-	@echo "installing MCAP readers, daft and moto, an S3 server, into $(VENV) (pip): 500 MB"
+	@echo "installing MCAP readers, daft, moto, an S3 server, and kubernetes-validate into $(VENV) (pip): 600 MB"
 	$(call MAKE_VENV,$(VENV))
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
 	@touch $@
@@ -160,6 +163,9 @@ endef
 
 $(VERSITYGW): | go
 	$(call GO_TOOL,an S3 server,github.com/versity/versitygw/cmd/versitygw,$(VERSITYGW_VERSION))
+
+$(HELM): | go
+	$(call GO_TOOL,which renders charts,helm.sh/helm/v3/cmd/helm,$(HELM_VERSION))
 
 cargo:
 	@command -v cargo >/dev/null || { echo "Rust is needed: see https://rustup.rs" >&2; exit 1; }

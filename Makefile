@@ -19,7 +19,9 @@ PROMTOOL := target/tools/promtool
 SDK_BACKEND := tests/foxglove-sdk-backend/Cargo.toml
 VERSITYGW_VERSION := v1.8.0
 VERSITYGW := target/tools/versitygw-$(VERSITYGW_VERSION)
-# What versitygw is built with, whatever Go there is.
+HELM_VERSION := v3.20.2
+HELM := target/tools/helm-$(HELM_VERSION)
+# What programs in Go are built with, whatever Go there is.
 GO_VERSION := 1.25.0
 
 KIT_VENV := sdk/python/.venv
@@ -53,7 +55,7 @@ help:
 	@echo "make test   formatting, lints and every test"
 	@echo "make bench  measures the loader beside other programs and rewrites bench/RESULTS.md"
 	@echo "make bench-kit  measures the kit's writers in each language beside Foxglove's"
-	@echo "make docs   rewrite the generated documents (docs/CONFIG.md, docs/METRICS.md, docs/openapi.json, docs/manifest.schema.json)"
+	@echo "make docs   rewrite the generated documents (docs/CONFIG.md, docs/METRICS.md, docs/openapi.json, docs/manifest.schema.json, the chart's README.md)"
 	@echo "make soak   ten minutes of viewers who seek at random (bench/README.md)"
 	@echo "make clean  remove everything that was built"
 
@@ -67,9 +69,10 @@ lint: cargo
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # One run of cargo: the tests against real programs need what the other targets install.
-unit: cargo nginx haproxy curl chromium $(PROMTOOL) outside kit-python kit-cpp $(NODE_MODULES)/.package-lock.json $(VERSITYGW)
+unit: cargo nginx haproxy curl chromium $(PROMTOOL) outside kit-python kit-cpp $(NODE_MODULES)/.package-lock.json $(VERSITYGW) $(HELM)
 	RDL_TEST_PYTHON=$(abspath $(PYTHON)) RDL_TEST_NODE_MODULES=$(abspath $(NODE_MODULES)) \
-	RDL_TEST_VERSITYGW=$(abspath $(VERSITYGW)) RDL_TEST_SDK_BACKENDS=$(abspath target/sdk-backend) \
+	RDL_TEST_VERSITYGW=$(abspath $(VERSITYGW)) RDL_TEST_HELM=$(abspath $(HELM)) \
+	RDL_TEST_SDK_BACKENDS=$(abspath target/sdk-backend) \
 	RDL_TEST_CHROMIUM=$(CHROMIUM) RDL_TEST_PROMTOOL=$(abspath $(PROMTOOL)) RUST_TEST_THREADS=$(TEST_THREADS) \
 	RDL_TEST_KIT_PYTHON=$(abspath $(KIT_PYTHON)) \
 	RDL_TEST_KIT_PYTHON_VECTORS="$(abspath $(KIT_PYTHON)) $(abspath sdk/python/tests/run_vectors.py)" \
@@ -129,7 +132,7 @@ $(KIT_PACKAGES): $(KIT_REQUIREMENTS)
 	@touch $@
 
 $(PACKAGES): $(REQUIREMENTS)
-	@echo "installing MCAP readers, daft and moto, an S3 server, into $(VENV) (pip): 500 MB"
+	@echo "installing MCAP readers, daft, moto, an S3 server, and kubernetes-validate into $(VENV) (pip): 600 MB"
 	$(call MAKE_VENV,$(VENV))
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
 	@touch $@
@@ -140,10 +143,11 @@ $(NODE_MODULES)/.package-lock.json: tests/node/package.json tests/node/package-l
 	npm ci --prefix tests/node --no-audit --no-fund --loglevel=error
 	@touch $@
 
-# A Go of another version would have to know of that one, or fetch it from elsewhere; its module
-# proxy has every version, and `go mod download` checks what comes.
-$(VERSITYGW): | go
-	@echo "building versitygw $(VERSITYGW_VERSION), an S3 server, with Go $(GO_VERSION) (go): a minute or two"
+# Builds $@ of (what it is, its package, its version). A Go of another version would have to know of
+# that one, or fetch it from elsewhere; its module proxy has every version, and `go mod download`
+# checks what comes.
+define GO_TOOL
+	@echo "building $(@F), $(1), with Go $(GO_VERSION) (go): some minutes"
 	@export PATH="$$PATH:/usr/local/go/bin" && \
 	mkdir -p $(@D) && work=$$(mktemp -d $(abspath $(@D))/go.XXXXXX) && \
 	trap "rm -rf '$$work'" EXIT && cd "$$work" && \
@@ -153,9 +157,15 @@ $(VERSITYGW): | go
 	go mod download golang.org/toolchain@v0.0.1-go$(GO_VERSION).$$platform && \
 	export GOROOT="$$GOPATH/pkg/mod/golang.org/toolchain@v0.0.1-go$(GO_VERSION).$$platform" && \
 	chmod -R a+x "$$GOROOT/bin" "$$GOROOT/pkg/tool" && \
-	"$$GOROOT/bin/go" install -ldflags='-s -w' \
-		github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION) && \
-	mv versitygw $(abspath $@)
+	"$$GOROOT/bin/go" install -ldflags='-s -w' $(2)@$(3) && \
+	mv $(notdir $(2)) $(abspath $@)
+endef
+
+$(VERSITYGW): | go
+	$(call GO_TOOL,an S3 server,github.com/versity/versitygw/cmd/versitygw,$(VERSITYGW_VERSION))
+
+$(HELM): | go
+	$(call GO_TOOL,which renders charts,helm.sh/helm/v3/cmd/helm,$(HELM_VERSION))
 
 cargo:
 	@command -v cargo >/dev/null || { echo "Rust is needed: see https://rustup.rs" >&2; exit 1; }

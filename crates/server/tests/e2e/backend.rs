@@ -249,7 +249,8 @@ async fn a_loader_reads_signed_urls_of_a_bucket() {
     check(&loader, &[], &truth).await;
 }
 
-async fn put(url: &str, key: &str, bytes: Vec<u8>) {
+/// Puts an object into the bucket `recordings` of a versitygw.
+pub(crate) async fn put(url: &str, key: &str, bytes: Vec<u8>) {
     use object_store::{ObjectStoreExt as _, aws::AmazonS3Builder};
     let _ = rustls::crypto::ring::default_provider().install_default();
     let store = AmazonS3Builder::new()

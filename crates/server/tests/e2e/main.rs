@@ -9,6 +9,7 @@
 mod api;
 mod backend;
 mod cache;
+mod chart;
 mod check;
 mod credentials;
 mod demo;

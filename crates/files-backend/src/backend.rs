@@ -17,11 +17,12 @@ use crate::access::{Access, AccessRule, Scope};
 use crate::bodies::{Bodies, Room};
 use crate::contents::{Contents, Serving};
 use crate::error::{MAY_NOT, StartError, Trouble};
-use crate::known::{Known, Seen};
+use crate::known::{Keeping, Known, Seen};
 use crate::listing::{Listing, Listings, RecordingFiles};
 use crate::manifest::{static_source, streamed_source};
 use crate::path::FilePath;
 use crate::place::{FileMeta, Place};
+use crate::prefix::{Front, Version};
 use crate::reply::{shown, unavailable};
 use crate::routes;
 
@@ -45,6 +46,11 @@ pub struct FilesConfig {
     pub signed_urls: Option<Duration>,
     /// How much is kept in memory of what is known of files, in bytes.
     pub known_bytes: usize,
+    /// A manifest has what was added to a file without a summary at least so long after what was
+    /// added before.
+    pub segments_apart: Duration,
+    /// A file that has got its summary is named as before until no manifest named it for so long.
+    pub segments_kept: Duration,
     /// How long a manifest waits for files that have to be read to know what they are.
     pub manifest_wait: Duration,
     /// How long the list of recordings does.
@@ -59,6 +65,8 @@ impl FilesConfig {
             access,
             signed_urls: None,
             known_bytes: 64 << 20,
+            segments_apart: Duration::from_secs(10),
+            segments_kept: Duration::from_secs(600),
             manifest_wait: Duration::from_secs(20),
             recordings_wait: Duration::from_secs(10),
         }
@@ -78,6 +86,13 @@ struct Inner {
     signed_urls: Option<Duration>,
     manifest_wait: Duration,
     recordings_wait: Duration,
+}
+
+/// What it is asked for what a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum For {
+    Manifest,
+    List,
 }
 
 /// A recording as `/recordings` lists it.
@@ -106,11 +121,16 @@ impl FilesBackend {
         let access = Access::new(access)?;
         access.prepare().await;
         let listings = Listings::new(place.clone());
+        let keeping = Keeping {
+            max_bytes: config.known_bytes,
+            segments_apart: config.segments_apart,
+            segments_kept: config.segments_kept,
+        };
         tokio::spawn(say_what_there_is(listings.clone()));
         Ok(FilesBackend(Arc::new(Inner {
             listings,
             bodies: Bodies::new(place.piece_bytes()),
-            known: Known::new(place.clone(), config.known_bytes),
+            known: Known::new(place.clone(), keeping),
             place,
             access,
             signed_urls,
@@ -147,9 +167,14 @@ impl FilesBackend {
         self.0.bodies.room().await
     }
 
-    /// What was told of the beginning of a file is not so: it is read anew.
-    pub(crate) fn forget(&self, path: &FilePath, bytes: u64, hash: &str) {
-        self.0.known.forget(path, bytes, hash);
+    /// What has to come before the bytes of this segment of the file, where that is known.
+    pub(crate) fn front(&self, path: &FilePath, version: &Version) -> Option<Arc<Front>> {
+        self.0.known.front(path, version)
+    }
+
+    /// What was told of a segment of the file is not so: the file is read anew.
+    pub(crate) fn forget(&self, path: &FilePath, version: &Version) {
+        self.0.known.forget(path, version);
     }
 
     /// The manifest of these recordings together, each file once.
@@ -176,30 +201,32 @@ impl FilesBackend {
                     files.push(file);
                 }
                 if files.len() > MAX_SOURCES {
-                    let most = format!("{MAX_SOURCES} files");
-                    return Err(too_large(&most, largest, names.len()));
+                    return Err(too_large(&many(), largest, names.len()));
                 }
             }
         }
         let deadline = Instant::now() + self.0.manifest_wait;
         let asked = futures::stream::iter(files).map(|file| {
             let backend = self.clone();
-            async move { backend.source(&file, deadline).await }
+            async move { backend.sources(&file, deadline).await }
         });
         let mut asked = asked.buffered(FILES_AT_ONCE);
         let mut sources: Vec<Source> = Vec::new();
         let mut why = Vec::new();
         let mut bytes = Counted(0);
-        while let Some(source) = asked.try_next().await? {
-            match source {
-                Ok(source) => {
-                    let counted = serde_json::to_writer(&mut bytes, &source);
+        while let Some(found) = asked.try_next().await? {
+            match found {
+                Ok(found) => {
+                    let counted = serde_json::to_writer(&mut bytes, &found);
                     debug_assert!(counted.is_ok());
                     if bytes.0 > MAX_MANIFEST_BYTES {
                         let most = format!("{} MiB", MAX_MANIFEST_BYTES >> 20);
                         return Err(too_large(&most, largest, names.len()));
                     }
-                    sources.push(source);
+                    sources.extend(found);
+                    if sources.len() > MAX_SOURCES {
+                        return Err(too_large(&many(), largest, names.len()));
+                    }
                 }
                 Err(left_out) => why.push(left_out),
             }
@@ -214,14 +241,14 @@ impl FilesBackend {
         Ok(Manifest { name: Some(names.join(", ")), sources })
     }
 
-    /// The source of a file, or why it is left out.
-    async fn source(
+    /// The sources of a file, or why it is left out.
+    async fn sources(
         &self,
         file: &FileMeta,
         deadline: Instant,
-    ) -> Result<Result<Source, String>, ErrorReply> {
+    ) -> Result<Result<Vec<Source>, String>, ErrorReply> {
         let path = &file.path;
-        let contents = match self.contents(file, deadline).await {
+        let contents = match self.contents(file, For::Manifest, deadline).await {
             Ok(Some(known)) => known,
             Err(Trouble::Forbidden) => return Ok(Err(format!("{path}: {MAY_NOT}"))),
             Err(trouble) => return Err(trouble.into()),
@@ -232,18 +259,18 @@ impl FilesBackend {
                 )));
             }
         };
-        match (&contents.serving, contents.times) {
-            (Serving::Not, _) => Ok(Err(format!("{path}: {}", contents.problems.join("; ")))),
-            (Serving::Prefix(prefix), Some(times)) => {
-                Ok(Ok(streamed_source(path, prefix, &contents, times)))
+        match &contents.serving {
+            Serving::Not => Ok(Err(format!("{path}: {}", contents.problems.join("; ")))),
+            Serving::Prefix(prefix) => {
+                let segments = prefix.segments.iter();
+                Ok(Ok(segments.map(|segment| streamed_source(path, segment)).collect()))
             }
-            (Serving::Prefix(_), None) => Ok(Err(format!("{path}: it has no message yet"))),
-            (Serving::Whole, _) => {
+            Serving::Whole => {
                 let url = match self.0.signed_urls {
                     Some(lasts) => self.0.place.signed(path, lasts).await?.into(),
                     None => format!("files/{}", path.escaped()),
                 };
-                Ok(Ok(static_source(url)))
+                Ok(Ok(vec![static_source(url)]))
             }
         }
     }
@@ -252,14 +279,19 @@ impl FilesBackend {
     async fn contents(
         &self,
         file: &FileMeta,
+        purpose: For,
         deadline: Instant,
     ) -> Result<Option<Arc<Contents>>, Trouble> {
         let (mut file, mut seen) = (file.clone(), Seen::Listed);
         for _ in 0..TRIES {
-            match self.0.known.contents(&file, seen, deadline).await {
-                None => return Ok(None),
-                Some(Err(Trouble::Changed)) => {}
-                Some(found) => return found.map(Some),
+            let Some(mut found) = self.0.known.contents(&file, seen, deadline).await else {
+                return Ok(None);
+            };
+            if let (For::Manifest, Ok(contents)) = (purpose, &found) {
+                found = self.0.known.publish(&file.path, contents.clone()).await;
+            }
+            if !matches!(found, Err(Trouble::Changed)) {
+                return found.map(Some);
             }
             if Instant::now() >= deadline {
                 return Ok(None);
@@ -298,7 +330,7 @@ impl FilesBackend {
         let known = futures::stream::iter(found.files).map(|file| {
             let backend = self.clone();
             async move {
-                let contents = backend.contents(&file, deadline).await;
+                let contents = backend.contents(&file, For::List, deadline).await;
                 (file, contents)
             }
         });
@@ -326,6 +358,10 @@ impl FilesBackend {
         entry.end = times.map(|times| text(times.end));
         entry
     }
+}
+
+fn many() -> String {
+    format!("{MAX_SOURCES} files, or parts of files without a summary,")
 }
 
 /// A manifest that the loader would not take, and what to do.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rdl_mcap_io::{ChannelDef, SchemaDef, Summary};
+use rdl_mcap_io::{ChannelDef, ChannelRecord, SchemaDef, Summary};
 use rdl_model::TimeRange;
 
 use crate::prefix::Prefix;
@@ -25,7 +25,7 @@ impl Topic {
         }
     }
 
-    fn memory_bytes(&self) -> usize {
+    pub(crate) fn memory_bytes(&self) -> usize {
         let schema = self
             .schema
             .as_ref()
@@ -39,7 +39,7 @@ impl Topic {
 pub(crate) enum Serving {
     /// As it is, by ranges.
     Whole,
-    /// Its intact beginning, as a stream.
+    /// Its intact beginning, in segments that are streams.
     Prefix(Prefix),
     /// Not at all.
     Not,
@@ -103,15 +103,15 @@ impl Contents {
     }
 }
 
-/// The topics of these channels, each once, in the order of ids.
-pub(crate) fn topics_of(
-    channels: &BTreeMap<u16, (u16, ChannelDef)>,
+/// The topics of these channels, each once, in their order.
+pub(crate) fn topics_of<'a>(
+    channels: impl IntoIterator<Item = &'a ChannelRecord>,
     schemas: &BTreeMap<u16, Arc<SchemaDef>>,
 ) -> Vec<Topic> {
     let mut topics: Vec<Topic> = Vec::new();
-    for (schema_id, channel) in channels.values() {
-        let schema = schemas.get(schema_id).cloned();
-        let topic = Topic { schema, ..Topic::of(channel) };
+    for channel in channels {
+        let schema = schemas.get(&channel.schema_id).cloned();
+        let topic = Topic { schema, ..Topic::of(&channel.def) };
         if !topics.contains(&topic) {
             topics.push(topic);
         }

@@ -1,7 +1,6 @@
 //! Finding out what a file is: by its summary where it has one, else by reading it.
 
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -11,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::contents::{Contents, Serving};
 use crate::error::Trouble;
 use crate::place::{FileMeta, Place};
-use crate::prefix::{COMPARED_BYTES, PrefixScan, State};
+use crate::prefix::{COMPARED_BYTES, Prefix, PrefixScan};
 
 /// The first read from the end of a file; it usually holds the whole summary.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -27,6 +26,13 @@ const WAITING_SCANS: usize = 1024;
 const TRIES: usize = 3;
 /// A summary above this is read alone.
 const LARGE_SUMMARY_BYTES: u64 = 1 << 20;
+
+/// How far an earlier one of a path was intact.
+pub(crate) struct Before {
+    pub(crate) prefix: Prefix,
+    /// Somebody may go by its segments.
+    pub(crate) is_used: bool,
+}
 
 /// Reads files, so many at a time.
 pub(crate) struct Examiner {
@@ -48,8 +54,9 @@ impl Examiner {
         }
     }
 
-    /// What the file is. `before` is how far an earlier one of this path was intact. Others have
-    /// the `turn` as soon as this one needs more than a summary.
+    /// What the file is. `before` is what an earlier one of this path was. Others have the `turn` as
+    /// soon as this one needs more than a summary. A file that gets its summary while somebody may
+    /// go by its segments is read to its end, and stays in segments.
     ///
     /// # Errors
     ///
@@ -57,7 +64,7 @@ impl Examiner {
     pub(crate) async fn examine(
         &self,
         file: &FileMeta,
-        before: Option<Arc<State>>,
+        before: Option<Before>,
         turn: OwnedSemaphorePermit,
     ) -> Result<Contents, Trouble> {
         if file.bytes == 0 {
@@ -65,8 +72,23 @@ impl Examiner {
         }
         let summary = self.summary(file).await?;
         drop(turn);
+        let before = match (&summary, before) {
+            (Ok(Some(_)), Some(before)) if !before.is_used => None,
+            (Ok(Some(contents)), _) if matches!(contents.serving, Serving::Not) => None,
+            (_, before) => self.still_begins(file, before.map(|before| before.prefix)).await?,
+        };
         match summary {
-            Ok(Some(contents)) => Ok(contents),
+            Ok(Some(whole)) if before.is_none() => Ok(whole),
+            Ok(Some(whole)) => {
+                let contents = self.scan(file, before).await?;
+                match contents.serving {
+                    Serving::Prefix(prefix) => {
+                        let serving = Serving::Prefix(prefix.finished(whole));
+                        Ok(Contents { serving, ..contents })
+                    }
+                    _ => Ok(whole),
+                }
+            }
             Ok(None) => self.scan(file, before).await,
             Err(why) => {
                 let mut contents = self.scan(file, before).await?;
@@ -150,12 +172,12 @@ impl Examiner {
     }
 
     /// By reading it, from its beginning or from where an earlier scan stopped.
-    async fn scan(&self, file: &FileMeta, before: Option<Arc<State>>) -> Result<Contents, Trouble> {
+    async fn scan(&self, file: &FileMeta, before: Option<Prefix>) -> Result<Contents, Trouble> {
         let _waits = self.waiting_scans.try_acquire().map_err(|_| Trouble::Busy)?;
         let _turn = self.scans.acquire().await.map_err(|_| Trouble::Stopped)?;
         let started = Instant::now();
-        let (mut scan, mut at) = match self.still_begins(file, before).await? {
-            Some(state) => (PrefixScan::resumed(&state), state.bytes()),
+        let (mut scan, mut at) = match &before {
+            Some(before) => (PrefixScan::resumed(&before.state), before.state.bytes()),
             None => (PrefixScan::new(), 0),
         };
         while at < file.bytes {
@@ -175,7 +197,12 @@ impl Examiner {
         let elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(bytes = at, elapsed_ms, "a file was read to see how far it is intact");
         let bytes = file.bytes;
-        tokio::task::spawn_blocking(move || scan.finish(bytes)).await.map_err(|_| Trouble::Stopped)
+        let finished = tokio::task::spawn_blocking(move || scan.finish(bytes)).await;
+        let mut contents = finished.map_err(|_| Trouble::Stopped)?;
+        if let (Serving::Prefix(prefix), Some(before)) = (&mut contents.serving, &before) {
+            *prefix = prefix.clone().after(before);
+        }
+        Ok(contents)
     }
 
     /// `before`, if the file looks as if it had only grown since. Whoever streams the beginning
@@ -183,15 +210,16 @@ impl Examiner {
     async fn still_begins(
         &self,
         file: &FileMeta,
-        before: Option<Arc<State>>,
-    ) -> Result<Option<Arc<State>>, Trouble> {
-        let Some(state) = before.filter(|state| state.bytes() <= file.bytes) else {
-            return Ok(None);
-        };
+        before: Option<Prefix>,
+    ) -> Result<Option<Prefix>, Trouble> {
+        let can_go_on =
+            |before: &Prefix| before.state.can_go_on() && before.state.bytes() <= file.bytes;
+        let Some(before) = before.filter(can_go_on) else { return Ok(None) };
+        let state = &before.state;
         let recent = state.recent();
         debug_assert!(recent.len() <= COMPARED_BYTES);
         let start = state.bytes() - recent.len() as u64;
         let found = self.read(file, start..state.bytes()).await?;
-        Ok((found == recent).then_some(state))
+        Ok((found == recent).then_some(before))
     }
 }

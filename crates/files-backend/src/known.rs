@@ -4,9 +4,14 @@
 //! as it is by then waits for it, looks at the file again, and has it read on from where that one
 //! stopped: what was found last stays, whatever has become of the file, until something newer is
 //! found or [`Known::forget`] says that it is wrong.
+//!
+//! What is intact of a file without a summary is published in segments, for manifests
+//! ([`Known::publish`]): they stay published while the file grows, and for a while when it has got
+//! its summary. Nothing is published while an examination runs, which goes on from what there was.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared};
@@ -16,10 +21,10 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::contents::{Contents, Serving, Topic};
 use crate::error::Trouble;
-use crate::examine::Examiner;
+use crate::examine::{Before, Examiner};
 use crate::path::FilePath;
 use crate::place::{FileMeta, Place};
-use crate::prefix::State;
+use crate::prefix::{Front, Segments, Version, segments_bytes};
 
 /// What an entry takes besides its contents, about, in bytes.
 const ENTRY_BYTES: usize = 256;
@@ -33,9 +38,13 @@ struct Entry {
     /// What was found last, and what the file was then.
     found: Option<(String, Arc<Contents>)>,
     running: Option<Running>,
+    /// What was published last, for those who have it from a manifest, whatever the file is now.
+    segments: Segments,
+    /// When a manifest named it last.
+    named: Option<Instant>,
     /// The higher, the later it was asked for.
     used: u64,
-    /// What is found takes so much.
+    /// All of it takes so much, but for the topics of what was found.
     bytes: usize,
 }
 
@@ -51,10 +60,21 @@ impl Entry {
         (known == validator).then(|| contents.clone())
     }
 
-    /// What a scan can go on from.
-    fn state(&self) -> Option<Arc<State>> {
+    fn is_found(&self, contents: &Arc<Contents>) -> bool {
+        self.found.as_ref().is_some_and(|(_, found)| Arc::ptr_eq(found, contents))
+    }
+
+    /// Whether somebody may go by its segments, who asks for manifests at least that often.
+    fn is_used(&self, within: Duration) -> bool {
+        !self.segments.is_empty() && self.named.is_some_and(|named| named.elapsed() < within)
+    }
+
+    /// What an examination can go on from.
+    fn before(&self, within: Duration) -> Option<Before> {
         match &self.found.as_ref()?.1.serving {
-            Serving::Prefix(prefix) => prefix.state.clone(),
+            Serving::Prefix(prefix) => {
+                Some(Before { prefix: prefix.clone(), is_used: self.is_used(within) })
+            }
             Serving::Whole | Serving::Not => None,
         }
     }
@@ -71,11 +91,12 @@ struct Entries {
 }
 
 impl Entries {
-    /// Forgets what was used longest ago.
-    fn make_room(&mut self, max_bytes: usize) {
+    /// Forgets what was used longest ago, and last of all segments that somebody may go by.
+    fn make_room(&mut self, max_bytes: usize, within: Duration) {
         let settled = self.by_path.iter().filter(|(_, entry)| entry.running.is_none());
-        let mut oldest: Vec<(u64, FilePath)> =
-            settled.map(|(path, entry)| (entry.used, path.clone())).collect();
+        let mut oldest: Vec<((bool, u64), FilePath)> = settled
+            .map(|(path, entry)| ((entry.is_used(within), entry.used), path.clone()))
+            .collect();
         oldest.sort_unstable();
         for (_, path) in oldest {
             if self.bytes <= max_bytes {
@@ -104,6 +125,24 @@ impl Entries {
             self.bytes += contents.topics_bytes();
             self.topics.insert(contents.topics.clone(), 1);
         }
+    }
+
+    /// Has it be what was found of this path, which has an entry.
+    fn put(&mut self, path: &FilePath, validator: String, mut contents: Contents) -> Arc<Contents> {
+        self.share(&mut contents);
+        let contents = Arc::new(contents);
+        let Some(entry) = self.by_path.get_mut(path) else { return contents };
+        if let Serving::Prefix(prefix) = &contents.serving {
+            entry.segments = prefix.segments.clone();
+        }
+        let segments = segments_bytes(&entry.segments);
+        let bytes = contents.memory_bytes() + segments + path.as_str().len() + ENTRY_BYTES;
+        self.bytes = self.bytes - entry.bytes + bytes;
+        entry.bytes = bytes;
+        if let Some((_, old)) = entry.found.replace((validator, contents.clone())) {
+            self.release(&old);
+        }
+        contents
     }
 
     fn release(&mut self, contents: &Contents) {
@@ -135,20 +174,31 @@ enum Answer {
     Nothing,
 }
 
+/// What is kept, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keeping {
+    /// In memory, in bytes.
+    pub(crate) max_bytes: usize,
+    /// Of one file no two segments are published closer together.
+    pub(crate) segments_apart: Duration,
+    /// A file that has got its summary stays in segments until no manifest named it for so long.
+    pub(crate) segments_kept: Duration,
+}
+
 /// Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Known {
     examiner: Arc<Examiner>,
     looking: Arc<Semaphore>,
     entries: Arc<Mutex<Entries>>,
-    max_bytes: usize,
+    keeping: Keeping,
 }
 
 impl Known {
-    pub(crate) fn new(place: Place, max_bytes: usize) -> Known {
+    pub(crate) fn new(place: Place, keeping: Keeping) -> Known {
         let examiner = Arc::new(Examiner::new(place));
         let looking = Arc::new(Semaphore::new(LOOKING));
-        Known { examiner, looking, entries: Arc::default(), max_bytes }
+        Known { examiner, looking, entries: Arc::default(), keeping }
     }
 
     /// What the file is; `None` when it takes longer than until then to find out, which goes on.
@@ -223,7 +273,8 @@ impl Known {
         }
         let Some(turn) = turn else { return Answer::Nothing };
         let entry = entries.by_path.entry(file.path.clone()).or_default();
-        let finding = self.find(file.clone(), validator.to_owned(), entry.state(), clock, turn);
+        let before = entry.before(self.keeping.segments_kept);
+        let finding = self.find(file.clone(), validator.to_owned(), before, clock, turn);
         let (number, validator) = (clock, validator.to_owned());
         entry.running = Some(Running { number, validator, finding: finding.clone() });
         entry.used = clock;
@@ -235,7 +286,7 @@ impl Known {
         &self,
         file: FileMeta,
         validator: String,
-        before: Option<Arc<State>>,
+        before: Option<Before>,
         number: u64,
         turn: OwnedSemaphorePermit,
     ) -> Finding {
@@ -269,7 +320,7 @@ impl Known {
             Some(entry)
         });
         let Some(entry) = running else { return found.map(Arc::new) };
-        let mut contents = match found {
+        let contents = match found {
             Ok(contents) => contents,
             Err(trouble) => {
                 if entry.found.is_none() {
@@ -278,33 +329,92 @@ impl Known {
                 return Err(trouble);
             }
         };
-        let entry_bytes = contents.memory_bytes() + path.as_str().len() + ENTRY_BYTES;
-        let old_bytes = std::mem::replace(&mut entry.bytes, entry_bytes);
-        let old = entry.found.take();
-        entries.bytes = entries.bytes - old_bytes + entry_bytes;
-        entries.share(&mut contents);
-        if let Some((_, old)) = old {
-            entries.release(&old);
-        }
-        let contents = Arc::new(contents);
-        if let Some(entry) = entries.by_path.get_mut(path) {
-            entry.found = Some((validator, contents.clone()));
-        }
-        if entries.bytes > self.max_bytes {
-            entries.make_room(self.max_bytes / 8 * 7);
-        }
+        let contents = entries.put(path, validator, contents);
+        self.make_room(entries);
         Ok(contents)
     }
 
-    /// The file's beginning of that length turned out not to have that hash: unless something else
-    /// is known by now, it is read anew.
-    pub(crate) fn forget(&self, path: &FilePath, bytes: u64, hash: &str) {
+    fn make_room(&self, entries: &mut Entries) {
+        if entries.bytes > self.keeping.max_bytes {
+            entries.make_room(self.keeping.max_bytes / 8 * 7, self.keeping.segments_kept);
+        }
+    }
+
+    /// What was found, for a manifest: with what it names of the file, which may be a segment more
+    /// than before.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Changed`] where something else is known by now.
+    pub(crate) async fn publish(
+        &self,
+        path: &FilePath,
+        found: Arc<Contents>,
+    ) -> Result<Arc<Contents>, Trouble> {
+        let Serving::Prefix(prefix) = &found.serving else { return Ok(found) };
+        let Keeping { segments_apart, segments_kept, .. } = self.keeping;
+        let (prefix, now) = (prefix.clone(), Instant::now());
+        {
+            let mut entries = self.entries.lock();
+            match entries.by_path.get_mut(path) {
+                Some(entry) if !entry.is_found(&found) => return Err(Trouble::Changed),
+                Some(entry) => {
+                    let is_used = entry.is_used(segments_kept);
+                    entry.named = Some(now);
+                    match (&entry.running, prefix.segments.is_empty()) {
+                        (None, _) => {}
+                        (Some(_), false) => return Ok(found),
+                        (Some(_), true) => return Err(Trouble::Changed),
+                    }
+                    if let Some(whole) = prefix.whole.as_ref().filter(|_| !is_used)
+                        && let Some((validator, _)) = entry.found.clone()
+                    {
+                        return Ok(entries.put(path, validator, Contents::clone(whole)));
+                    }
+                }
+                // There was no room to keep it.
+                None if prefix.segments.is_empty() => {}
+                None => return Err(Trouble::Changed),
+            }
+        }
+        if !prefix.is_due(segments_apart, now) {
+            return Ok(found);
+        }
+        let was_empty = prefix.segments.is_empty();
+        let cut = tokio::task::spawn_blocking(move || prefix.cut(now)).await;
+        let serving = Serving::Prefix(cut.map_err(|_| Trouble::Stopped)?);
+        let contents = Contents { serving, ..Contents::clone(&found) };
         let mut guard = self.entries.lock();
         let entries = &mut *guard;
-        let is_wrong = |entry: &Entry| match entry.found.as_ref().map(|(_, found)| &found.serving) {
-            Some(Serving::Prefix(prefix)) => prefix.bytes == bytes && prefix.hash == hash,
-            _ => false,
+        let validator = match entries.by_path.get(path) {
+            Some(entry) if entry.is_found(&found) && entry.running.is_none() => {
+                entry.found.as_ref().map(|(validator, _)| validator.clone())
+            }
+            None if was_empty => return Ok(Arc::new(contents)),
+            _ => None,
         };
+        let contents = entries.put(path, validator.ok_or(Trouble::Changed)?, contents);
+        self.make_room(entries);
+        Ok(contents)
+    }
+
+    /// What has to come before the bytes of this segment, where that is known.
+    pub(crate) fn front(&self, path: &FilePath, version: &Version) -> Option<Arc<Front>> {
+        if version.start == 0 {
+            return Some(Arc::default());
+        }
+        let entries = self.entries.lock();
+        let mut segments = entries.by_path.get(path)?.segments.iter();
+        Some(segments.find(|segment| segment.version == *version)?.front.clone())
+    }
+
+    /// A segment of the file turned out not to have its hash: unless something else is known by now,
+    /// the file is read anew.
+    pub(crate) fn forget(&self, path: &FilePath, version: &Version) {
+        let mut guard = self.entries.lock();
+        let entries = &mut *guard;
+        let is_wrong =
+            |entry: &Entry| entry.segments.iter().any(|segment| segment.version == *version);
         // What runs may go on from it, and is not kept either.
         if entries.by_path.get(path).is_some_and(is_wrong) {
             entries.remove(path);

@@ -5,27 +5,20 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use rdl_mcap_io::SchemaDef;
-use rdl_model::TimeRange;
 use rdl_wire::json::{Schema, Source, StaticSource, StreamedSource, Topic};
 
-use crate::contents::Contents;
 use crate::path::FilePath;
-use crate::prefix::Prefix;
+use crate::prefix::Segment;
 
 /// A file as it is, at this URL.
 pub(crate) fn static_source(url: String) -> Source {
     Source::Static(StaticSource { url, supports_range_requests: true })
 }
 
-/// The intact beginning of a file.
-pub(crate) fn streamed_source(
-    file: &FilePath,
-    prefix: &Prefix,
-    contents: &Contents,
-    times: TimeRange,
-) -> Source {
+/// A part of a file that has no summary.
+pub(crate) fn streamed_source(file: &FilePath, segment: &Segment) -> Source {
     let mut defs: Vec<&Arc<SchemaDef>> = Vec::new();
-    let topics = contents.topics.iter().map(|topic| {
+    let topics = segment.topics.iter().map(|topic| {
         let schema_id = topic.schema.as_ref().and_then(|schema| {
             let known = defs.iter().position(|known| *known == schema);
             let at = known.unwrap_or_else(|| {
@@ -47,12 +40,13 @@ pub(crate) fn streamed_source(
         encoding: schema.encoding.clone(),
         data: BASE64_STANDARD.encode(&schema.data),
     });
+    let version = segment.version.text();
     Source::Streamed(StreamedSource {
-        url: format!("intact/{}-{}/{}", prefix.bytes, prefix.hash, file.escaped()),
-        id: Some(format!("{file}@{}-{}", prefix.bytes, prefix.hash)),
+        url: format!("intact/{version}/{}", file.escaped()),
+        id: Some(format!("{file}@{version}")),
         topics,
         schemas: schemas.collect(),
-        start_time: times.start.to_string(),
-        end_time: times.end.to_string(),
+        start_time: segment.times.start.to_string(),
+        end_time: segment.times.end.to_string(),
     })
 }

@@ -1,24 +1,29 @@
 //! How far a file is intact that has no usable summary: it was cut off, or is still being written.
 //!
 //! [`PrefixScan`] takes the file's bytes in order and remembers, after every whole record, how far
-//! it came and the hash of all up to there. What comes after the last whole record, and damaged
-//! chunks with nothing good behind them, are not in it: they may become something else yet. A scan
-//! of a file that has grown goes on where it stopped.
+//! it came and the hash of what no segment has yet. What comes after the last whole record, and
+//! damaged chunks with nothing good behind them, are not in it: they may become something else yet.
+//! A scan of a file that has grown goes on where it stopped. What is intact is published in segments
+//! ([`segment`]), which never change.
 //!
 //! Memory: a chunk as it lies in the file and uncompressed, and the schemas and channels.
 
 mod chunk;
+mod segment;
 mod state;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rdl_mcap_io::{ChannelDef, Limits, RecordPart, ScanError, ScanEvent, Scanner, SchemaDef};
-use rdl_model::{Nanos, ProblemCode, TimeRange};
+use rdl_mcap_io::{
+    ChannelDef, ChannelRecord, Limits, RecordPart, ScanError, ScanEvent, Scanner, SchemaDef,
+};
+use rdl_model::{Nanos, Problem, ProblemCode, TimeRange};
 use sha2::{Digest as _, Sha256};
 
 use self::chunk::{ChunkRecord, records};
-pub(crate) use self::state::{Prefix, State};
+pub(crate) use self::segment::{Front, Prefix, Segment, Segments, Version, segments_bytes};
+pub(crate) use self::state::State;
 use crate::contents::{Contents, Serving, topics_of};
 
 /// Chunks larger than this, as records or uncompressed, are passed over, in bytes.
@@ -41,7 +46,9 @@ pub(crate) struct PrefixScan {
     /// As far as everything was looked at, for good if it turns out intact.
     ahead: State,
     intact: State,
-    /// The hash of all bytes so far, how many there are, and the last of them.
+    /// The first bytes, until the first whole record ends.
+    head: Vec<u8>,
+    /// The hash of what no segment has so far, how many bytes there are, and the last of them.
     hash: Sha256,
     hashed: u64,
     recent: Vec<u8>,
@@ -63,6 +70,7 @@ impl PrefixScan {
             offset: 0,
             ahead: State::default(),
             intact: State::default(),
+            head: Vec::new(),
             hash: Sha256::new(),
             hashed: 0,
             recent: Vec::new(),
@@ -76,7 +84,7 @@ impl PrefixScan {
     /// A scan that has read what `state` is of. The next bytes are those behind it.
     pub(crate) fn resumed(state: &State) -> PrefixScan {
         let mut scan = PrefixScan::new();
-        scan.scanner.push(Bytes::copy_from_slice(&state.head));
+        scan.scanner.push(state.head.clone());
         scan.drain(&mut Bytes::new());
         scan.offset = state.bytes - state.head.len() as u64;
         scan.hashed = state.bytes;
@@ -93,9 +101,9 @@ impl PrefixScan {
         if self.ended.is_some() || self.scanner.is_complete() {
             return false;
         }
-        let is_head = self.intact.head.is_empty() && self.ahead.head.len() as u64 == self.hashed;
+        let is_head = self.intact.bytes == 0 && self.head.len() as u64 == self.hashed;
         if is_head && self.hashed < MAX_HEAD_BYTES {
-            self.ahead.head.extend_from_slice(bytes);
+            self.head.extend_from_slice(bytes);
         }
         self.scanner.push(bytes.clone());
         let mut rest = bytes.clone();
@@ -124,9 +132,10 @@ impl PrefixScan {
         if self.reached.1 <= self.intact.bytes {
             return;
         }
-        if self.intact.head.is_empty() {
-            let length = head_bytes(&self.ahead.head).unwrap_or(0);
-            self.ahead.head.truncate(length);
+        if self.intact.bytes == 0 {
+            let head = std::mem::take(&mut self.head);
+            let length = head_bytes(&head).unwrap_or(0);
+            self.ahead.head = Bytes::copy_from_slice(&head[..length]);
         }
         let (hash, end, recent) = &self.reached;
         self.ahead.bytes = *end;
@@ -183,6 +192,7 @@ impl PrefixScan {
             ScanEvent::Channel { id, schema_id, def } => self.channel(id, schema_id, def),
             ScanEvent::Message(message) => {
                 let times = TimeRange { start: message.log_time, end: message.log_time };
+                self.ahead.tail.uses(message.channel);
                 self.run(1, times, |_| 1);
                 self.is_doubtful = false;
             }
@@ -192,16 +202,16 @@ impl PrefixScan {
                 self.is_doubtful = true;
                 self.problem(problem.message);
             }
-            // A scan that goes on has not seen all that this checksum is of.
-            ScanEvent::Problem(problem)
-                if self.offset > 0 && problem.code == ProblemCode::DataSectionCrc => {}
+            // A scan that goes on has not seen all that these are of.
+            ScanEvent::Problem(Problem {
+                code: ProblemCode::DataSectionCrc | ProblemCode::SummaryMismatch,
+                ..
+            }) if self.offset > 0 => {}
             ScanEvent::Problem(problem) => self.problem(problem.message),
-            ScanEvent::Header { .. }
-            | ScanEvent::Metadata(_)
-            | ScanEvent::Attachment(_)
-            | ScanEvent::AttachmentLeftOut
-            | ScanEvent::Statistics(_)
-            | ScanEvent::End => {}
+            ScanEvent::Metadata(_) | ScanEvent::Attachment(_) | ScanEvent::AttachmentLeftOut => {
+                self.ahead.tail.has_more = true;
+            }
+            ScanEvent::Header { .. } | ScanEvent::Statistics(_) | ScanEvent::End => {}
         }
     }
 
@@ -216,13 +226,17 @@ impl PrefixScan {
     }
 
     fn channel(&mut self, id: u16, schema_id: u16, def: ChannelDef) {
-        let is_known = |known: &(u16, ChannelDef)| known.0 == schema_id && known.1 == def;
-        if !self.ahead.channels.get(&id).is_some_and(is_known) {
+        let state = &mut self.ahead;
+        let known = state.channels.get(&id);
+        let is_same = known.is_some_and(|known| known.schema_id == schema_id && *known.def == def);
+        state.tail.defines(id, schema_id, known.filter(|_| !is_same), &state.schemas);
+        if !is_same {
             let texts = def.metadata.iter().map(|(key, value)| key.len() + value.len());
             let bytes = def.topic.len() + def.message_encoding.len() + texts.sum::<usize>();
             let bytes = bytes + size_of::<ChannelDef>();
-            self.ahead.definitions_bytes += bytes as u64;
-            Arc::make_mut(&mut self.ahead.channels).insert(id, (schema_id, def));
+            state.definitions_bytes += bytes as u64;
+            let record = ChannelRecord { id, schema_id, def: Arc::new(def) };
+            Arc::make_mut(&mut state.channels).insert(id, record);
         }
     }
 
@@ -234,7 +248,8 @@ impl PrefixScan {
             match record {
                 ChunkRecord::Schema(id, def) => self.schema(id, def),
                 ChunkRecord::Channel(id, schema_id, def) => self.channel(id, schema_id, def),
-                ChunkRecord::Message(time) => {
+                ChunkRecord::Message(channel, time) => {
+                    self.ahead.tail.uses(channel);
                     let this = TimeRange { start: time, end: time };
                     times = Some(times.map_or(this, |times| times.union(this)));
                     log_times.push(time);
@@ -258,6 +273,7 @@ impl PrefixScan {
             state.latest_nanos = state.latest_nanos.max(before.end.0 - times.start.0);
         }
         state.messages += messages;
+        state.tail.adds(messages, times);
         state.times = Some(state.times.map_or(times, |before| before.union(times)));
     }
 
@@ -281,6 +297,7 @@ impl PrefixScan {
             self.run(1, TimeRange { start, end }, |_| 0);
         }
         self.ahead.passed_over += 1;
+        self.ahead.tail.is_opaque = true;
         self.is_doubtful = false;
     }
 
@@ -314,7 +331,7 @@ impl PrefixScan {
             let lost = file_bytes.saturating_sub(state.bytes);
             problems.push(match self.ended.take() {
                 Some(ScanError::Truncated { .. }) | None => format!(
-                    "it has no end: it was cut off, or is still being written; served up to byte \
+                    "it has no end: it was cut off, or is still being written; intact up to byte \
                      {}, without the last {lost} bytes",
                     state.bytes
                 ),
@@ -340,16 +357,11 @@ impl PrefixScan {
                 LOOKED_INTO_BYTES >> 20
             ));
         }
-        let hash = words(state.hash.clone().finalize());
         Contents {
             times: state.times,
-            topics: topics_of(&state.channels, &state.schemas).into(),
+            topics: topics_of(state.channels.values(), &state.schemas).into(),
             problems,
-            serving: Serving::Prefix(Prefix {
-                bytes: state.bytes,
-                hash,
-                state: (!state.head.is_empty()).then(|| Arc::new(state)),
-            }),
+            serving: Serving::Prefix(Prefix::new(state, self.scanner.is_complete())),
         }
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::write::{put_channel, put_schema};
+
 /// What a schema is, apart from its number: its identity.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SchemaDef {
@@ -37,4 +39,22 @@ pub struct ChannelRecord {
     pub schema_id: u16,
     /// What the channel is.
     pub def: Arc<ChannelDef>,
+}
+
+impl SchemaDef {
+    /// The whole record that defines it under this id, opcode and length included.
+    pub fn to_record_bytes(&self, id: u16) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_schema(&mut out, id, self);
+        out
+    }
+}
+
+impl ChannelRecord {
+    /// The whole record, opcode and length included.
+    pub fn to_record_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_channel(&mut out, self);
+        out
+    }
 }

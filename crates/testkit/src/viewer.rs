@@ -29,7 +29,7 @@ impl Viewer {
     ///
     /// If no head comes within a minute.
     pub async fn open(url: &str) -> anyhow::Result<Viewer> {
-        Viewer::connect(url, None).await
+        Viewer::connect(url, &[], None).await
     }
 
     /// [`open`](Self::open) with so small a buffer that what is not read stays with the server.
@@ -38,10 +38,23 @@ impl Viewer {
     ///
     /// As there.
     pub async fn open_narrow(url: &str) -> anyhow::Result<Viewer> {
-        Viewer::connect(url, Some(NARROW_BYTES)).await
+        Viewer::open_narrow_with(url, &[]).await
     }
 
-    async fn connect(url: &str, buffer_bytes: Option<u32>) -> anyhow::Result<Viewer> {
+    /// The same with these headers.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn open_narrow_with(url: &str, headers: &[(&str, &str)]) -> anyhow::Result<Viewer> {
+        Viewer::connect(url, headers, Some(NARROW_BYTES)).await
+    }
+
+    async fn connect(
+        url: &str,
+        headers: &[(&str, &str)],
+        buffer_bytes: Option<u32>,
+    ) -> anyhow::Result<Viewer> {
         let rest = url.strip_prefix("http://").context("only http:// URLs")?;
         let (authority, path) = rest.split_at(rest.find('/').context("no path")?);
         let address: SocketAddr = authority.parse().context("only numeric addresses")?;
@@ -51,8 +64,11 @@ impl Viewer {
         }
         let opening = async {
             let mut stream = socket.connect(address).await?;
-            let request =
-                format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n");
+            let mut request = format!("GET {path} HTTP/1.1\r\nhost: {authority}\r\n");
+            for (name, value) in headers {
+                request.push_str(&format!("{name}: {value}\r\n"));
+            }
+            request.push_str("connection: close\r\n\r\n");
             stream.write_all(request.as_bytes()).await?;
             let mut viewer = Viewer { stream, received: Vec::new(), ended: false };
             while !viewer.received.windows(4).any(|window| window == b"\r\n\r\n") {

@@ -16,8 +16,8 @@ pub(super) enum ChunkRecord {
     Schema(u16, SchemaDef),
     /// A channel, its id and that of its schema. The schema is not looked up.
     Channel(u16, u16, ChannelDef),
-    /// A message of this log time.
-    Message(Nanos),
+    /// A message of this channel and log time.
+    Message(u16, Nanos),
 }
 
 /// The records of an uncompressed chunk, up to the first that is cut off. What cannot be read is
@@ -40,8 +40,9 @@ pub(super) fn records(chunk: &Bytes) -> impl Iterator<Item = ChunkRecord> {
 
 fn parse(opcode: u8, body: &[u8]) -> Option<ChunkRecord> {
     if opcode == op::MESSAGE {
+        let channel = u16::from_le_bytes(*body.first_chunk()?);
         let time = body.get(LOG_TIME_AT..)?.first_chunk()?;
-        return Some(ChunkRecord::Message(Nanos(u64::from_le_bytes(*time))));
+        return Some(ChunkRecord::Message(channel, Nanos(u64::from_le_bytes(*time))));
     }
     if !matches!(opcode, op::SCHEMA | op::CHANNEL) {
         return None;

@@ -1,15 +1,16 @@
-//! `GET|HEAD /intact/<bytes>-<hash>/<path>.mcap`: the intact beginning of a file that has no usable
-//! end, and an end behind it.
+//! `GET|HEAD /intact/<start>-<end>-<hash>/<path>.mcap`: a segment of a file that has no usable end:
+//! what has to come before its bytes, these bytes, and an end behind them.
 //!
 //! The file may have grown since, or be another one. What leaves is hashed on its way, and the end
 //! follows only if the hash is the one in the URL; else the connection is aborted.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::Stream;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -23,7 +24,7 @@ use crate::backend::FilesBackend;
 use crate::bodies::Room;
 use crate::error::Trouble;
 use crate::place::FileMeta;
-use crate::prefix::words;
+use crate::prefix::{Front, Version};
 
 pub(super) async fn get(
     State(backend): State<FilesBackend>,
@@ -39,27 +40,34 @@ pub(super) async fn get(
     let path = path.filter(|path| scope.covers(path.as_str())).ok_or_else(no_such_file)?;
     let place = backend.place();
     let file = place.look(&path).await?.ok_or_else(no_such_file)?;
-    let end = end_of_body(&[]);
-    let length = version.bytes.saturating_add(end.len() as u64);
-    if file.bytes < version.bytes {
+    if file.bytes < version.end {
         return Err(gone());
     }
+    let front = backend.front(&path, &version).ok_or_else(gone)?;
+    let end = end_of_body(&[]);
+    let around: usize = front.pieces().map(|piece| piece.len()).sum::<usize>() + end.len();
+    let length = (version.end - version.start).saturating_add(around as u64);
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
         let room = backend.room().await?;
-        let first_end = version.bytes.min(room.piece_bytes());
-        let first = place.read_growing(&file, 0..first_end).await;
+        let first_end = version.end.min(version.start.saturating_add(room.piece_bytes()));
+        let first = place.read_growing(&file, version.start..first_end).await;
         let first = first.map_err(|trouble| match trouble {
             Trouble::Changed => gone(),
             trouble => trouble.into(),
         })?;
+        let hash = Sha256::new_with_prefix(&first);
         // What is short is known to be right before anything leaves.
-        if first.len() as u64 == version.bytes && words(Sha256::digest(&first)) != version.hash {
-            backend.forget(&path, version.bytes, &version.hash);
+        if first_end == version.end && !version.is_of(hash.clone(), &front) {
+            backend.forget(&path, &version);
             return Err(gone());
         }
-        Body::from_stream(pieces(backend.clone(), file, version, first, end, room))
+        let left = first_end..version.end;
+        let (backend, first, end) = (backend.clone(), Some(first), Some(end));
+        let sending =
+            Sending { backend, file, version, front, at: 0, left, hash, first, end, room };
+        Body::from_stream(sending.pieces())
     };
     let mut response = (StatusCode::OK, body).into_response();
     put(&mut response, CONTENT_TYPE, "application/mcap");
@@ -72,59 +80,37 @@ fn gone() -> ErrorReply {
     ErrorReply::new(StatusCode::GONE, message)
 }
 
-/// Which beginning.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Version {
-    bytes: u64,
-    hash: String,
-}
-
-impl Version {
-    fn parse(text: &str) -> Option<Version> {
-        let (bytes, hash) = text.split_once('-')?;
-        let is_hash = hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let version = Version { bytes: bytes.parse().ok()?, hash: hash.to_owned() };
-        (is_hash && version.text() == text).then_some(version)
-    }
-
-    fn text(&self) -> String {
-        format!("{}-{}", self.bytes, self.hash)
-    }
-}
-
 struct Sending {
     backend: FilesBackend,
     file: FileMeta,
     version: Version,
+    front: Arc<Front>,
+    /// How many pieces of the front have left.
+    at: usize,
+    /// What is to be read yet.
     left: Range<u64>,
+    /// Of what was read.
     hash: Sha256,
+    /// What was read first.
     first: Option<Bytes>,
-    /// What follows the beginning.
+    /// What follows the file's bytes.
     end: Option<Bytes>,
     room: Room,
 }
 
-fn pieces(
-    backend: FilesBackend,
-    file: FileMeta,
-    version: Version,
-    first: Bytes,
-    end: Bytes,
-    room: Room,
-) -> impl Stream<Item = Result<Bytes, BrokenOff>> {
-    let left = first.len() as u64..version.bytes;
-    let (first, end, hash) = (Some(first), Some(end), Sha256::new());
-    let sending = Sending { backend, file, version, left, hash, first, end, room };
-    futures::stream::try_unfold(sending, |mut sending| async move {
-        let piece = sending.next().await?;
-        Ok(piece.map(|piece| (piece, sending)))
-    })
-}
-
 impl Sending {
+    fn pieces(self) -> impl Stream<Item = Result<Bytes, BrokenOff>> {
+        futures::stream::try_unfold(self, |mut sending| async move {
+            let piece = sending.next().await?;
+            Ok(piece.map(|piece| (piece, sending)))
+        })
+    }
+
     async fn next(&mut self) -> Result<Option<Bytes>, BrokenOff> {
+        if let Some(front) = self.front_piece() {
+            return Ok(Some(front));
+        }
         if let Some(first) = self.first.take() {
-            self.hash.update(&first);
             return Ok(Some(first));
         }
         if !self.left.is_empty() {
@@ -137,11 +123,23 @@ impl Sending {
             return Ok(Some(piece));
         }
         let Some(end) = self.end.take() else { return Ok(None) };
-        if words(std::mem::take(&mut self.hash).finalize()) != self.version.hash {
-            self.backend.forget(&self.file.path, self.version.bytes, &self.version.hash);
-            tracing::warn!("a file became another one while its beginning was sent");
+        if !self.version.is_of(std::mem::take(&mut self.hash), &self.front) {
+            self.backend.forget(&self.file.path, &self.version);
+            tracing::warn!("a file became another one while a part of it was sent");
             return Err(BrokenOff);
         }
         Ok(Some(end))
+    }
+
+    /// As much as fits of what is left of the front.
+    fn front_piece(&mut self) -> Option<Bytes> {
+        let mut bytes = BytesMut::new();
+        while (bytes.len() as u64) < self.room.piece_bytes()
+            && let Some(piece) = self.front.piece(self.at)
+        {
+            self.at += 1;
+            bytes.extend_from_slice(&piece);
+        }
+        (!bytes.is_empty()).then(|| bytes.freeze())
     }
 }

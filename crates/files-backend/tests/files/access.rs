@@ -23,7 +23,7 @@ async fn a_token_guards_everything() {
     assert!(!format!("{rule:?}").contains("hunter2"));
     let backend = Running::start(FilesConfig::new(place, rule)).await;
     let manifest = manifest_path("a");
-    let intact = "/intact/5-0123456789abcdef0123456789abcdef/a.mcap";
+    let intact = "/intact/0-5-0123456789abcdef0123456789abcdef/a.mcap";
     for path in [manifest.as_str(), "/recordings", "/files/a.mcap", intact, "/files/none.mcap"] {
         for headers in [
             &[][..],

@@ -3,10 +3,12 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use rdl_testkit::servers::VersityServer;
 use rdl_testkit::{
-    Drive, FileSpec, Message, Process, Recording, arrived, check_all, check_beginning, get,
+    Drive, FileSpec, Message, Process, Recording, Viewer, arrived, check_all, check_beginning,
+    decode, get,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
@@ -155,16 +157,21 @@ async fn the_log_says_how_many_files_there_are_or_that_there_is_none() {
         let backend = Process::start(Path::new(BINARY), &arguments, &[]).await.unwrap();
         let told = async {
             while !backend.printed().contains(expected) {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let told = tokio::time::timeout(std::time::Duration::from_secs(20), told).await;
+        let told = tokio::time::timeout(Duration::from_secs(20), told).await;
         assert!(told.is_ok(), "{expected}: {}", backend.printed());
         std::fs::write(folder.path().join("a.mcap"), "").unwrap();
     }
 }
 
 async fn fails(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
+    let (status, _, stderr) = run(arguments, environment).await;
+    (status, stderr)
+}
+
+async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let output = Command::new(BINARY)
         .args(arguments)
         .env_clear()
@@ -173,9 +180,10 @@ async fn fails(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(std::time::Duration::from_secs(60), output).await;
+    let output = tokio::time::timeout(Duration::from_secs(60), output).await;
     let output = output.unwrap().unwrap();
-    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
 #[tokio::test]
@@ -264,6 +272,103 @@ pub(crate) async fn put(url: &str, key: &str, bytes: Vec<u8>) {
     store.put(&object_store::path::Path::parse(key).unwrap(), bytes.into()).await.unwrap();
 }
 
+/// A recording is written for longer than an answer of it may last unasked, and finished; whoever
+/// reads it meanwhile gets all of what there was when they asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_of_a_recording_that_is_being_written_last() {
+    const TOKEN: &str = "hunter2";
+    const GROWS_FOR: Duration = Duration::from_secs(14);
+    let drive =
+        Drive { messages: 4_000, windows: 1, groups: 1, payload_bytes: 8_000, ..Drive::default() };
+    let truth = drive.generate().merged();
+    let spec = FileSpec { chunk_bytes: Some(300_000), compression: None, ..FileSpec::default() };
+    let written = spec.write(&truth);
+    let folder = tempfile::tempdir().unwrap();
+    let mut file = std::fs::File::create(folder.path().join("live.mcap")).unwrap();
+    let half = written.len() / 2;
+    file.write_all(&written[..half]).unwrap();
+    let path = folder.path().to_str().unwrap();
+    let arguments = ["backend", path, "--address", "127.0.0.1:0"];
+    let environment = [("BACKEND_TOKEN", TOKEN)];
+    let backend = Process::start(Path::new(BINARY), &arguments, &environment).await.unwrap();
+    let endpoint = format!("{}/manifest", backend.url());
+    let loader = Running::start(&endpoint, &[("DISABLE_AUTH", "false")]).await;
+    let bearer = format!("Bearer {TOKEN}");
+    let headers = [("authorization", bearer.as_str())];
+    let url = format!("{}/v1/stream?ds.recording=live", loader.process.url());
+    // From here on the next part is ten seconds away.
+    let named = get(&format!("{endpoint}?recording=live"), &headers).await.unwrap();
+    assert_eq!(named.status, 200, "{}", named.text());
+    // Longer than the manifest is believed, twice.
+    let slowly = async |duration: Duration| {
+        let mut viewer = Viewer::open_narrow_with(&url, &headers).await.unwrap();
+        viewer.read_slowly(200_000, duration).await;
+        assert!(!viewer.ended(), "{}", loader.process.printed());
+        let answer = viewer.rest().await.unwrap();
+        assert!(answer.status == 200 && answer.complete, "{}", loader.process.printed());
+        decode(&answer.body).unwrap().messages
+    };
+    let started = tokio::time::Instant::now();
+    let grows = async {
+        let (mut at, step) = (half, (written.len() - half) / 140);
+        while started.elapsed() < GROWS_FOR {
+            let end = (at + step).min(written.len() - 1);
+            file.write_all(&written[at..end]).unwrap();
+            at = end;
+            tokio::time::sleep(GROWS_FOR / 140).await;
+        }
+        file.write_all(&written[at..]).unwrap();
+    };
+    let checked = async {
+        let url = format!("{endpoint}?recording=live");
+        let arguments = ["check", "--expect-auth", &url];
+        let token = [("REMOTE_DATA_LOADER_TOKEN", TOKEN)];
+        let mut told = Vec::new();
+        for at in [3, 18] {
+            tokio::time::sleep_until(started + Duration::from_secs(at)).await;
+            told.push(run(&arguments, &token).await);
+        }
+        told
+    };
+    let later = async {
+        tokio::time::sleep_until(started + Duration::from_secs(11)).await;
+        slowly(Duration::from_secs(12)).await
+    };
+    let ((), first, second, checks) =
+        tokio::join!(grows, slowly(Duration::from_secs(23)), later, checked);
+    check_all(&first, &truth[..intact(&written[..half])]).unwrap();
+    check_beginning(&second, &truth).unwrap();
+    assert!(first.len() < second.len(), "{} {}", first.len(), second.len());
+    let all = loader.stream("ds.recording=live", &headers).await;
+    check_all(&all.messages, &truth).unwrap();
+    for (status, stdout, stderr) in checks {
+        assert_eq!((status, stderr.as_str()), (Some(0), ""), "{stdout}");
+    }
+    // While somebody may go by its parts it is nothing but these.
+    let manifest = get(&format!("{endpoint}?recording=live"), &headers).await.unwrap();
+    let manifest = manifest.json().unwrap();
+    let sources = manifest["sources"].as_array().unwrap();
+    let is_part =
+        |source: &serde_json::Value| source["url"].as_str().unwrap().starts_with("intact");
+    assert!(sources.len() >= 3 && sources.iter().all(is_part), "{manifest}");
+}
+
+/// How many messages lie in chunks that are whole in this beginning of a file.
+fn intact(file: &[u8]) -> usize {
+    let (mut at, mut end) = (8, 0);
+    while let Some(head) = file[at..].first_chunk::<9>() {
+        let length = u64::from_le_bytes(head[1..].try_into().unwrap());
+        at += 9 + usize::try_from(length).unwrap();
+        if at > file.len() {
+            break;
+        }
+        if head[0] == 0x06 {
+            end = at;
+        }
+    }
+    arrived(&file[..end]).unwrap().len()
+}
+
 #[tokio::test]
 async fn large_files_without_an_index_and_viewers_who_stop_take_little_memory() {
     let folder = tempfile::tempdir().unwrap();
@@ -294,7 +399,7 @@ async fn large_files_without_an_index_and_viewers_who_stop_take_little_memory() 
             0 => intact.clone(),
             _ => format!("{}/files/large.mcap", backend.url()),
         };
-        viewers.push(rdl_testkit::Viewer::open_narrow(&url).await.unwrap());
+        viewers.push(Viewer::open_narrow(&url).await.unwrap());
     }
     let whole = get(&intact, &[]).await.unwrap();
     assert!(whole.complete && whole.body.len() as u64 > large - 100);

@@ -13,6 +13,7 @@ PYTHON := $(VENV)/bin/python
 PACKAGES := $(VENV)/installed
 REQUIREMENTS := tests/python/requirements.txt
 NODE_MODULES := tests/node/node_modules
+WEB_MODULES := web/node_modules
 # Where Debian's package puts it; another one will do: make test CHROMIUM=/opt/chrome/chrome
 CHROMIUM := /usr/bin/chromium
 PROMTOOL := target/tools/promtool
@@ -48,7 +49,7 @@ BENCH_PYTHON := $(BENCH_VENV)/bin/python
 BENCH_PACKAGES := $(BENCH_VENV)/installed
 BENCH_REQUIREMENTS := bench/compare/requirements.txt
 
-.PHONY: help demo test lint unit outside kit-python kit-cpp cpp bench bench-kit bench-smoke bench-tools cargo nginx haproxy curl chromium node go docs soak clean
+.PHONY: help demo test lint unit viewer outside kit-python kit-cpp cpp bench bench-kit bench-smoke bench-tools cargo nginx haproxy curl chromium node go docs soak clean
 
 help:
 	@echo "make demo   build the loader and play a generated drive"
@@ -62,7 +63,7 @@ help:
 demo: cargo
 	cargo run --release --locked --bin remote-data-loader -- demo
 
-test: lint unit bench-smoke
+test: lint viewer unit bench-smoke
 
 lint: cargo
 	cargo fmt --all --check
@@ -79,6 +80,11 @@ unit: cargo nginx haproxy curl chromium $(PROMTOOL) outside kit-python kit-cpp $
 	RDL_TEST_KIT_CPP=$(abspath target/cpp-kit/example) \
 	RDL_TEST_KIT_CPP_VECTORS=$(abspath target/cpp-kit/tests/run_vectors) \
 		cargo test --workspace --locked
+
+# The viewer by itself: its types, and how it reads, keeps and decodes.
+viewer: $(WEB_MODULES)/.package-lock.json
+	npm --prefix web run --silent check
+	npm --prefix web test --silent
 
 # A data backend written with Foxglove's SDK, as its users write one: with its zstd and without.
 outside: cargo $(PACKAGES)
@@ -141,6 +147,11 @@ $(PACKAGES): $(REQUIREMENTS)
 $(NODE_MODULES)/.package-lock.json: tests/node/package.json tests/node/package-lock.json | node
 	@echo "installing MCAP readers, Azurite, a server that speaks as Azure's blob store, and oidc-provider, an OpenID provider, into $(NODE_MODULES) (npm)"
 	npm ci --prefix tests/node --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(WEB_MODULES)/.package-lock.json: web/package.json web/package-lock.json | node
+	@echo "installing what the viewer is built with into $(WEB_MODULES) (npm)"
+	npm ci --prefix web --no-audit --no-fund --loglevel=error
 	@touch $@
 
 # Builds $@ of (what it is, its package, its version). A Go of another version would have to know of
@@ -224,4 +235,4 @@ soak: cargo
 
 clean:
 	cargo clean
-	rm -rf $(VENV) $(KIT_VENV) $(BENCH_VENV) $(NODE_MODULES)
+	rm -rf $(VENV) $(KIT_VENV) $(BENCH_VENV) $(NODE_MODULES) $(WEB_MODULES) web/dist

@@ -1,0 +1,119 @@
+// Work over the whole range beside the player: lines of plots, log messages. Two streams at a time.
+
+import type { Loader } from "../api/loader";
+import { decoderOf } from "./decode";
+import { logLine, type LogLine } from "./logs";
+import { type Channels, type Message, readMessages } from "./messages";
+import { numberAt, parsePath, type Step } from "./path";
+import type { Errand, FromWorker } from "./protocol";
+import { failureOf } from "./failure";
+import { Series } from "./series";
+
+const MOST_STREAMS = 2;
+const MOST_LOG_LINES = 5000;
+// How often it is told how far an errand has come.
+const REPORT_MS = 200;
+
+interface Work {
+  take(message: Message, value: unknown): void;
+  report(done: boolean): FromWorker;
+}
+
+export class Errands {
+  private readonly waiting = new Map<number, Errand>();
+  private readonly running = new Map<number, AbortController>();
+
+  constructor(
+    private readonly loader: Loader,
+    private readonly channels: Channels,
+    private readonly tell: (message: FromWorker) => void,
+  ) {}
+
+  begin(id: number, errand: Errand): void {
+    this.waiting.set(id, errand);
+    this.next();
+  }
+
+  end(id: number): void {
+    this.waiting.delete(id);
+    this.running.get(id)?.abort();
+  }
+
+  private next(): void {
+    for (const [id, errand] of this.waiting) {
+      if (this.running.size >= MOST_STREAMS) return;
+      this.waiting.delete(id);
+      const abort = new AbortController();
+      this.running.set(id, abort);
+      const work = errand.kind === "series" ? new Plotting(id, errand) : new Listing(id);
+      this.run(errand, work, abort.signal)
+        .catch((error: unknown) => {
+          if (!abort.signal.aborted) this.tell({ ...work.report(true), failure: failureOf(error) } as FromWorker);
+        })
+        .finally(() => {
+          this.running.delete(id);
+          this.next();
+        });
+    }
+  }
+
+  private async run(errand: Errand, work: Work, signal: AbortSignal): Promise<void> {
+    const topics = errand.kind === "series" ? [errand.topic] : errand.topics;
+    const selection = { topics, start: errand.from, end: errand.to };
+    let told = performance.now();
+    for await (const { messages } of readMessages(await this.loader.stream(selection, signal), this.channels)) {
+      for (const message of messages) {
+        const decoder = await decoderOf(message.channel);
+        if ("why" in decoder) throw new Error(`${message.channel.topic}: ${decoder.why}`);
+        work.take(message, decoder(message.data));
+      }
+      signal.throwIfAborted();
+      if (performance.now() - told > REPORT_MS) {
+        told = performance.now();
+        this.tell(work.report(false));
+      }
+    }
+    this.tell(work.report(true));
+  }
+}
+
+class Plotting implements Work {
+  private readonly fields: { steps: Step[] | undefined; series: Series }[];
+
+  constructor(
+    private readonly id: number,
+    { paths, from, to, origin }: Errand & { kind: "series" },
+  ) {
+    this.fields = paths.map((path) => ({
+      steps: parsePath(path),
+      series: new Series(from, to, origin),
+    }));
+  }
+
+  take(message: Message, value: unknown): void {
+    for (const { steps, series } of this.fields) {
+      const number = steps && numberAt(value, steps);
+      if (number !== undefined) series.add(message.logTime, number);
+    }
+  }
+
+  report(done: boolean): FromWorker {
+    return { is: "series", id: this.id, lines: this.fields.map(({ series }) => series.line()), done };
+  }
+}
+
+class Listing implements Work {
+  private lines: LogLine[] = [];
+
+  constructor(private readonly id: number) {}
+
+  take({ logTime, channel }: Message, value: unknown): void {
+    this.lines.push(logLine(logTime, channel.topic, channel.schema?.name ?? "", value));
+    // The newest; with room, so that not every line moves them all.
+    if (this.lines.length > 2 * MOST_LOG_LINES) this.lines = this.lines.slice(-MOST_LOG_LINES);
+  }
+
+  report(done: boolean): FromWorker {
+    return { is: "logs", id: this.id, lines: this.lines.slice(-MOST_LOG_LINES), done };
+  }
+}

@@ -1,0 +1,13 @@
+// What went wrong, in words for people.
+
+import { Refused } from "../api/loader";
+import type { Failure } from "./protocol";
+
+export function failureOf(error: unknown): Failure {
+  if (error instanceof Refused) {
+    return { words: error.message, status: error.status, code: error.code };
+  }
+  // Browsers say no more than "Failed to fetch" or "network error".
+  if (error instanceof TypeError) return { words: "the loader cannot be reached" };
+  return { words: error instanceof Error ? error.message : String(error) };
+}

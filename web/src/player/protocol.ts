@@ -1,0 +1,63 @@
+// What the page and its worker say to each other.
+
+import type { LoaderAddress } from "../api/loader";
+import type { Nanos } from "../lib/nanos";
+import type { LogLine } from "./logs";
+import type { State } from "./player";
+import type { Line } from "./series";
+import type { Tree } from "./tree";
+
+/** What a panel wants of its topic: the newest message at the moment. */
+export interface Watch {
+  id: number;
+  topic: string;
+  as: "tree" | "picture";
+}
+
+/** Work over the whole range, beside the player. */
+export type Errand =
+  | { kind: "series"; topic: string; paths: string[]; from: Nanos; to: Nanos; origin: Nanos }
+  | { kind: "logs"; topics: string[]; from: Nanos; to: Nanos };
+
+export type ToWorker =
+  | { do: "open"; loader: LoaderAddress; start: Nanos; end: Nanos; moment: Nanos }
+  | { do: "range"; start: Nanos; end: Nanos }
+  | { do: "watch"; watches: Watch[] }
+  | { do: "seek"; time: Nanos }
+  | { do: "play" | "pause" | "retry" | "shown" }
+  | { do: "step"; direction: 1 | -1 }
+  | { do: "speed"; speed: number }
+  | { do: "loop"; loop: { from: Nanos; to: Nanos } | undefined }
+  | { do: "begin"; id: number; errand: Errand }
+  | { do: "end"; id: number };
+
+/** Why something failed, for people and for what the page does about it. */
+export interface Failure {
+  words: string;
+  /** Of the loader's answer; none: no answer came. */
+  status?: number;
+  code?: string;
+}
+
+/** The newest message of a watch. */
+export type Shown = { id: number; time: Nanos; bytes: number } & (
+  | { as: "tree"; tree: Tree }
+  | { as: "hex"; data: Uint8Array; why: string }
+  | { as: "picture"; picture: ImageBitmap }
+  | { as: "nothing"; why: string }
+);
+
+export interface Status {
+  state: State;
+  moment: Nanos;
+  from: Nanos;
+  until: Nanos;
+  bytes: number;
+  failure?: Failure;
+  missing: readonly string[];
+}
+
+export type FromWorker =
+  | { is: "frame"; status: Status; shown: Shown[]; gone: number[] }
+  | { is: "series"; id: number; lines: Line[]; done: boolean; failure?: Failure }
+  | { is: "logs"; id: number; lines: LogLine[]; done: boolean; failure?: Failure };

@@ -1,0 +1,79 @@
+// The worker: asks the loader, reads, decodes, and keeps the player's clock.
+
+import { Loader } from "../api/loader";
+import { Errands } from "./errands";
+import { Channels, readMessages } from "./messages";
+import { Player } from "./player";
+import type { FromWorker, ToWorker } from "./protocol";
+import { Showing } from "./showing";
+
+// Its `self` is typed as a window's; only this is used of it.
+const scope = self as unknown as {
+  onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
+  postMessage(message: FromWorker, transfer?: Transferable[]): void;
+};
+
+const FRAME_MS = 16;
+
+const tell = (message: FromWorker, transfer: Transferable[] = []) => scope.postMessage(message, transfer);
+
+let open: { player: Player; showing: Showing; errands: Errands } | undefined;
+
+function start(asked: ToWorker & { do: "open" }): NonNullable<typeof open> {
+  const loader = new Loader(asked.loader);
+  const channels = new Channels();
+  const showing = new Showing(tell);
+  const source = {
+    async *open(selection: Parameters<Loader["stream"]>[0], signal: AbortSignal) {
+      yield* readMessages(await loader.stream(selection, signal), channels);
+    },
+    wait: (milliseconds: number, signal: AbortSignal) =>
+      new Promise<void>((resolve, reject) => {
+        const timer = setTimeout(resolve, milliseconds);
+        signal.addEventListener("abort", () => {
+          clearTimeout(timer);
+          reject(signal.reason as Error);
+        });
+      }),
+  };
+  const player = new Player(asked, source, performance, (frame) => showing.show(frame));
+  player.seek(asked.moment);
+  setInterval(() => player.wantsTicks && player.tick(), FRAME_MS);
+  return { player, showing, errands: new Errands(loader, channels, tell) };
+}
+
+scope.onmessage = ({ data: asked }) => {
+  if (asked.do === "open") {
+    open = start(asked);
+    return;
+  }
+  if (open === undefined) return;
+  const { player, showing, errands } = open;
+  switch (asked.do) {
+    case "range":
+      return player.setRange(asked);
+    case "watch":
+      showing.watch(asked.watches);
+      return player.watch(asked.watches.map(({ topic }) => topic));
+    case "seek":
+      return player.seek(asked.time);
+    case "play":
+      return player.play();
+    case "pause":
+      return player.pause();
+    case "retry":
+      return player.retry();
+    case "shown":
+      return showing.drawn();
+    case "step":
+      return player.step(asked.direction);
+    case "speed":
+      return player.setSpeed(asked.speed);
+    case "loop":
+      return player.setLoop(asked.loop);
+    case "begin":
+      return errands.begin(asked.id, asked.errand);
+    case "end":
+      return errands.end(asked.id);
+  }
+};

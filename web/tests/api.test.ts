@@ -1,0 +1,22 @@
+import { readFile } from "node:fs/promises";
+
+import { expect, test } from "vitest";
+
+// @ts-expect-error a script without types
+import { TYPES, types } from "../api.mjs";
+import { Loader } from "../src/api/loader";
+
+test("the types of the API are those of its document", async () => {
+  const written = await readFile(TYPES as URL, "utf8");
+  expect(written === (await types()), "run `npm run api` in web/").toBe(true);
+});
+
+test("manifest parameters go on as they are, in their order", () => {
+  const query = "ds.recording=a%20b&ds.x=1&ds.recording=c";
+  const loader = new Loader({ base: "https://example.com/loader/", credentials: "omit", query });
+  const url = loader.streamUrl({ topics: ["/a", "/b c"], start: 5n, replayPolicy: "lastPerChannel" });
+  expect(url.href).toBe(
+    `https://example.com/loader/v1/stream?${query}` +
+      "&topics=%2Fa&topics=%2Fb+c&start=5&replayPolicy=lastPerChannel&compression=lz4",
+  );
+});

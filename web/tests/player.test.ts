@@ -1,0 +1,256 @@
+import { expect, test } from "vitest";
+
+import { Refused, type Selection } from "../src/api/loader";
+import { type Batch, type Channel, CutOff, type Message } from "../src/player/messages";
+import { type Frame, Player } from "../src/player/player";
+import { LIMITS, type Limits, type Source } from "../src/player/reading";
+
+const SECOND = 1_000_000_000n;
+const END = 60n * SECOND;
+
+const channel = (topic: string): Channel => ({ topic, messageEncoding: "json", schema: undefined });
+const FAST = channel("/fast"); // every 100 ms
+const SLOW = channel("/slow"); // every 7 s
+const CHANNELS: [Channel, bigint][] = [[FAST, SECOND / 10n], [SLOW, 7n * SECOND]];
+
+/** A loader with a recording of a minute, that can be cut off. */
+class Fake implements Source {
+  asked: Selection[] = [];
+  aborted = 0;
+  /** Cuts this many streams after so many messages. */
+  cuts = { count: 0, after: 3 };
+  refuse: Refused | undefined;
+  messageBytes = 10;
+  held: Promise<void> | undefined;
+
+  async *open(selection: Selection, signal: AbortSignal): AsyncGenerator<Batch> {
+    this.asked.push(selection);
+    signal.addEventListener("abort", () => this.aborted++);
+    await this.held;
+    if (this.refuse !== undefined) throw this.refuse;
+    const isCut = this.cuts.count > 0;
+    if (isCut) this.cuts.count--;
+    let sent = 0;
+    for (const message of this.messages(selection)) {
+      signal.throwIfAborted();
+      if (isCut && sent === this.cuts.after) throw new CutOff("cut");
+      sent += 1;
+      yield { messages: [message], missing: [] };
+    }
+  }
+
+  wait(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  private messages({ topics, start = 0n, end = END, replayPolicy }: Selection): Message[] {
+    const all: Message[] = [];
+    for (const [channel, period] of CHANNELS.filter(([{ topic }]) => topics.includes(topic))) {
+      for (let time = 0n; time <= end; time += period) {
+        const isLast = time < start && time + period >= start;
+        if (time >= start || (isLast && replayPolicy === "lastPerChannel")) {
+          all.push({ channel, logTime: time, data: new Uint8Array(this.messageBytes) });
+        }
+      }
+    }
+    return all.sort((a, b) => (a.logTime < b.logTime ? -1 : a.logTime > b.logTime ? 1 : 0));
+  }
+}
+
+class Stage {
+  readonly fake = new Fake();
+  readonly frames: Frame[] = [];
+  time = 0;
+  readonly player: Player;
+
+  constructor(limits: Partial<Limits> = {}) {
+    const show = (frame: Frame) => this.frames.push(frame);
+    const clock = { now: () => this.time };
+    this.player = new Player({ start: 0n, end: END }, this.fake, clock, show, { ...LIMITS, ...limits });
+  }
+
+  get last(): Frame {
+    return this.frames.at(-1) as Frame;
+  }
+
+  newest(topic: string): bigint | undefined {
+    return this.last.newest?.get(topic)?.logTime;
+  }
+
+  async settled(): Promise<void> {
+    for (let i = 0; i < 3000; i++) await Promise.resolve();
+  }
+
+  /** Lets so many seconds pass, as the worker does. */
+  async pass(seconds: number): Promise<void> {
+    for (let i = 0; i < seconds * 50; i++) {
+      this.time += 20;
+      this.player.tick();
+      for (let j = 0; j < 100; j++) await Promise.resolve();
+    }
+  }
+}
+
+test("a seek asks for what was newest and a short window, and reads ahead within bounds", async () => {
+  const stage = new Stage();
+  const { player, fake } = stage;
+  player.watch(["/fast", "/slow"]);
+  await stage.settled();
+  player.seek(30n * SECOND);
+  await stage.settled();
+  const of30 = fake.asked.filter(({ start = 0n }) => start >= 30n * SECOND);
+  expect(of30[0]).toEqual({
+    topics: ["/fast", "/slow"],
+    start: 30n * SECOND,
+    end: 31n * SECOND - 1n,
+    replayPolicy: "lastPerChannel",
+  });
+  expect(of30.slice(1).every(({ replayPolicy }) => replayPolicy === undefined)).toBe(true);
+  const furthest = of30.at(-1)?.end ?? 0n;
+  expect(furthest).toBeLessThan(30n * SECOND + 26n * SECOND);
+});
+
+test("what is shown is the newest of each topic at the moment", async () => {
+  const stage = new Stage();
+  stage.player.watch(["/fast", "/slow"]);
+  stage.player.seek(30n * SECOND + 50_000_000n);
+  expect(stage.last.state).toBe("seeking");
+  expect(stage.last.newest).toBeUndefined();
+  await stage.settled();
+  expect(stage.last.state).toBe("idle");
+  expect(stage.newest("/fast")).toBe(30n * SECOND);
+  expect(stage.newest("/slow")).toBe(28n * SECOND);
+});
+
+test("a seek within what is in hand asks nothing", async () => {
+  const stage = new Stage();
+  stage.player.watch(["/fast"]);
+  await stage.settled();
+  const asked = stage.fake.asked.length;
+  stage.player.seek(3n * SECOND);
+  expect(stage.last.state).toBe("idle");
+  expect(stage.newest("/fast")).toBe(3n * SECOND);
+  expect(stage.fake.asked.length).toBe(asked);
+});
+
+test("a seek elsewhere aborts what is being read", async () => {
+  const stage = new Stage();
+  let go = () => {};
+  stage.fake.held = new Promise((resolve) => (go = resolve));
+  stage.player.watch(["/fast"]);
+  stage.player.seek(20n * SECOND);
+  stage.player.seek(40n * SECOND);
+  expect(stage.fake.aborted).toBe(2);
+  go();
+  await stage.settled();
+  expect(stage.last.moment).toBe(40n * SECOND);
+  expect(stage.newest("/fast")).toBe(40n * SECOND);
+});
+
+test("playing moves the moment by the clock and the speed, and ends at the end", async () => {
+  const stage = new Stage();
+  stage.player.watch(["/fast"]);
+  await stage.settled();
+  stage.player.play();
+  await stage.pass(5);
+  expect(stage.last.state).toBe("playing");
+  expect(stage.last.moment).toBe(5n * SECOND);
+  stage.player.setSpeed(10);
+  await stage.pass(2);
+  expect(stage.last.moment).toBe(25n * SECOND);
+  await stage.pass(10);
+  expect(stage.last).toMatchObject({ state: "idle", moment: END });
+  expect(stage.newest("/fast")).toBe(END);
+});
+
+test("a loop begins again", async () => {
+  const stage = new Stage();
+  stage.player.watch(["/fast"]);
+  stage.player.setLoop({ from: 10n * SECOND, to: 12n * SECOND });
+  stage.player.play();
+  await stage.settled();
+  await stage.pass(3);
+  expect(stage.last.state).toBe("playing");
+  expect(stage.last.moment).toBeGreaterThan(10n * SECOND);
+  expect(stage.last.moment).toBeLessThan(12n * SECOND);
+});
+
+test("steps go from message to message, also to what lies before what is in hand", async () => {
+  const stage = new Stage();
+  stage.player.watch(["/fast"]);
+  stage.player.seek(30n * SECOND + 1n);
+  await stage.settled();
+  stage.player.step(1);
+  expect(stage.last.moment).toBe(30n * SECOND + SECOND / 10n);
+  stage.player.step(-1);
+  expect(stage.last.moment).toBe(30n * SECOND);
+  await stage.settled();
+  stage.player.step(-1);
+  await stage.settled();
+  expect(stage.last.moment).toBe(30n * SECOND - SECOND / 10n);
+});
+
+test("a stream that breaks off goes on where it was, without doubles", async () => {
+  const stage = new Stage();
+  stage.fake.cuts = { count: 4, after: 3 };
+  stage.player.watch(["/fast", "/slow"]);
+  await stage.settled();
+  expect(stage.last.state).toBe("idle");
+  const steps: bigint[] = [];
+  for (let i = 0; i < 25; i++) {
+    stage.player.step(1);
+    steps.push(stage.last.moment);
+  }
+  expect(steps).toEqual(Array.from({ length: 25 }, (_, i) => (BigInt(i + 1) * SECOND) / 10n));
+});
+
+test("a stream that breaks off again and again fails, and a retry goes on from the same moment", async () => {
+  const stage = new Stage();
+  stage.player.watch(["/fast"]);
+  stage.player.seek(20n * SECOND);
+  stage.fake.cuts = { count: 1000, after: 0 };
+  stage.player.seek(40n * SECOND);
+  await stage.settled();
+  expect(stage.last.state).toBe("failed");
+  expect(stage.last.error).toBeInstanceOf(CutOff);
+  stage.fake.cuts.count = 0;
+  stage.player.retry();
+  await stage.settled();
+  expect(stage.last).toMatchObject({ state: "idle", moment: 40n * SECOND });
+});
+
+test("a refusal is not asked again; a loader that is not ready is", async () => {
+  const stage = new Stage();
+  stage.fake.refuse = new Refused(403, "forbidden", "not yours");
+  stage.player.watch(["/fast"]);
+  await stage.settled();
+  expect(stage.fake.asked.length).toBe(1);
+  expect(stage.last.state).toBe("failed");
+  stage.fake.refuse = new Refused(503, "busy", "later", 1);
+  stage.player.retry();
+  await stage.settled();
+  expect(stage.fake.asked.length).toBe(1 + LIMITS.tries);
+});
+
+test("memory is bounded, however large the messages are", async () => {
+  const limits = { bytesAhead: 1_000_000 };
+  const stage = new Stage(limits);
+  stage.fake.messageBytes = 100_000;
+  stage.player.watch(["/fast"]);
+  stage.player.setLoop({ from: 0n, to: 50n * SECOND });
+  await stage.settled();
+  stage.player.play();
+  await stage.pass(30);
+  expect(stage.last.state).toBe("playing");
+  expect(stage.last.moment).toBe(30n * SECOND);
+  expect(Math.max(...stage.frames.map(({ bytes }) => bytes))).toBeLessThan(3.2 * limits.bytesAhead);
+});
+
+test("without topics nothing is asked", async () => {
+  const stage = new Stage();
+  stage.player.seek(30n * SECOND);
+  stage.player.play();
+  await stage.pass(1);
+  expect(stage.last).toMatchObject({ state: "playing", moment: 31n * SECOND });
+  expect(stage.fake.asked).toEqual([]);
+});

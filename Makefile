@@ -14,6 +14,7 @@ PACKAGES := $(VENV)/installed
 REQUIREMENTS := tests/python/requirements.txt
 NODE_MODULES := tests/node/node_modules
 WEB_MODULES := web/node_modules
+WEB_PAGE := web/dist/index.html
 # Where Debian's package puts it; another one will do: make test CHROMIUM=/opt/chrome/chrome
 CHROMIUM := /usr/bin/chromium
 PROMTOOL := target/tools/promtool
@@ -49,7 +50,7 @@ BENCH_PYTHON := $(BENCH_VENV)/bin/python
 BENCH_PACKAGES := $(BENCH_VENV)/installed
 BENCH_REQUIREMENTS := bench/compare/requirements.txt
 
-.PHONY: help demo test lint unit viewer outside kit-python kit-cpp cpp bench bench-kit bench-smoke bench-tools cargo nginx haproxy curl chromium node go docs soak clean
+.PHONY: help demo test lint unit viewer viewer-files outside kit-python kit-cpp cpp bench bench-kit bench-smoke bench-tools cargo nginx haproxy curl chromium node go docs soak clean
 
 help:
 	@echo "make demo   build the loader and play a generated drive"
@@ -60,10 +61,10 @@ help:
 	@echo "make soak   ten minutes of viewers who seek at random (bench/README.md)"
 	@echo "make clean  remove everything that was built"
 
-demo: cargo
+demo: cargo viewer-files
 	cargo run --release --locked --bin remote-data-loader -- demo
 
-test: lint viewer unit bench-smoke
+test: viewer lint unit bench-smoke
 
 lint: cargo
 	cargo fmt --all --check
@@ -82,9 +83,17 @@ unit: cargo nginx haproxy curl chromium $(PROMTOOL) outside kit-python kit-cpp $
 		cargo test --workspace --locked
 
 # The viewer by itself: its types, and how it reads, keeps and decodes.
-viewer: $(WEB_MODULES)/.package-lock.json
+viewer: $(WEB_MODULES)/.package-lock.json $(WEB_PAGE)
 	npm --prefix web run --silent check
 	npm --prefix web test --silent
+
+# What the binary embeds. Without Node.js it is built all the same, and says at /view what to do.
+viewer-files:
+	@if command -v node >/dev/null && command -v npm >/dev/null; then $(MAKE) --no-print-directory $(WEB_PAGE); \
+	else echo "without Node.js: the loader has no viewer"; fi
+
+$(WEB_PAGE): $(WEB_MODULES)/.package-lock.json $(shell find web/src web/public web/index.html web/*.ts web/*.mjs -type f)
+	npm --prefix web run --silent build
 
 # A data backend written with Foxglove's SDK, as its users write one: with its zstd and without.
 outside: cargo $(PACKAGES)
@@ -235,4 +244,4 @@ soak: cargo
 
 clean:
 	cargo clean
-	rm -rf $(VENV) $(KIT_VENV) $(BENCH_VENV) $(NODE_MODULES) $(WEB_MODULES) web/dist
+	rm -rf $(VENV) $(KIT_VENV) $(BENCH_VENV) $(NODE_MODULES) $(WEB_MODULES) $(WEB_PAGE) web/dist/view

@@ -41,6 +41,9 @@ pub(crate) fn introduction(loader: SocketAddr) -> String {
         "\
 The demo is ready, listening on http://{loader}: a drive of one minute, generated as it is asked for.
 
+Look at it:
+  http://{loader}/view?ds=remote-data-loader&{query}
+
 What is known of it:
   curl 'http://{loader}/v1/recording?{query}'
 

@@ -21,6 +21,7 @@ mod recording;
 mod request;
 mod session;
 mod stream;
+mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,6 +93,8 @@ pub(crate) fn router(app: App, settings: &ServerSettings) -> Router {
         .route("/login/style.css", get_only(get(pages::style)))
         .route("/oauth/start", get_only(get(login::start)))
         .route("/oauth/callback", get_only(get(login::callback)))
+        .route("/view", get_only(get(view::page)))
+        .route("/view/assets/{name}", get_only(get(view::asset)))
         .route("/openapi.json", get_only(get(openapi::get)));
     if let Some(path) = app.auth.callback_path() {
         api = api.route(path, get_only(get(login::callback)));

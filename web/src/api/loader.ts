@@ -30,8 +30,19 @@ export class Refused extends Error {
     readonly code: string,
     detail: string,
     readonly retryAfterSeconds?: number,
+    /** Where to sign in, as the loader says: not to be followed unseen. */
+    readonly loginUrl?: string,
   ) {
     super(detail);
+  }
+}
+
+/** No answer came. Browsers say no more than that. */
+export class Unreachable extends Error {
+  override name = "Unreachable";
+
+  constructor() {
+    super("the loader cannot be reached, or does not let pages of this origin ask");
   }
 }
 
@@ -95,7 +106,7 @@ export class Loader {
   /** Answers that are not good are thrown as {@link Refused}. */
   async ask(url: URL, options: RequestInit = {}): Promise<Response> {
     const { credentials } = this.address;
-    const ask = () => fetch(url, { credentials, ...options });
+    const ask = () => reach(url, { credentials, ...options });
     let answer = await ask();
     if (answer.status === 401 && (await problem(answer)).code === "token-expired") {
       await this.refresh();
@@ -114,7 +125,7 @@ export class Loader {
   // One at a time over all tabs, and never aborted: a refresh token is good once.
   private async refresh(): Promise<void> {
     const { credentials } = this.address;
-    const renew = () => fetch(this.url("v1/session/refresh"), { method: "POST", credentials });
+    const renew = () => reach(this.url("v1/session/refresh"), { method: "POST", credentials });
     const answer = await navigator.locks.request("remote-data-loader-session", renew);
     if (!answer.ok) throw await refused(answer);
   }
@@ -136,14 +147,22 @@ export class Loader {
   }
 }
 
+async function reach(url: URL, options: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, options);
+  } catch (error) {
+    throw error instanceof TypeError ? new Unreachable() : error;
+  }
+}
+
 async function problem(answer: Response): Promise<Partial<Problem>> {
   return (await answer.clone().json().catch(() => ({}))) as Partial<Problem>;
 }
 
 async function refused(answer: Response): Promise<Refused> {
-  const { code, detail, title } = await problem(answer);
+  const { code, detail, title, loginUrl } = await problem(answer);
   const seconds = Number(answer.headers.get("retry-after") ?? NaN);
   const words = detail ?? title ?? `the loader answered ${answer.status}`;
   const wait = Number.isFinite(seconds) ? seconds : undefined;
-  return new Refused(answer.status, code ?? "unknown", words, wait);
+  return new Refused(answer.status, code ?? "unknown", words, wait, loginUrl ?? undefined);
 }

@@ -196,7 +196,16 @@ export interface paths {
         post?: never;
         delete?: never;
         options?: never;
-        head?: never;
+        /**
+         * A recording as one MCAP file.
+         * @description The whole recording as stable bytes: any tool that reads an MCAP by ranges opens it. The path is
+         *     `links.file` of `/v1/recording`, or comes from `POST /v1/links`. One range at a time is served;
+         *     several are answered with the whole. Waits until every source is loaded, and answers 503 with the
+         *     progress when that takes longer than `FILE_WAIT_MS`. 410: these bytes are gone, open the
+         *     recording anew. With auth a link carries the authority of the user who got it, until their access
+         *     token runs out; a bearer token of the request counts before it, the session's cookie after it.
+         */
+        head: operations["headFile"];
         patch?: never;
         trace?: never;
     };
@@ -305,6 +314,28 @@ export interface paths {
          * @description The same as the GET, asked in JSON.
          */
         post: operations["postStream"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/view": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The viewer.
+         * @description Its link says what it shows: `ds.<name>=<value>` as everywhere; `ds.dataLoaderUrl` another loader
+         *     to ask; `at` the moment; `start`, `end` and `topics` a selection; `panel` what is open. All but the
+         *     first is the page's own business, and not looked at here.
+         */
+        get: operations["getView"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -458,6 +489,11 @@ export interface components {
              * @example /v1/stream?ds.recording=first-recording
              */
             stream: string;
+            /**
+             * @description The page that shows it.
+             * @example /view?ds=remote-data-loader&ds.recording=first-recording
+             */
+            view: string;
         };
         /** @description Paths on this loader. */
         NewLinks: {
@@ -478,6 +514,11 @@ export interface components {
              * @example /v1/stream?ds.recording=first-recording
              */
             stream: string;
+            /**
+             * @description The page that shows it, with the part selected.
+             * @example /view?ds=remote-data-loader&ds.recording=first-recording
+             */
+            view: string;
         };
         /** @description Redeems a one-time code. */
         NewSession: {
@@ -1031,6 +1072,83 @@ export interface operations {
             };
         };
     };
+    headFile: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description One range of bytes (RFC 9110 section 14) */
+                Range?: string | null;
+                /** @description The ETag that the range is of */
+                "If-Range"?: string | null;
+                /** @description The ETag that the file must have */
+                "If-Match"?: string | null;
+                /** @description The ETag of what is known */
+                "If-None-Match"?: string | null;
+            };
+            path: {
+                /** @description What the file is; opaque */
+                token: string;
+                /** @description Any name that ends in `.mcap` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/mcap": number[];
+                };
+            };
+            /** @description The range */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/mcap": number[];
+                };
+            };
+            /** @description It is the file that is known */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It is another file than the one expected */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The file has none of that range */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Why not */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     postLinks: {
         parameters: {
             query?: never;
@@ -1255,6 +1373,40 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getView: {
+        parameters: {
+            query?: {
+                /** @description A manifest parameter; any number of them */
+                "ds.{name}"?: string;
+                /** @description The moment, RFC 3339 or nanoseconds */
+                at?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": unknown;
+                };
+            };
+            /** @description This binary was built without it; the page says how to get it */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/html": unknown;
                 };
             };
         };

@@ -7,7 +7,5 @@ export function failureOf(error: unknown): Failure {
   if (error instanceof Refused) {
     return { words: error.message, status: error.status, code: error.code };
   }
-  // Browsers say no more than "Failed to fetch" or "network error".
-  if (error instanceof TypeError) return { words: "the loader cannot be reached" };
   return { words: error instanceof Error ? error.message : String(error) };
 }

@@ -72,7 +72,10 @@ export async function* readMessages(
   const source = body.getReader();
   try {
     for (;;) {
-      const { done, value } = await source.read();
+      const { done, value } = await source.read().catch((error: unknown) => {
+        // What browsers throw of a connection that broke; anything else is that nobody wants it any more.
+        throw error instanceof TypeError ? new CutOff("the connection broke off") : error;
+      });
       if (done) break;
       reader.append(value);
       const batch: Batch = { messages: [], missing: [] };

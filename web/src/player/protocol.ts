@@ -36,6 +36,7 @@ export interface Failure {
   words: string;
   /** Of the loader's answer; none: no answer came. */
   status?: number;
+  /** As the loader named it; `link`: the page's own link is wrong. */
   code?: string;
 }
 

@@ -1,10 +1,10 @@
 // Reads a recording on from a moment: in windows, ahead of the player by a bounded amount, and on from
 // the same place when a stream breaks off.
 
-import { Refused } from "../api/loader";
+import { Refused, Unreachable } from "../api/loader";
 import type { Selection } from "../api/loader";
 import { type Nanos, SECOND } from "../lib/nanos";
-import type { Batch } from "./messages";
+import { type Batch, CutOff } from "./messages";
 import type { Segment } from "./segment";
 
 /** What reading needs of the world. */
@@ -133,8 +133,7 @@ function isMoreAhead(segment: Segment, reader: Reader, bytes: number): boolean {
 /** Whether it may go better if it is tried again. */
 function isPassing(error: unknown): boolean {
   if (error instanceof Refused) return error.status === 503;
-  // What fetch throws of a network that is away, and what we do of an end that is none.
-  return error instanceof TypeError || (error instanceof Error && error.name === "CutOff");
+  return error instanceof Unreachable || error instanceof CutOff;
 }
 
 function pauseAfter(failures: number, error: unknown): number {

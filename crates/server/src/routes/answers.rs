@@ -167,6 +167,9 @@ pub(super) struct LinksAnswer {
     /// How its sources come along.
     #[schema(example = "/v1/events?ds.recording=first-recording")]
     events: String,
+    /// The page that shows it.
+    #[schema(example = "/view?ds=remote-data-loader&ds.recording=first-recording")]
+    view: String,
 }
 
 /// What an event of `/v1/events` holds.
@@ -204,12 +207,23 @@ impl LinksAnswer {
     fn new(params: &ManifestParams, file: String) -> LinksAnswer {
         let query = to_query(params);
         let to = |path: &str| with_query(path, &query);
-        LinksAnswer { file, stream: to("/v1/stream"), events: to("/v1/events") }
+        LinksAnswer {
+            file,
+            stream: to("/v1/stream"),
+            events: to("/v1/events"),
+            view: view_path(&query),
+        }
     }
 }
 
+/// The viewer's page for this query. `ds` says to viewers elsewhere, too, what kind of link it is.
+pub(super) fn view_path(query: &str) -> String {
+    with_query("/view?ds=remote-data-loader", query)
+}
+
 pub(super) fn with_query(path: &str, query: &str) -> String {
-    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+    let joint = if path.contains('?') { '&' } else { '?' };
+    if query.is_empty() { path.to_owned() } else { format!("{path}{joint}{query}") }
 }
 
 impl From<RecordingInfo> for EventAnswer {

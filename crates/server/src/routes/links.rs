@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::App;
-use super::answers::with_query;
+use super::answers::{view_path, with_query};
 use super::authority::Authority;
 use super::file_link::{FileLink, LinkAuthority};
 use super::recording::FILE_PATIENCE;
@@ -31,6 +31,10 @@ pub(crate) struct LinksAnswer {
     /// As one MCAP stream.
     #[schema(example = "/v1/stream?ds.recording=first-recording")]
     pub(crate) stream: String,
+    /// The page that shows it, with the part selected.
+    #[serde(default)]
+    #[schema(required, example = "/view?ds=remote-data-loader&ds.recording=first-recording")]
+    pub(crate) view: String,
     /// Until when the file's link works without further authority; null: for ever, or for as long as
     /// the caller's token lasts, where that is not known.
     #[schema(required, format = DateTime)]
@@ -66,6 +70,7 @@ pub(super) async fn post(
     let recording =
         app.engine.recording(&request.manifest_params(), authority.token.clone()).await?;
     let stream = with_query("/v1/stream", &request.to_query());
+    let view = view_path(&request.selection_query());
     let mut link = FileLink::of(request);
     link.authority = LinkAuthority::of(authority);
     if link.cut.is_none()
@@ -79,6 +84,7 @@ pub(super) async fn post(
         Problem::new(ErrorKind::TooLarge, detail)
     })?;
     let expires = link.authority.and_then(|authority| authority.expires);
-    let answer = LinksAnswer { file, stream, expires: expires.as_ref().map(Expiry::to_string) };
+    let answer =
+        LinksAnswer { file, stream, view, expires: expires.as_ref().map(Expiry::to_string) };
     Ok(([(CACHE_CONTROL, "no-store")], Json(answer)))
 }

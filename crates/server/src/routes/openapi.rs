@@ -19,6 +19,7 @@ use utoipa::{Modify, OpenApi};
         super::events::get,
         super::files::get,
         super::links::post,
+        super::view::page,
         super::login::login,
         super::login::start,
         super::login::callback,
@@ -31,7 +32,7 @@ use utoipa::{Modify, OpenApi};
         get,
     ),
     components(schemas(super::answers::EventAnswer)),
-    modifiers(&Security),
+    modifiers(&Security, &HeadOfFiles),
     tags(
         (name = "recordings", description = "What viewers ask"),
         (name = "signing in", description = "Who asks"),
@@ -54,6 +55,19 @@ impl Modify for Security {
         );
         let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(cookie));
         components.add_security_scheme("cookie", cookie);
+    }
+}
+
+/// `GET` and `HEAD` of one path are written down together, and yet need an id each.
+struct HeadOfFiles;
+
+impl Modify for HeadOfFiles {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        for path in api.paths.paths.values_mut() {
+            if let Some(head) = &mut path.head {
+                head.operation_id = Some("headFile".to_owned());
+            }
+        }
     }
 }
 

@@ -171,16 +171,7 @@ impl StreamRequest {
 
     /// The query string of `GET /v1/stream` that asks for the same.
     pub(super) fn to_query(&self) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(to_query(&self.manifest_params()));
-        for topic in self.topics.iter().flatten() {
-            query.append_pair("topics", topic);
-        }
-        let times = [("start", self.start), ("end", self.end)];
-        for (name, time) in times {
-            if let Some(TimeText(time)) = time {
-                query.append_pair(name, &time.0.to_string());
-            }
-        }
+        let mut query = url::form_urlencoded::Serializer::new(self.selection_query());
         if self.replay_policy != ReplayPolicyName::None {
             query.append_pair("replayPolicy", replay_policy_text(self.replay_policy));
         }
@@ -193,6 +184,21 @@ impl StreamRequest {
         for (name, is_set) in [("partial", self.partial), ("attachments", self.attachments)] {
             if is_set {
                 query.append_pair(name, "true");
+            }
+        }
+        query.finish()
+    }
+
+    /// The recording, and which topics and times of it.
+    pub(super) fn selection_query(&self) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(to_query(&self.manifest_params()));
+        for topic in self.topics.iter().flatten() {
+            query.append_pair("topics", topic);
+        }
+        let times = [("start", self.start), ("end", self.end)];
+        for (name, time) in times {
+            if let Some(TimeText(time)) = time {
+                query.append_pair(name, &time.0.to_string());
             }
         }
         query.finish()

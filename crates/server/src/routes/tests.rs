@@ -278,3 +278,37 @@ async fn the_api_describes_itself() {
         assert!(api["paths"][route].is_object(), "{route}");
     }
 }
+
+#[tokio::test]
+async fn the_viewer_may_run_its_own_code_alone() {
+    let service = Service::start(true).await;
+    let answer = service.get("/view?ds.dataLoaderUrl=https://other.example/x", &[]).await;
+    let policy = answer.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'; worker-src 'self'"));
+    assert!(policy.contains("connect-src 'self' https://other.example;"), "{policy}");
+    assert_eq!(answer.headers["cache-control"], "no-store");
+    let html = String::from_utf8(answer.body).unwrap();
+    // What there is to be had depends on whether `web/` was built.
+    match answer.status {
+        StatusCode::OK => {
+            let (_, rest) = html.split_once("./view/assets/").unwrap();
+            let name = rest.split('"').next().unwrap();
+            for encoding in ["gzip", "identity"] {
+                let path = format!("/view/assets/{name}");
+                let file = service.get(&path, &[("accept-encoding", encoding)]).await;
+                assert_eq!(file.status, StatusCode::OK);
+                assert_eq!(file.headers.contains_key("content-encoding"), encoding == "gzip");
+                assert!(file.headers["cache-control"].to_str().unwrap().contains("immutable"));
+                assert!(file.headers.contains_key("content-security-policy"));
+            }
+        }
+        status => {
+            assert_eq!(status, StatusCode::NOT_FOUND);
+            assert!(html.contains("make viewer-files"), "{html}");
+        }
+    }
+    for name in ["no.js", "index.html", ".keep", "x.js.gz"] {
+        let answer = service.get(&format!("/view/assets/{name}"), &[]).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{name}");
+    }
+}

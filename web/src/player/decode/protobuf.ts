@@ -119,10 +119,12 @@ function defaults(type: DescMessage): Values {
   for (const field of type.fields) {
     const { fieldKind, name } = field;
     if (field.oneof !== undefined) continue;
+    // All are named, so that they stay in the order of their definition.
     if (fieldKind === "list") values[name] = [];
     else if (fieldKind === "map") values[name] = {};
     else if (fieldKind === "enum") values[name] = enumName(field.enum, field.enum.values[0]?.number ?? 0);
     else if (fieldKind === "scalar") values[name] = zero(field.scalar);
+    else values[name] = null;
   }
   return values;
 }

@@ -1,0 +1,136 @@
+// The page: what is opened, or why nothing is.
+
+import { createSignal, Match, onCleanup, onMount, Show, Switch } from "solid-js";
+
+import type { Loader } from "../api/loader";
+import { parseLink } from "../lib/link";
+import { signIn } from "../lib/signing_in";
+import { failureOf } from "../player/failure";
+import { Header } from "./Header";
+import { keys } from "./keys";
+import { open, type Opened } from "./opening";
+import { Panels } from "./Panels";
+import { Timeline } from "./Timeline";
+import { Topics } from "./Topics";
+import { Transport } from "./Transport";
+import { Trouble } from "./Trouble";
+import { Viewer } from "./viewer";
+import { words } from "./words";
+
+// A recording of which not even the times are known is asked for again so often.
+const LOOK_AGAIN_MS = 1000;
+
+export function App() {
+  const link = parseLink(location.search);
+  const [opened, setOpened] = createSignal<Opened>();
+  const begin = async () => {
+    setOpened(undefined);
+    setOpened(await open(link));
+  };
+  onMount(() => void begin());
+  const as = <Is extends Opened["is"]>(is: Is) => {
+    const now = opened();
+    return now?.is === is ? (now as Opened & { is: Is }) : undefined;
+  };
+  return (
+    <Switch fallback={<p class="notice" role="status">Opening the recording…</p>}>
+      <Match when={as("signed-out")} keyed>
+        {(now) => <SignedOut opened={now} again={begin} />}
+      </Match>
+      <Match when={as("failed")} keyed>
+        {({ failure }) => (
+          <main class="notice" role="alert">
+            <h1>{words(failure).title}</h1>
+            <p>{failure.words}</p>
+            <button onClick={() => void begin()}>Try again</button>
+          </main>
+        )}
+      </Match>
+      <Match when={as("open")} keyed>
+        {(now) => (
+          <Show
+            when={now.recording.start !== null}
+            fallback={<Unknown loader={now.loader} again={begin} />}
+          >
+            <Open viewer={new Viewer(now.loader, now.recording, link)} again={begin} />
+          </Show>
+        )}
+      </Match>
+    </Switch>
+  );
+}
+
+function Open(props: { viewer: Viewer; again: () => void }) {
+  const viewer = props.viewer;
+  document.title = viewer.recording.name ?? "Recording";
+  onMount(() => onCleanup(keys(viewer)));
+  const [showsTopics, setShowsTopics] = createSignal(innerWidth > 720);
+  return (
+    <div class="page">
+      <Header viewer={viewer} showsTopics={showsTopics()} setShowsTopics={setShowsTopics} />
+      <Trouble viewer={viewer} again={props.again} />
+      <div class="middle">
+        <Show when={showsTopics()}>
+          <Topics viewer={viewer} />
+        </Show>
+        <Panels viewer={viewer} />
+      </div>
+      <footer>
+        <Transport viewer={viewer} />
+        <Timeline viewer={viewer} />
+      </footer>
+    </div>
+  );
+}
+
+/** Sources that say no times have to be loaded before there is anything to show. */
+function Unknown(props: { loader: Loader; again: () => void }) {
+  const asked = new URLSearchParams({ prefetch: "true" });
+  const events = new EventSource(props.loader.about("v1/events", asked), {
+    withCredentials: props.loader.address.credentials === "include",
+  });
+  events.addEventListener("done", () => events.close());
+  events.addEventListener("failed", () => events.close());
+  const timer = setInterval(() => {
+    void props.loader.recording().then(({ start }) => start !== null && props.again(), () => undefined);
+  }, LOOK_AGAIN_MS);
+  onCleanup(() => {
+    clearInterval(timer);
+    events.close();
+  });
+  return (
+    <p class="notice" role="status">
+      No source says when it begins: they are being loaded to find out…
+    </p>
+  );
+}
+
+function SignedOut(props: { opened: Opened & { is: "signed-out" }; again: () => void }) {
+  const [problem, setProblem] = createSignal("");
+  const go = async (url: URL) => {
+    setProblem("");
+    try {
+      await signIn(props.opened.loader, url);
+      props.again();
+    } catch (error) {
+      setProblem(`Not signed in: ${failureOf(error).words}`);
+    }
+  };
+  return (
+    <main class="notice">
+      <h1>Sign in to see this recording</h1>
+      <Show
+        when={props.opened.loginUrl}
+        fallback={<p>{props.opened.failure.words}. This loader has no page to sign in at.</p>}
+      >
+        {(url) => (
+          <>
+            <p>The loader at {url().host} wants to know who you are.</p>
+            <button class="primary" onClick={() => void go(url())}>Sign in</button>
+          </>
+        )}
+      </Show>
+      <p role="alert">{problem()}</p>
+    </main>
+  );
+}

@@ -1,0 +1,165 @@
+// Where to go from here: a link to what is seen, other viewers, a file, a command.
+
+import { createSignal, For, onCleanup, Show } from "solid-js";
+
+import type { Selection } from "../api/loader";
+import { copyText } from "../lib/clipboard";
+import { formatLink, ofLoader } from "../lib/link";
+import { failureOf } from "../player/failure";
+import type { Viewer } from "./viewer";
+
+const LICHTBLICK = "remote-data-loader-lichtblick";
+// What was said to have been done stands there so long.
+const SAID_MS = 4000;
+
+export function HandOn(props: { viewer: Viewer }) {
+  const viewer = props.viewer;
+  const [isOpen, setOpen] = createSignal(false);
+  const [said, setSaid] = createSignal("");
+  const [lichtblick, setLichtblick] = createSignal(localStorage.getItem(LICHTBLICK) ?? "");
+  let menu!: HTMLDivElement;
+  let forget: ReturnType<typeof setTimeout> | undefined;
+
+  const say = (text: string) => {
+    setSaid(text);
+    clearTimeout(forget);
+    forget = setTimeout(() => setSaid(""), SAID_MS);
+  };
+  const attempt = async (what: () => Promise<string>) => {
+    try {
+      say(await what());
+    } catch (error) {
+      say(failureOf(error).words);
+    }
+  };
+  const copy = (text: string, what: string) =>
+    attempt(async () => {
+      await copyText(text);
+      return `Copied ${what}`;
+    });
+
+  const selection = (): Selection => {
+    const stretch = viewer.stretch();
+    return {
+      topics: [...viewer.selected()],
+      ...(stretch && { ...stretch, replayPolicy: "lastPerChannel" as const }),
+    };
+  };
+  const isPart = () => viewer.stretch() !== undefined || viewer.selected().size > 0;
+  const what = () => {
+    const count = viewer.selected().size;
+    const topics = count === 0 ? "all topics" : count === 1 ? "1 topic" : `${count} topics`;
+    return `${topics}, ${viewer.stretch() ? "the selected time" : "all of the time"}`;
+  };
+  /** The address of the file; only on the loader itself. */
+  const file = async (chosen: Selection) => {
+    const { file } = await viewer.loader.links(chosen);
+    const url = ofLoader(`.${file}`, viewer.loader.address.base);
+    if (url === undefined) throw new Error("the loader gave a link to somewhere else");
+    return url.href;
+  };
+  const openIn = (address: string, name: string) => {
+    // Now, or the browser takes it for a popup.
+    const tab = window.open("about:blank");
+    void attempt(async () => {
+      try {
+        const url = new URL(address);
+        url.searchParams.set("ds", "remote-file");
+        url.searchParams.set("ds.url", await file(selection()));
+        if (tab === null) throw new Error("the browser opens no other tab");
+        tab.opener = null;
+        tab.location.href = url.href;
+        return `Opened in ${name}`;
+      } catch (error) {
+        tab?.close();
+        throw error;
+      }
+    });
+  };
+  const download = () =>
+    attempt(async () => {
+      const anchor = document.createElement("a");
+      anchor.href = await file(selection());
+      anchor.download = "";
+      anchor.click();
+      return "The download begins";
+    });
+  const streamUrl = () => {
+    const url = viewer.loader.streamUrl(selection());
+    url.searchParams.delete("compression");
+    return url.href;
+  };
+  const curl = () => `curl -o selection.mcap ${quoted(streamUrl())}`;
+  const python = () => pythonFor(streamUrl());
+
+  const closeOutside = (event: Event) => {
+    if (isOpen() && !menu.contains(event.target as Node)) setOpen(false);
+  };
+  document.addEventListener("pointerdown", closeOutside);
+  onCleanup(() => document.removeEventListener("pointerdown", closeOutside));
+
+  const here = () => new URL(formatLink(viewer.here()), location.href).href;
+  const entries: [string, () => void][] = [
+    ["Copy link to this moment", () => void copy(here(), "the link")],
+    ["Download as MCAP", () => void download()],
+    ["Copy curl", () => void copy(curl(), "a curl command")],
+    ["Copy Python", () => void copy(python(), "a Python program")],
+    ["Open in Foxglove", () => openIn("https://app.foxglove.dev/~/view", "Foxglove")],
+  ];
+  return (
+    <div
+      class="hand-on"
+      ref={menu}
+      onKeyDown={({ key }) => key === "Escape" && setOpen(false)}
+    >
+      <button aria-expanded={isOpen()} aria-haspopup="true" onClick={() => setOpen(!isOpen())}>
+        Hand on
+      </button>
+      <Show when={isOpen()}>
+        <div class="menu">
+          <p class="faint">{isPart() ? "Selected" : "Nothing is selected"}: {what()}</p>
+          <For each={entries}>{([name, act]) => <button onClick={act}>{name}</button>}</For>
+          <form
+            onSubmit={(event) => {
+              event.preventDefault();
+              localStorage.setItem(LICHTBLICK, lichtblick());
+              openIn(lichtblick(), "Lichtblick");
+            }}
+          >
+            <input
+              type="url"
+              required
+              pattern="https?://.*"
+              aria-label="Address of your Lichtblick"
+              placeholder="https://your.lichtblick"
+              value={lichtblick()}
+              onInput={({ currentTarget }) => setLichtblick(currentTarget.value)}
+            />
+            <button>Open in Lichtblick</button>
+          </form>
+        </div>
+      </Show>
+      <output class="said" role="status">{said()}</output>
+    </div>
+  );
+}
+
+/** For a shell. */
+export function quoted(text: string): string {
+  return `'${text.replace(/'/g, `'\\''`)}'`;
+}
+
+export function pythonFor(url: string): string {
+  return `# pip install mcap
+import urllib.request
+
+from mcap.reader import make_reader
+
+# With a token: urllib.request.Request(url, headers={"Authorization": "Bearer …"})
+url = ${JSON.stringify(url)}
+with urllib.request.urlopen(url) as answer:
+    for schema, channel, message in make_reader(answer).iter_messages():
+        print(message.log_time, channel.topic, len(message.data))
+`;
+}
+

@@ -1,0 +1,85 @@
+// The topics: what they are, how much there is of them, which are selected, and panels of them.
+
+import { createMemo, createSignal, For, Show } from "solid-js";
+
+import type { Topic } from "../api/loader";
+import { secondsBetween } from "../lib/nanos";
+import { panelFor, type Viewer } from "./viewer";
+
+export function Topics(props: { viewer: Viewer }) {
+  const viewer = props.viewer;
+  const [filter, setFilter] = createSignal("");
+  const found = createMemo(() => {
+    const words = filter().toLowerCase().split(/\s+/).filter(Boolean);
+    return viewer.recording.topics.filter(({ name, schemaName }) =>
+      words.every((word) => `${name} ${schemaName ?? ""}`.toLowerCase().includes(word)),
+    );
+  });
+  const seconds = () => secondsBetween(viewer.range().start, viewer.range().end);
+  const count = ({ messageCount }: Topic) =>
+    messageCount === null ? "" : messageCount.toLocaleString("en");
+  const rate = ({ messageCount }: Topic) => {
+    if (messageCount === null || messageCount < 2 || seconds() <= 0) return "";
+    const hertz = messageCount / seconds();
+    return `${hertz >= 10 ? Math.round(hertz) : hertz.toPrecision(2)} Hz`;
+  };
+  const isAllSelected = () => found().length > 0 && found().every(({ name }) => viewer.selected().has(name));
+  const toggleAll = () => {
+    const names = found().map(({ name }) => name);
+    const rest = [...viewer.selected()].filter((name) => !names.includes(name));
+    viewer.setSelected(isAllSelected() ? rest : [...rest, ...names]);
+  };
+  return (
+    <aside aria-label="Topics">
+      <div class="bar">
+        <input
+          type="search"
+          placeholder="Filter topics"
+          aria-label="Filter topics"
+          value={filter()}
+          onInput={({ currentTarget }) => setFilter(currentTarget.value)}
+        />
+        <label class="small" title="Select what is listed, to hand it on">
+          <input type="checkbox" checked={isAllSelected()} onChange={toggleAll} /> all
+        </label>
+      </div>
+      <ul class="topics">
+        <For each={found()} fallback={<li class="faint pad">No topic is called so.</li>}>
+          {(topic) => (
+            <li>
+              <input
+                type="checkbox"
+                aria-label={`Select ${topic.name}`}
+                title="Select, to hand it on"
+                checked={viewer.selected().has(topic.name)}
+                onChange={() => viewer.toggleTopic(topic.name)}
+              />
+              <button
+                class="topic"
+                title={`Open ${topic.name}\n${topic.schemaName ?? "no schema"} in ${topic.messageEncoding}`}
+                onClick={() => viewer.openTopic(topic)}
+              >
+                <span class="name">{topic.name}</span>
+                <span class="numbers mono">{rate(topic)}</span>
+                <span class="schema">
+                  {topic.schemaName ?? "no schema"} · {topic.messageEncoding || "?"}
+                </span>
+                <span class="numbers mono">{count(topic)}</span>
+              </button>
+              <Show when={panelFor(topic).kind !== "raw"}>
+                <button
+                  class="quiet small"
+                  title={`Open the messages of ${topic.name} as they are`}
+                  aria-label={`Open the messages of ${topic.name} as they are`}
+                  onClick={() => viewer.openPanel({ kind: "raw", topic: topic.name })}
+                >
+                  {"{ }"}
+                </button>
+              </Show>
+            </li>
+          )}
+        </For>
+      </ul>
+    </aside>
+  );
+}

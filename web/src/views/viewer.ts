@@ -1,0 +1,329 @@
+// What the page knows, as signals; and what it does.
+
+import { batch, createMemo, createSignal, onCleanup, type Accessor } from "solid-js";
+import { createStore, reconcile } from "solid-js/store";
+
+import type { Loader, Recording, RecordingEvent, Topic } from "../api/loader";
+import { formatLink, type PageLink, type Panel } from "../lib/link";
+import { clamp, type Nanos, parseNanos, SECOND } from "../lib/nanos";
+import { isPictureSchema } from "../player/images";
+import { isLogSchema } from "../player/logs";
+import type { Errand, Shown, Status, Watch } from "../player/protocol";
+import { RemotePlayer, type Report } from "../player/remote";
+
+export interface Range {
+  start: Nanos;
+  end: Nanos;
+}
+
+/** One that stays itself when what it shows changes. */
+export interface OpenPanel {
+  readonly id: number;
+  readonly panel: Accessor<Panel>;
+  readonly change: (panel: Panel) => void;
+}
+
+export const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 5, 10];
+
+// Browsers allow few changes of the address in a while.
+const LINK_MS = 1000;
+// Where nothing loads, events end at once: whoever drags would ask for them all the time.
+const LISTEN_MS = 2000;
+// Times that nobody knows yet are asked for again so often.
+const LOOK_AGAIN_MS = 2000;
+
+export class Viewer {
+  readonly recording: Recording;
+  readonly range: Accessor<Range>;
+  readonly status: Accessor<Status>;
+  readonly isPlaying: Accessor<boolean>;
+  readonly isLive: Accessor<boolean>;
+  readonly panels: Accessor<OpenPanel[]>;
+  readonly selected: Accessor<ReadonlySet<string>>;
+  readonly stretch: Accessor<Range | undefined>;
+  readonly speed: Accessor<number>;
+  readonly loops: Accessor<boolean>;
+  /** Counts how often somebody said to try again. */
+  readonly tries: Accessor<number>;
+
+  private readonly player: RemotePlayer;
+  private readonly shown = new Map<number, (shown: Shown | undefined) => void>();
+  private readonly set;
+  private lastPanel = 0;
+  private events: EventSource | undefined;
+  private listenedAt = 0;
+
+  constructor(
+    readonly loader: Loader,
+    recording: Recording,
+    private readonly link: PageLink,
+  ) {
+    const [store, setStore] = createStore<Recording>(recording);
+    this.recording = store;
+    const range = createMemo(() => rangeOf(store), undefined, {
+      equals: (a, b) => a.start === b.start && a.end === b.end,
+    });
+    this.range = range;
+    const { start, end } = range();
+    const moment = clamp(link.at ?? link.start ?? start, start, end);
+    const nothing: Status = { state: "seeking", moment, from: moment, until: moment, bytes: 0, missing: [] };
+    const [status, setStatus] = createSignal<Status>(nothing);
+    const [isPlaying, setPlaying] = createSignal(false);
+    const [isLive, setLive] = createSignal(false);
+    const panels = (link.panels ?? defaultPanels(recording.topics, range())).map((panel) => this.numbered(panel));
+    const [open, setOpen] = createSignal(panels);
+    const [selected, setSelected] = createSignal<ReadonlySet<string>>(new Set(link.topics));
+    const [stretch, setStretch] = createSignal(stretchOf(link, range()));
+    const [speed, setSpeed] = createSignal(1);
+    const [loops, setLoops] = createSignal(false);
+    const [tries, setTries] = createSignal(0);
+    this.status = status;
+    this.isPlaying = isPlaying;
+    this.isLive = isLive;
+    this.panels = open;
+    this.selected = selected;
+    this.stretch = stretch;
+    this.speed = speed;
+    this.loops = loops;
+    this.tries = tries;
+    this.set = { setStore, setStatus, setPlaying, setLive, setOpen, setSelected, setStretch, setSpeed, setLoops, setTries };
+
+    this.player = new RemotePlayer({
+      frame: (status, shown, gone) =>
+        batch(() => {
+          const { state } = status;
+          // What is read ahead may have to be loaded.
+          if (status.until !== this.status().until) this.listen();
+          setStatus(status);
+          setPlaying((was) => state === "playing" || state === "waiting" || (was && state === "seeking"));
+          shown.forEach((one) => this.shown.get(one.id)?.(one));
+          gone.forEach((id) => this.shown.get(id)?.(undefined));
+        }),
+    });
+    this.player.open(loader.address, range(), moment);
+    this.listen();
+    this.keepLink();
+  }
+
+  // What is played
+
+  seek(time: Nanos): void {
+    const { start, end } = this.range();
+    const moment = clamp(time, start, end);
+    // At once, so that what is dragged follows the hand.
+    this.set.setStatus((status) => ({ ...status, moment }));
+    this.player.tell({ do: "seek", time: moment });
+    this.listen();
+  }
+
+  toggle(): void {
+    const isPlaying = !this.isPlaying();
+    this.set.setPlaying(isPlaying);
+    this.player.tell({ do: isPlaying ? "play" : "pause" });
+    if (isPlaying) this.listen();
+  }
+
+  step(direction: 1 | -1): void {
+    this.set.setPlaying(false);
+    this.player.tell({ do: "step", direction });
+  }
+
+  setSpeed(speed: number): void {
+    this.set.setSpeed(speed);
+    this.player.tell({ do: "speed", speed });
+  }
+
+  setLoops(loops: boolean): void {
+    this.set.setLoops(loops);
+    this.tellOfLoop();
+  }
+
+  retry(): void {
+    this.set.setTries((count) => count + 1);
+    this.player.tell({ do: "retry" });
+  }
+
+  // What is selected
+
+  select(stretch: Range | undefined): void {
+    this.set.setStretch(stretch);
+    this.tellOfLoop();
+  }
+
+  toggleTopic(name: string): void {
+    this.set.setSelected((before) => {
+      const after = new Set(before);
+      if (!after.delete(name)) after.add(name);
+      return after;
+    });
+  }
+
+  setSelected(names: Iterable<string>): void {
+    this.set.setSelected(new Set(names));
+  }
+
+  // What is open
+
+  openPanel(panel: Panel): void {
+    this.set.setOpen((panels) => [...panels, this.numbered(panel)]);
+  }
+
+  openTopic(topic: Topic): void {
+    this.openPanel(panelFor(topic));
+  }
+
+  closePanel(id: number): void {
+    this.set.setOpen((panels) => panels.filter((one) => one.id !== id));
+  }
+
+  /** Puts a field into the plot that is open, or into a new one. */
+  plot(field: string): void {
+    for (const { panel, change } of this.panels()) {
+      const now = panel();
+      if (now.kind !== "plot") continue;
+      if (!now.fields.includes(field)) change({ kind: "plot", fields: [...now.fields, field] });
+      return;
+    }
+    this.openPanel({ kind: "plot", fields: [field] });
+  }
+
+  /** The newest message of a topic, as long as whoever asks is there. */
+  newest(topic: string, as: Watch["as"]): Accessor<Shown | undefined> {
+    const [shown, setShown] = createSignal<Shown>();
+    const id = this.player.watch(topic, as);
+    this.shown.set(id, setShown);
+    onCleanup(() => {
+      this.player.unwatch(id);
+      this.shown.delete(id);
+    });
+    return shown;
+  }
+
+  /** Work beside the player; call what is returned when its result is of no use any more. */
+  begin(errand: Errand, report: (report: Report) => void): () => void {
+    const id = this.player.begin(errand, report);
+    return () => this.player.end(id);
+  }
+
+  /** The link to what is seen now. */
+  here(): PageLink {
+    const stretch = this.stretch();
+    return {
+      ...this.link,
+      at: this.status().moment,
+      start: stretch?.start,
+      end: stretch?.end,
+      topics: [...this.selected()],
+      panels: this.panels().map(({ panel }) => panel()),
+    };
+  }
+
+  private numbered(panel: Panel): OpenPanel {
+    const [now, change] = createSignal(panel);
+    return { id: ++this.lastPanel, panel: now, change: (panel) => change(panel) };
+  }
+
+  private tellOfLoop(): void {
+    const { start, end } = this.stretch() ?? this.range();
+    this.player.tell({ do: "loop", loop: this.loops() ? { from: start, to: end } : undefined });
+  }
+
+  private keepLink(): void {
+    const keep = () => {
+      const search = formatLink(this.here());
+      if (search !== location.search) history.replaceState(null, "", search);
+    };
+    const timer = setInterval(keep, LINK_MS);
+    addEventListener("pagehide", keep);
+    onCleanup(() => {
+      clearInterval(timer);
+      removeEventListener("pagehide", keep);
+    });
+  }
+
+  /** How the sources come along, while the page is seen and something is loading. */
+  private listen(): void {
+    const isSettled = this.recording.sources.every(({ state }) => state !== "pending" && state !== "loading");
+    const isSoon = Date.now() - this.listenedAt < LISTEN_MS;
+    if (this.events !== undefined || document.hidden || isSettled || isSoon) return;
+    this.listenedAt = Date.now();
+    const { credentials } = this.loader.address;
+    const events = new EventSource(this.loader.about("v1/events"), {
+      withCredentials: credentials === "include",
+    });
+    this.events = events;
+    const stop = () => {
+      events.close();
+      document.removeEventListener("visibilitychange", hide);
+      if (this.events === events) this.events = undefined;
+      this.set.setLive(false);
+    };
+    const hide = () => {
+      if (!document.hidden) return;
+      stop();
+      this.listenedAt = 0;
+      document.addEventListener("visibilitychange", () => this.listen(), { once: true });
+    };
+    document.addEventListener("visibilitychange", hide);
+    events.onopen = () => this.set.setLive(true);
+    events.onmessage = ({ data }: MessageEvent<string>) => {
+      const { sources, problems } = JSON.parse(data) as RecordingEvent;
+      this.set.setStore("sources", reconcile(sources, { key: "id" }));
+      this.set.setStore("problems", reconcile(problems, { key: null }));
+    };
+    const finished = () => {
+      stop();
+      void this.look();
+    };
+    events.addEventListener("done", finished);
+    events.addEventListener("failed", finished);
+    events.onerror = stop;
+  }
+
+  /** Asks again what is known, such as how many messages there are. */
+  private async look(): Promise<void> {
+    const recording = await this.loader.recording().catch(() => undefined);
+    if (recording === undefined) return;
+    const before = this.range();
+    this.set.setStore(reconcile(recording, { key: "id" }));
+    const after = this.range();
+    if (after.start !== before.start || after.end !== before.end) {
+      this.player.tell({ do: "range", ...after });
+    }
+    if (recording.end === null) setTimeout(() => void this.look(), LOOK_AGAIN_MS);
+  }
+}
+
+export function rangeOf({ start, end }: Pick<Recording, "start" | "end">): Range {
+  const from = parseNanos(start ?? "") ?? 0n;
+  return { start: from, end: parseNanos(end ?? "") ?? from };
+}
+
+function stretchOf({ start, end }: PageLink, range: Range): Range | undefined {
+  if (start === undefined && end === undefined) return undefined;
+  const stretch = { start: start ?? range.start, end: end ?? range.end };
+  return stretch.start < stretch.end ? stretch : undefined;
+}
+
+export function panelFor(topic: Topic): Panel {
+  if (isPictureSchema(topic.schemaName)) return { kind: "image", topic: topic.name };
+  if (isLogSchema(topic.schemaName)) return { kind: "log", topics: [topic.name] };
+  return { kind: "raw", topic: topic.name };
+}
+
+// Log messages are read over all of the time, for which a long recording has to be loaded.
+const LOGS_UP_TO = 300n * SECOND;
+
+/** A picture, and one more thing that moves. */
+function defaultPanels(topics: readonly Topic[], { start, end }: Range): Panel[] {
+  const picture = topics.find(({ schemaName }) => isPictureSchema(schemaName));
+  const logs = topics.filter(({ schemaName }) => isLogSchema(schemaName)).map(({ name }) => name);
+  const isPlain = (topic: Topic) => panelFor(topic).kind === "raw";
+  const called = (name: RegExp) => topics.find((topic) => isPlain(topic) && name.test(topic.name));
+  const other = called(/odom/i) ?? called(/pose|imu|gps|fix/i) ?? topics.find(isPlain);
+  return [
+    ...(picture ? [panelFor(picture)] : []),
+    ...(other ? [panelFor(other)] : []),
+    ...(logs.length > 0 && end - start <= LOGS_UP_TO ? [{ kind: "log" as const, topics: logs }] : []),
+  ];
+}

@@ -33,3 +33,4 @@ mod sdk_backend;
 mod sign_in;
 mod traces;
 mod users;
+mod view;

@@ -48,6 +48,7 @@ async fn people_sign_in_from_anywhere_and_nobody_else_gets_in() {
         "embedded",
         "same_site",
         "own_page",
+        "loaders_viewer",
         "popup_blocked",
         "file_link",
         "refused",
@@ -59,6 +60,7 @@ async fn people_sign_in_from_anywhere_and_nobody_else_gets_in() {
     let seen = stage.play(&scenarios).await;
     embedded(&seen["embedded"]);
     own_site(&seen["same_site"], &seen["own_page"]);
+    loaders_viewer(&seen["loaders_viewer"]);
     popup_blocked(&seen["popup_blocked"]);
     file_link(&seen["file_link"]);
     refused(&seen["refused"]);
@@ -102,6 +104,13 @@ fn own_site(same_site: &Value, own_page: &Value) {
         );
         assert!(cookie["partitionKey"].is_null(), "{cookie}");
     }
+}
+
+fn loaders_viewer(seen: &Value) {
+    assert!(seen["before"].as_str().unwrap().contains("Sign in to see this recording"), "{seen}");
+    assert!(seen["topics"].as_u64().unwrap() > 1, "{seen}");
+    // Its messages are nothing that could be decoded.
+    assert!(seen["panel"].as_str().unwrap().contains("Shown as bytes"), "{seen}");
 }
 
 fn popup_blocked(seen: &Value) {

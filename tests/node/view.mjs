@@ -7,44 +7,14 @@
 //   DOWNLOADS       a folder for what is downloaded
 //   SCREENSHOTS     a folder: what was seen is put there, light, dark and on a phone
 
-import { launch } from "./chromium.mjs";
+import { clock, errors, pictured, pictureSize, shot, somebody, tell } from "./view/page.mjs";
 
 const { env } = process;
 const [demo, elsewhere] = process.argv.slice(2);
 const LINK = `${demo}/view?ds=remote-data-loader&ds.recording=demo-drive`;
-const WIDE = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 780 };
-// How long anything may take that a person would wait for.
-const PATIENCE_MS = 20_000;
-
-const browser = await launch();
-const errors = [];
-
-async function somebody(options = {}) {
-  const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", ...options });
-  context.setDefaultTimeout(PATIENCE_MS);
-  const page = await context.newPage();
-  page.on("pageerror", (error) => errors.push(String(error)));
-  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
-  return page;
-}
-
-async function shot(page, name) {
-  if (env.SCREENSHOTS) await page.screenshot({ path: `${env.SCREENSHOTS}/${name}.png` });
-}
-
-const clock = (page) => page.locator(".clock").innerText();
-const pictureSize = (page) =>
-  page.locator(".panel.image canvas").evaluate(({ width, height }) => [width, height]);
-
-// A picture is there when its canvas has its size.
-async function pictured(page) {
-  await page.waitForFunction(() => {
-    const canvas = document.querySelector(".panel.image canvas");
-    return canvas !== null && !canvas.classList.contains("hidden") && canvas.width > 300;
-  });
-}
-
+// The drive takes six seconds at the speed of ten.
+const SOME_LOOPS_MS = 7000;
 // Playwright's own copy goes with the browser.
 async function kept(download) {
   if (env.DOWNLOADS) await download.saveAs(`${env.DOWNLOADS}/download.mcap`);
@@ -79,7 +49,7 @@ async function looksAround() {
   const track = page.getByRole("slider", { name: "Moment" });
   const { x, y, width, height } = await track.boundingBox();
   await page.mouse.click(x + width / 2, y + height / 2);
-  await page.waitForFunction(() => document.querySelector(".clock").textContent.startsWith("09:30:30"));
+  await page.waitForFunction(() => /^09:30:(29.9|30.0)/.test(document.querySelector(".clock").textContent));
   await page.locator(".panel.raw .age").filter({ hasText: /09:30:(29.9|30.0)/ }).waitFor();
   seen.odometry = await page.locator(".panel.raw .node").allInnerTexts();
 
@@ -88,7 +58,7 @@ async function looksAround() {
   const before = await clock(page);
   await page.keyboard.press("ArrowRight");
   await page.waitForFunction((before) => document.querySelector(".clock").textContent !== before, before);
-  seen.afterKey = await clock(page);
+  seen.keyed = { from: before, to: await clock(page) };
 
   // Another panel, from a field of the tree.
   await page.locator(".panel.raw .node").filter({ has: page.locator(".key", { hasText: /^x$/ }) }).first().hover();
@@ -220,19 +190,48 @@ async function readsElsewhere() {
   return { asked: [...asked].filter((origin) => origin.startsWith("http")) };
 }
 
-try {
-  const seen = await looksAround();
-  const quick = await isQuick();
-  const trouble = await findsTrouble();
-  const others = await readsElsewhere();
-  process.stdout.write(JSON.stringify({ ...seen, ...quick, ...trouble, ...others, errors }));
-} catch (error) {
-  for (const page of browser.contexts().flatMap((context) => context.pages())) {
-    await shot(page, "stuck");
-    console.error(`${page.url()}: ${await page.locator("body").innerText()}`);
-  }
-  console.error(errors);
-  throw error;
-} finally {
-  await browser.close();
+// What is gone is let go of: a tab that plays on and on stays as it is.
+async function keepsItsMemory() {
+  const page = await somebody();
+  const fields = "/odom.pose.position.x /odom.linear_velocity.x /imu.linear_acceleration.z";
+  const panels = ["image:/camera/image", "raw:/lidar/points", "raw:/imu", `plot:${fields}`];
+  const asked = new URLSearchParams(panels.map((panel) => ["panel", panel]));
+  await page.goto(`${LINK}&${asked}`);
+  await pictured(page);
+  await page.getByLabel("Loop").check();
+  await page.getByLabel("Speed").selectOption("10");
+  await page.evaluate(() => {
+    globalThis.longestFrameMs = 0;
+    let last = performance.now();
+    const frame = (now) => {
+      globalThis.longestFrameMs = Math.max(globalThis.longestFrameMs, now - last);
+      last = now;
+      requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+  });
+  const developer = await page.context().newCDPSession(page);
+  await developer.send("Performance.enable");
+  const heapAndNodes = async () => {
+    await developer.send("HeapProfiler.collectGarbage");
+    const { metrics } = await developer.send("Performance.getMetrics");
+    const value = (wanted) => metrics.find(({ name }) => name === wanted).value;
+    return { bytes: value("JSHeapUsedSize"), nodes: value("Nodes") };
+  };
+  await page.getByRole("button", { name: "Play" }).click();
+  await page.waitForTimeout(SOME_LOOPS_MS);
+  const early = await heapAndNodes();
+  await page.waitForTimeout(SOME_LOOPS_MS);
+  const late = await heapAndNodes();
+  const longestFrameMs = await page.evaluate("longestFrameMs");
+  await page.context().close();
+  return { memory: { early, late }, longestFrameMs };
 }
+
+await tell(async () => ({
+  ...(await looksAround()),
+  ...(await isQuick()),
+  ...(await keepsItsMemory()),
+  ...(await findsTrouble()),
+  ...(await readsElsewhere()),
+}));

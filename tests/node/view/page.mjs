@@ -1,0 +1,57 @@
+// Somebody's browser, at the loader's viewer.
+//
+//   SCREENSHOTS     a folder: what was seen is put there
+
+import { launch } from "../chromium.mjs";
+
+const { env } = process;
+const WIDE = { width: 1280, height: 800 };
+// How long anything may take that a person would wait for.
+const PATIENCE_MS = 20_000;
+
+// What is wrong with pages themselves: errors, breaches of their policy.
+export const errors = [];
+
+export const browser = await launch();
+
+export async function somebody(options = {}) {
+  const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", ...options });
+  context.setDefaultTimeout(PATIENCE_MS);
+  const page = await context.newPage();
+  page.on("pageerror", (error) => errors.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  return page;
+}
+
+export async function shot(page, name) {
+  if (env.SCREENSHOTS) await page.screenshot({ path: `${env.SCREENSHOTS}/${name}.png` });
+}
+
+export const clock = (page) => page.locator(".clock").innerText();
+export const pictureSize = (page) =>
+  page.locator(".panel.image canvas").evaluate(({ width, height }) => [width, height]);
+
+// A picture is there when its canvas has its size.
+export async function pictured(page) {
+  await page.waitForFunction(() => {
+    const canvas = document.querySelector(".panel.image canvas");
+    return canvas !== null && !canvas.classList.contains("hidden") && canvas.width > 300;
+  });
+}
+
+// Prints as JSON what was seen, and with it what was wrong with the page.
+export async function tell(see) {
+  try {
+    const seen = await see();
+    process.stdout.write(JSON.stringify({ ...seen, errors }));
+  } catch (error) {
+    for (const page of browser.contexts().flatMap((context) => context.pages())) {
+      await shot(page, "stuck");
+      console.error(`${page.url()}: ${await page.locator("body").innerText()}`);
+    }
+    console.error(errors);
+    throw error;
+  } finally {
+    await browser.close();
+  }
+}

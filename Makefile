@@ -89,8 +89,9 @@ viewer: $(WEB_MODULES)/.package-lock.json $(WEB_PAGE)
 
 # What the binary embeds. Without Node.js it is built all the same, and says at /view what to do.
 viewer-files:
-	@if command -v node >/dev/null && command -v npm >/dev/null; then $(MAKE) --no-print-directory $(WEB_PAGE); \
-	else echo "without Node.js: the loader has no viewer"; fi
+	@if ! node -e 'process.exit(Number(process.versions.node.split(".")[0] < 18))' 2>/dev/null || ! command -v npm >/dev/null; then \
+		echo "without Node.js 18 or newer, and npm: the loader has no viewer"; \
+	else $(MAKE) --no-print-directory $(WEB_PAGE) || echo "the viewer was not built: the loader has none"; fi
 
 $(WEB_PAGE): $(WEB_MODULES)/.package-lock.json $(shell find web/src web/public web/index.html web/*.ts web/*.mjs -type f)
 	npm --prefix web run --silent build

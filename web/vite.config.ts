@@ -5,6 +5,9 @@ import { gzip } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 import solid from "vite-plugin-solid";
 
+// What comes at first has to be small, packed: all there is, though decoders come when they are needed.
+const MOST_BYTES = 350_000;
+
 /** Beside each file the same packed, so that the loader need not do it for every reader. */
 function packed(): Plugin {
   const pack = promisify(gzip);
@@ -13,10 +16,13 @@ function packed(): Plugin {
     apply: "build",
     async closeBundle() {
       const folder = new URL("dist/view/assets/", import.meta.url);
+      let sum = 0;
       for (const name of await readdir(folder)) {
-        const content = await readFile(new URL(name, folder));
-        await writeFile(new URL(`${name}.gz`, folder), await pack(content, { level: 9 }));
+        const content = await pack(await readFile(new URL(name, folder)), { level: 9 });
+        await writeFile(new URL(`${name}.gz`, folder), content);
+        sum += content.length;
       }
+      if (sum > MOST_BYTES) throw new Error(`the viewer has ${sum} bytes, of at most ${MOST_BYTES}`);
     },
   };
 }

@@ -6,6 +6,7 @@ import type { Selection } from "../api/loader";
 import { copyText } from "../lib/clipboard";
 import { formatLink, ofLoader } from "../lib/link";
 import { failureOf } from "../player/failure";
+import { pythonFor, quoted } from "./commands";
 import type { Viewer } from "./viewer";
 
 const LICHTBLICK = "remote-data-loader-lichtblick";
@@ -143,23 +144,3 @@ export function HandOn(props: { viewer: Viewer }) {
     </div>
   );
 }
-
-/** For a shell. */
-export function quoted(text: string): string {
-  return `'${text.replace(/'/g, `'\\''`)}'`;
-}
-
-export function pythonFor(url: string): string {
-  return `# pip install mcap
-import urllib.request
-
-from mcap.reader import make_reader
-
-# With a token: urllib.request.Request(url, headers={"Authorization": "Bearer …"})
-url = ${JSON.stringify(url)}
-with urllib.request.urlopen(url) as answer:
-    for schema, channel, message in make_reader(answer).iter_messages():
-        print(message.log_time, channel.topic, len(message.data))
-`;
-}
-

@@ -3,8 +3,7 @@
 import { createMemo } from "solid-js";
 
 import type { Shown } from "../player/protocol";
-
-const ROW = 16;
+import { hexDump } from "./hex_dump";
 
 export function Hex(props: { shown: Shown & { as: "hex" } }) {
   const text = createMemo(() => hexDump(props.shown.data));
@@ -17,15 +16,4 @@ export function Hex(props: { shown: Shown & { as: "hex" } }) {
       )}
     </>
   );
-}
-
-export function hexDump(data: Uint8Array): string {
-  const lines: string[] = [];
-  for (let at = 0; at < data.length; at += ROW) {
-    const row = [...data.subarray(at, at + ROW)];
-    const hex = row.map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
-    const text = row.map((byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : "·")).join("");
-    lines.push(`${at.toString(16).padStart(4, "0")}  ${hex.padEnd(ROW * 3 - 1)}  ${text}`);
-  }
-  return lines.join("\n");
 }

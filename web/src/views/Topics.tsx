@@ -4,7 +4,8 @@ import { createMemo, createSignal, For, Show } from "solid-js";
 
 import type { Topic } from "../api/loader";
 import { secondsBetween } from "../lib/nanos";
-import { panelFor, type Viewer } from "./viewer";
+import { panelFor } from "./choices";
+import type { Viewer } from "./viewer";
 
 export function Topics(props: { viewer: Viewer }) {
   const viewer = props.viewer;

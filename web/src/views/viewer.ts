@@ -5,16 +5,10 @@ import { createStore, reconcile } from "solid-js/store";
 
 import type { Loader, Recording, RecordingEvent, Topic } from "../api/loader";
 import { formatLink, type PageLink, type Panel } from "../lib/link";
-import { clamp, type Nanos, parseNanos, SECOND } from "../lib/nanos";
-import { isPictureSchema } from "../player/images";
-import { isLogSchema } from "../player/logs";
+import { clamp, type Nanos } from "../lib/nanos";
 import type { Errand, Shown, Status, Watch } from "../player/protocol";
 import { RemotePlayer, type Report } from "../player/remote";
-
-export interface Range {
-  start: Nanos;
-  end: Nanos;
-}
+import { defaultPanels, panelFor, type Range, rangeOf, stretchOf } from "./choices";
 
 /** One that stays itself when what it shows changes. */
 export interface OpenPanel {
@@ -52,6 +46,7 @@ export class Viewer {
   private lastPanel = 0;
   private events: EventSource | undefined;
   private listenedAt = 0;
+  private listensLater: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     readonly loader: Loader,
@@ -244,8 +239,15 @@ export class Viewer {
   /** How the sources come along, while the page is seen and something is loading. */
   private listen(): void {
     const isSettled = this.recording.sources.every(({ state }) => state !== "pending" && state !== "loading");
-    const isSoon = Date.now() - this.listenedAt < LISTEN_MS;
-    if (this.events !== undefined || document.hidden || isSettled || isSoon) return;
+    if (this.events !== undefined || document.hidden || isSettled) return;
+    const wait = this.listenedAt + LISTEN_MS - Date.now();
+    if (wait > 0) {
+      this.listensLater ??= setTimeout(() => {
+        this.listensLater = undefined;
+        this.listen();
+      }, wait);
+      return;
+    }
     this.listenedAt = Date.now();
     const { credentials } = this.loader.address;
     const events = new EventSource(this.loader.about("v1/events"), {
@@ -292,38 +294,4 @@ export class Viewer {
     }
     if (recording.end === null) setTimeout(() => void this.look(), LOOK_AGAIN_MS);
   }
-}
-
-export function rangeOf({ start, end }: Pick<Recording, "start" | "end">): Range {
-  const from = parseNanos(start ?? "") ?? 0n;
-  return { start: from, end: parseNanos(end ?? "") ?? from };
-}
-
-function stretchOf({ start, end }: PageLink, range: Range): Range | undefined {
-  if (start === undefined && end === undefined) return undefined;
-  const stretch = { start: start ?? range.start, end: end ?? range.end };
-  return stretch.start < stretch.end ? stretch : undefined;
-}
-
-export function panelFor(topic: Topic): Panel {
-  if (isPictureSchema(topic.schemaName)) return { kind: "image", topic: topic.name };
-  if (isLogSchema(topic.schemaName)) return { kind: "log", topics: [topic.name] };
-  return { kind: "raw", topic: topic.name };
-}
-
-// Log messages are read over all of the time, for which a long recording has to be loaded.
-const LOGS_UP_TO = 300n * SECOND;
-
-/** A picture, and one more thing that moves. */
-function defaultPanels(topics: readonly Topic[], { start, end }: Range): Panel[] {
-  const picture = topics.find(({ schemaName }) => isPictureSchema(schemaName));
-  const logs = topics.filter(({ schemaName }) => isLogSchema(schemaName)).map(({ name }) => name);
-  const isPlain = (topic: Topic) => panelFor(topic).kind === "raw";
-  const called = (name: RegExp) => topics.find((topic) => isPlain(topic) && name.test(topic.name));
-  const other = called(/odom/i) ?? called(/pose|imu|gps|fix/i) ?? topics.find(isPlain);
-  return [
-    ...(picture ? [panelFor(picture)] : []),
-    ...(other ? [panelFor(other)] : []),
-    ...(logs.length > 0 && end - start <= LOGS_UP_TO ? [{ kind: "log" as const, topics: logs }] : []),
-  ];
 }

@@ -1,0 +1,49 @@
+// What the page shows and selects when it is opened, and how a topic is shown.
+
+import type { Recording, Topic } from "../api/loader";
+import type { PageLink, Panel } from "../lib/link";
+import { type Nanos, parseNanos, SECOND } from "../lib/nanos";
+import { isPictureSchema } from "../player/images";
+import { isLogSchema } from "../player/logs";
+
+export interface Range {
+  start: Nanos;
+  end: Nanos;
+}
+
+/** The times of a recording, as far as they are known. */
+export function rangeOf({ start, end }: Pick<Recording, "start" | "end">): Range {
+  const from = parseNanos(start ?? "") ?? 0n;
+  return { start: from, end: parseNanos(end ?? "") ?? from };
+}
+
+/** What the link selects. */
+export function stretchOf({ start, end }: PageLink, range: Range): Range | undefined {
+  if (start === undefined && end === undefined) return undefined;
+  const stretch = { start: start ?? range.start, end: end ?? range.end };
+  return stretch.start < stretch.end ? stretch : undefined;
+}
+
+/** How a topic is opened. */
+export function panelFor(topic: Topic): Panel {
+  if (isPictureSchema(topic.schemaName)) return { kind: "image", topic: topic.name };
+  if (isLogSchema(topic.schemaName)) return { kind: "log", topics: [topic.name] };
+  return { kind: "raw", topic: topic.name };
+}
+
+// Log messages are read over all of the time, for which a long recording has to be loaded.
+const LOGS_UP_TO = 300n * SECOND;
+
+/** A picture, and one more thing that moves. */
+export function defaultPanels(topics: readonly Topic[], { start, end }: Range): Panel[] {
+  const picture = topics.find(({ schemaName }) => isPictureSchema(schemaName));
+  const logs = topics.filter(({ schemaName }) => isLogSchema(schemaName)).map(({ name }) => name);
+  const isPlain = (topic: Topic) => panelFor(topic).kind === "raw";
+  const called = (name: RegExp) => topics.find((topic) => isPlain(topic) && name.test(topic.name));
+  const other = called(/odom/i) ?? called(/pose|imu|gps|fix/i) ?? topics.find(isPlain);
+  return [
+    ...(picture ? [panelFor(picture)] : []),
+    ...(other ? [panelFor(other)] : []),
+    ...(logs.length > 0 && end - start <= LOGS_UP_TO ? [{ kind: "log" as const, topics: logs }] : []),
+  ];
+}

@@ -35,6 +35,10 @@ export class RemotePlayer {
     };
   }
 
+  close(): void {
+    this.worker.terminate();
+  }
+
   tell(message: ToWorker): void {
     this.worker.postMessage(message);
   }

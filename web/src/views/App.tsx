@@ -2,8 +2,8 @@
 
 import { createSignal, Match, onCleanup, onMount, Show, Switch } from "solid-js";
 
-import type { Loader } from "../api/loader";
-import { parseLink } from "../lib/link";
+import type { Loader, Recording } from "../api/loader";
+import { type PageLink, parseLink } from "../lib/link";
 import { signIn } from "../lib/signing_in";
 import { failureOf } from "../player/failure";
 import { Header } from "./Header";
@@ -52,7 +52,7 @@ export function App() {
             when={now.recording.start !== null}
             fallback={<Unknown loader={now.loader} again={begin} />}
           >
-            <Open viewer={new Viewer(now.loader, now.recording, link)} again={begin} />
+            <Open loader={now.loader} recording={now.recording} link={link} />
           </Show>
         )}
       </Match>
@@ -60,15 +60,15 @@ export function App() {
   );
 }
 
-function Open(props: { viewer: Viewer; again: () => void }) {
-  const viewer = props.viewer;
+function Open(props: { loader: Loader; recording: Recording; link: PageLink }) {
+  const viewer = new Viewer(props.loader, props.recording, props.link);
   document.title = viewer.recording.name ?? "Recording";
   onMount(() => onCleanup(keys(viewer)));
   const [showsTopics, setShowsTopics] = createSignal(innerWidth > 720);
   return (
     <div class="page">
       <Header viewer={viewer} showsTopics={showsTopics()} setShowsTopics={setShowsTopics} />
-      <Trouble viewer={viewer} again={props.again} />
+      <Trouble viewer={viewer} />
       <div class="middle">
         <Show when={showsTopics()}>
           <Topics viewer={viewer} />

@@ -8,7 +8,7 @@ import { failureOf } from "../player/failure";
 import type { Viewer } from "./viewer";
 import { words } from "./words";
 
-export function Trouble(props: { viewer: Viewer; again: () => void }) {
+export function Trouble(props: { viewer: Viewer }) {
   const [problem, setProblem] = createSignal("");
   const failure = () => props.viewer.status().failure;
   const signInAgain = async () => {

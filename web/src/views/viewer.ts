@@ -31,7 +31,6 @@ export class Viewer {
   readonly range: Accessor<Range>;
   readonly status: Accessor<Status>;
   readonly isPlaying: Accessor<boolean>;
-  readonly isLive: Accessor<boolean>;
   readonly panels: Accessor<OpenPanel[]>;
   readonly selected: Accessor<ReadonlySet<string>>;
   readonly stretch: Accessor<Range | undefined>;
@@ -64,7 +63,6 @@ export class Viewer {
     const nothing: Status = { state: "seeking", moment, from: moment, until: moment, bytes: 0, missing: [] };
     const [status, setStatus] = createSignal<Status>(nothing);
     const [isPlaying, setPlaying] = createSignal(false);
-    const [isLive, setLive] = createSignal(false);
     const panels = (link.panels ?? defaultPanels(recording.topics, range())).map((panel) => this.numbered(panel));
     const [open, setOpen] = createSignal(panels);
     const [selected, setSelected] = createSignal<ReadonlySet<string>>(new Set(link.topics));
@@ -74,14 +72,13 @@ export class Viewer {
     const [tries, setTries] = createSignal(0);
     this.status = status;
     this.isPlaying = isPlaying;
-    this.isLive = isLive;
     this.panels = open;
     this.selected = selected;
     this.stretch = stretch;
     this.speed = speed;
     this.loops = loops;
     this.tries = tries;
-    this.set = { setStore, setStatus, setPlaying, setLive, setOpen, setSelected, setStretch, setSpeed, setLoops, setTries };
+    this.set = { setStore, setStatus, setPlaying, setOpen, setSelected, setStretch, setSpeed, setLoops, setTries };
 
     this.player = new RemotePlayer({
       frame: (status, shown, gone) =>
@@ -98,6 +95,11 @@ export class Viewer {
     this.player.open(loader.address, range(), moment);
     this.listen();
     this.keepLink();
+    onCleanup(() => {
+      this.player.close();
+      this.events?.close();
+      clearTimeout(this.listensLater);
+    });
   }
 
   // What is played
@@ -258,7 +260,6 @@ export class Viewer {
       events.close();
       document.removeEventListener("visibilitychange", hide);
       if (this.events === events) this.events = undefined;
-      this.set.setLive(false);
     };
     const hide = () => {
       if (!document.hidden) return;
@@ -267,7 +268,6 @@ export class Viewer {
       document.addEventListener("visibilitychange", () => this.listen(), { once: true });
     };
     document.addEventListener("visibilitychange", hide);
-    events.onopen = () => this.set.setLive(true);
     events.onmessage = ({ data }: MessageEvent<string>) => {
       const { sources, problems } = JSON.parse(data) as RecordingEvent;
       this.set.setStore("sources", reconcile(sources, { key: "id" }));

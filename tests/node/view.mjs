@@ -7,7 +7,17 @@
 //   DOWNLOADS       a folder for what is downloaded
 //   SCREENSHOTS     a folder: what was seen is put there, light, dark and on a phone
 
-import { clock, errors, pictured, pictureSize, shot, somebody, tell } from "./view/page.mjs";
+import {
+  clock,
+  errors,
+  framesOf,
+  pictured,
+  pictureSize,
+  shot,
+  somebody,
+  tell,
+  watchFrames,
+} from "./view/page.mjs";
 
 const { env } = process;
 const [demo, elsewhere] = process.argv.slice(2);
@@ -200,16 +210,7 @@ async function keepsItsMemory() {
   await pictured(page);
   await page.getByLabel("Loop").check();
   await page.getByLabel("Speed").selectOption("10");
-  await page.evaluate(() => {
-    globalThis.longestFrameMs = 0;
-    let last = performance.now();
-    const frame = (now) => {
-      globalThis.longestFrameMs = Math.max(globalThis.longestFrameMs, now - last);
-      last = now;
-      requestAnimationFrame(frame);
-    };
-    requestAnimationFrame(frame);
-  });
+  await watchFrames(page);
   const developer = await page.context().newCDPSession(page);
   await developer.send("Performance.enable");
   const heapAndNodes = async () => {
@@ -223,7 +224,7 @@ async function keepsItsMemory() {
   const early = await heapAndNodes();
   await page.waitForTimeout(SOME_LOOPS_MS);
   const late = await heapAndNodes();
-  const longestFrameMs = await page.evaluate("longestFrameMs");
+  const { longestFrameMs } = await framesOf(page);
   await page.context().close();
   return { memory: { early, late }, longestFrameMs };
 }

@@ -39,6 +39,25 @@ export async function pictured(page) {
   });
 }
 
+// How long the page takes from one frame to the next, from now on.
+export function watchFrames(page) {
+  return page.evaluate(() => {
+    globalThis.frames = [];
+    let last = performance.now();
+    const frame = (now) => {
+      globalThis.frames.push(now - last);
+      last = now;
+      requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+  });
+}
+
+export async function framesOf(page) {
+  const frames = (await page.evaluate("frames")).sort((a, b) => a - b);
+  return { frames: frames.length, medianFrameMs: frames[frames.length >> 1], longestFrameMs: frames.at(-1) };
+}
+
 // Prints as JSON what was seen, and with it what was wrong with the page.
 export async function tell(see) {
   try {

@@ -58,14 +58,23 @@ export class Errands {
   }
 
   private async run(errand: Errand, work: Work, signal: AbortSignal): Promise<void> {
-    const topics = errand.kind === "series" ? [errand.topic] : errand.topics;
-    const selection = { topics, start: errand.from, end: errand.to };
+    const named = errand.kind === "series" ? errand.fields.map(({ topic }) => topic) : errand.topics;
+    const selection = { topics: [...new Set(named)], start: errand.from, end: errand.to };
+    const unread = new Map<string, string>();
     let told = performance.now();
     for await (const { messages } of readMessages(await this.loader.stream(selection, signal), this.channels)) {
       for (const message of messages) {
+        const { topic } = message.channel;
         const decoder = await decoderOf(message.channel);
-        if ("why" in decoder) throw new Error(`${message.channel.topic}: ${decoder.why}`);
-        work.take(message, decoder(message.data));
+        if ("why" in decoder) {
+          unread.set(topic, decoder.why);
+          continue;
+        }
+        try {
+          work.take(message, decoder(message.data));
+        } catch (error) {
+          unread.set(topic, failureOf(error).words);
+        }
       }
       signal.throwIfAborted();
       if (performance.now() - told > REPORT_MS) {
@@ -73,25 +82,31 @@ export class Errands {
         this.tell(work.report(false));
       }
     }
-    this.tell(work.report(true));
+    const words = [...unread].map(([topic, why]) => `${topic}: ${why}`).join("; ");
+    this.tell({ ...work.report(true), ...(words !== "" && { failure: { words } }) });
   }
 }
 
 class Plotting implements Work {
-  private readonly fields: { steps: Step[] | undefined; series: Series }[];
+  private readonly fields: { topic: string; steps: Step[] | undefined; series: Series }[];
+  private readonly byTopic: Map<string, typeof this.fields>;
 
   constructor(
     private readonly id: number,
-    { paths, from, to, origin }: Errand & { kind: "series" },
+    { fields, from, to, origin }: Errand & { kind: "series" },
   ) {
-    this.fields = paths.map((path) => ({
+    this.fields = fields.map(({ topic, path }) => ({
+      topic,
       steps: parsePath(path),
       series: new Series(from, to, origin),
     }));
+    this.byTopic = new Map(
+      this.fields.map(({ topic }) => [topic, this.fields.filter((field) => field.topic === topic)]),
+    );
   }
 
   take(message: Message, value: unknown): void {
-    for (const { steps, series } of this.fields) {
+    for (const { steps, series } of this.byTopic.get(message.channel.topic) ?? []) {
       const number = steps && numberAt(value, steps);
       if (number !== undefined) series.add(message.logTime, number);
     }

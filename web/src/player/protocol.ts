@@ -14,9 +14,14 @@ export interface Watch {
   as: "tree" | "picture";
 }
 
+export interface Field {
+  topic: string;
+  path: string;
+}
+
 /** Work over the whole range, beside the player. */
 export type Errand =
-  | { kind: "series"; topic: string; paths: string[]; from: Nanos; to: Nanos; origin: Nanos }
+  | { kind: "series"; fields: Field[]; from: Nanos; to: Nanos; origin: Nanos }
   | { kind: "logs"; topics: string[]; from: Nanos; to: Nanos };
 
 export type ToWorker =

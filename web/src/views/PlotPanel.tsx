@@ -17,47 +17,52 @@ export function PlotPanel(props: { viewer: Viewer; fields: string[]; change: (fi
   const { viewer } = props;
   const { range, status } = viewer;
   const [lines, setLines] = createSignal<ReadonlyMap<string, Line>>(new Map());
-  const [failures, setFailures] = createSignal<ReadonlyMap<string, Failure>>(new Map());
+  const [failures, setFailures] = createSignal<Failure[]>([]);
   const [reading, setReading] = createSignal(0);
   const [zoom, setZoom] = createSignal<{ from: number; to: number }>();
+  const bounds = () => zoom() ?? { from: 0, to: secondsBetween(range().start, range().end) };
   const topics = createMemo(() => viewer.recording.topics.map(({ name }) => name), undefined, {
     equals: (a, b) => a.join() === b.join(),
   });
-  const asked = createMemo(() => {
-    const byTopic = new Map<string, { field: string; path: string }[]>();
-    for (const field of props.fields) {
-      const split = splitField(field, topics());
-      if (split === undefined) continue;
-      byTopic.set(split.topic, [...(byTopic.get(split.topic) ?? []), { field, path: split.path }]);
-    }
-    return byTopic;
-  });
 
+  // What was asked for these times; a field more asks for that one alone.
+  let asked = { times: "", fields: new Set<string>() };
+  const stops: (() => void)[] = [];
+  const stop = () => stops.splice(0).forEach((stop) => stop());
   createEffect(() => {
-    viewer.tries();
-    const { start, end } = range();
-    const { from, to } = zoom() ?? { from: 0, to: secondsBetween(start, end) };
-    const stops: (() => void)[] = [];
-    setReading(asked().size);
-    setFailures(new Map());
-    for (const [topic, fields] of asked()) {
-      const paths = fields.map(({ path }) => path);
-      const errand = { kind: "series" as const, topic, paths, from: later(start, from), to: later(start, to), origin: start };
-      stops.push(
-        viewer.begin(errand, (report) => {
-          setLines((before) => {
-            const after = new Map(before);
-            fields.forEach(({ field }, i) => after.set(field, report.lines[i] as Line));
-            return after;
-          });
-          if (report.done) setReading((count) => count - 1);
-          const { failure } = report;
-          if (failure) setFailures((before) => new Map(before).set(topic, failure));
-        }),
-      );
+    const { start } = range();
+    const [from, to] = [later(start, bounds().from), later(start, bounds().to)];
+    const times = [from, to, viewer.tries()].join();
+    if (times !== asked.times) {
+      stop();
+      asked = { times, fields: new Set() };
+      setReading(0);
+      setFailures([]);
     }
-    onCleanup(() => stops.forEach((stop) => stop()));
+    const more = props.fields
+      .filter((field) => !asked.fields.has(field))
+      .flatMap((field) => {
+        const split = splitField(field, topics());
+        return split === undefined ? [] : [{ field, ...split }];
+      });
+    if (more.length === 0) return;
+    more.forEach(({ field }) => asked.fields.add(field));
+    setReading((count) => count + 1);
+    const fields = more.map(({ topic, path }) => ({ topic, path }));
+    stops.push(
+      viewer.begin({ kind: "series", fields, from, to, origin: start }, (report) => {
+        setLines((before) => {
+          const after = new Map(before);
+          more.forEach(({ field }, i) => after.set(field, report.lines[i] as Line));
+          return after;
+        });
+        if (report.done) setReading((count) => count - 1);
+        const { failure } = report;
+        if (failure) setFailures((before) => [...before, failure]);
+      }),
+    );
   });
+  onCleanup(stop);
 
   const shown = createMemo(() => props.fields.map((field) => ({ field, line: lines().get(field) })));
   let place!: HTMLDivElement;
@@ -142,7 +147,6 @@ export function PlotPanel(props: { viewer: Viewer; fields: string[]; change: (fi
     });
   });
 
-  const bounds = () => zoom() ?? { from: 0, to: secondsBetween(range().start, range().end) };
   const data = createMemo((): uPlot.AlignedData => {
     const tables = shown().map(
       ({ line }) => [line?.times ?? [], line?.values ?? []] as unknown as uPlot.AlignedData,
@@ -191,13 +195,7 @@ export function PlotPanel(props: { viewer: Viewer; fields: string[]; change: (fi
       <div class="chart" ref={place}>
         <div class="moment" style={{ left: left() }} />
       </div>
-      <For each={[...failures()]}>
-        {([topic, failure]) => (
-          <p class="bad pad">
-            {topic}: {failure.words}
-          </p>
-        )}
-      </For>
+      <For each={failures()}>{({ words }) => <p class="bad pad">{words}</p>}</For>
       <For each={shown().filter(({ line }) => reading() === 0 && line !== undefined && line.times.length === 0)}>
         {({ field }) => <p class="faint pad">{field} has no numbers here.</p>}
       </For>

@@ -144,6 +144,40 @@ async fn each_encoding_is_shown() {
     }
 }
 
+#[tokio::test]
+async fn forty_topics_are_plotted() {
+    const START: u64 = 1_769_851_800_000_000_000;
+    let channels: Vec<_> =
+        (0..40).map(|i| Arc::new(Channel::json(&format!("/topic{i}")))).collect();
+    // A minute, ten messages a second of each topic.
+    let messages: Vec<Message> = (0..600)
+        .flat_map(|step| channels.iter().enumerate().map(move |(i, channel)| (step, i, channel)))
+        .map(|(step, i, channel)| {
+            let value = (step as f64 / 30.0 + i as f64 / 6.0).sin() + i as f64;
+            let time = START + step * 100_000_000;
+            Message {
+                channel: channel.clone(),
+                log_time: time,
+                publish_time: time,
+                sequence: step as u32,
+                data: json!({ "value": value }).to_string().into_bytes(),
+            }
+        })
+        .collect();
+    let backend = FakeBackend::start().await;
+    backend.streamed("/all", FileSpec::default().write(&messages));
+    let entries = [streamed_entry(Some("all"), "/all", &messages)];
+    backend.recording("all", &manifest_json(Some("Forty topics"), &entries));
+    let loader = Running::start(&backend.manifest_endpoint(), &[]).await;
+    let link = format!("{}/view?ds.recording=all", loader.process.url());
+    let fields = (0..40).map(|i| format!("/topic{i}.value"));
+    let arguments: Vec<String> = [link].into_iter().chain(fields).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let seen = seen_by("view_plot.mjs", &arguments, Path::new("")).await;
+    println!("{seen}");
+    assert_eq!((&seen["lines"], &seen["clock"]), (&json!(40), &json!("09:30:59.900")));
+}
+
 fn message(
     topic: &str,
     message_encoding: &str,

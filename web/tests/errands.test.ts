@@ -1,0 +1,93 @@
+import { expect, test } from "vitest";
+
+import { McapWriter } from "@mcap/core";
+
+import type { Loader, Selection } from "../src/api/loader";
+import { Errands } from "../src/player/errands";
+import { Channels } from "../src/player/messages";
+import type { FromWorker } from "../src/player/protocol";
+
+/** Ten messages of each topic, a nanosecond apart; those of `/bytes` are nothing that is known. */
+async function recording(topics: readonly string[]): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let position = 0n;
+  const write = async (part: Uint8Array) => {
+    parts.push(part.slice());
+    position += BigInt(part.length);
+  };
+  const writer = new McapWriter({ writable: { write, position: () => position } });
+  await writer.start({ profile: "", library: "" });
+  for (const topic of topics) {
+    const messageEncoding = topic === "/bytes" ? "" : "json";
+    const metadata = new Map<string, string>();
+    const channelId = await writer.registerChannel({ topic, messageEncoding, schemaId: 0, metadata });
+    for (let i = 0; i < 10; i++) {
+      const data = new TextEncoder().encode(JSON.stringify({ x: i, level: 2, msg: `${topic} ${i}` }));
+      const logTime = BigInt(i);
+      await writer.addMessage({ channelId, sequence: i, logTime, publishTime: logTime, data });
+    }
+  }
+  await writer.end();
+  return Buffer.concat(parts);
+}
+
+class Fake {
+  asked: Selection[] = [];
+  running = 0;
+  most = 0;
+  told: FromWorker[] = [];
+
+  readonly loader = {
+    stream: async (selection: Selection) => {
+      this.asked.push(selection);
+      this.most = Math.max(this.most, ++this.running);
+      const data = await recording(selection.topics);
+      return new ReadableStream({
+        start: (controller) => {
+          controller.enqueue(data);
+          controller.close();
+          this.running--;
+        },
+      });
+    },
+  } as unknown as Loader;
+
+  readonly errands = new Errands(this.loader, new Channels(), (message) => this.told.push(message));
+
+  async done(count: number): Promise<FromWorker[]> {
+    const done = () => this.told.filter((message) => message.is !== "frame" && message.done);
+    while (done().length < count) await new Promise((resolve) => setTimeout(resolve, 5));
+    return done();
+  }
+}
+
+const TIMES = { from: 0n, to: 10n, origin: 0n };
+
+test("all lines of a plot come in one stream", async () => {
+  const fake = new Fake();
+  const fields = [{ topic: "/a", path: "x" }, { topic: "/b", path: "x" }, { topic: "/a", path: "y" }];
+  fake.errands.begin(1, { kind: "series", fields, ...TIMES });
+  const [report] = await fake.done(1);
+  expect(fake.asked.map(({ topics }) => topics)).toEqual([["/a", "/b"]]);
+  expect(report).toMatchObject({ is: "series", id: 1, done: true });
+  const counts = (report as FromWorker & { is: "series" }).lines.map(({ values }) => values.length);
+  expect(counts).toEqual([10, 10, 0]);
+});
+
+test("what cannot be decoded does not stop the rest", async () => {
+  const fake = new Fake();
+  fake.errands.begin(1, { kind: "logs", topics: ["/bytes", "/log"], from: 0n, to: 10n });
+  const [report] = await fake.done(1);
+  expect(report).toMatchObject({ is: "logs", failure: { words: expect.stringContaining("/bytes: nothing") } });
+  expect((report as FromWorker & { is: "logs" }).lines).toHaveLength(10);
+});
+
+test("two streams at a time, and what is ended is not begun", async () => {
+  const fake = new Fake();
+  const fields = [{ topic: "/a", path: "x" }];
+  for (let id = 1; id <= 6; id++) fake.errands.begin(id, { kind: "series", fields, ...TIMES });
+  fake.errands.end(5);
+  const ids = (await fake.done(5)).map((message) => (message as { id: number }).id);
+  expect(ids.sort()).toEqual([1, 2, 3, 4, 6]);
+  expect(fake.most).toBe(2);
+});

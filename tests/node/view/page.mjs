@@ -42,10 +42,11 @@ export async function pictured(page) {
 // How long the page takes from one frame to the next, from now on.
 export function watchFrames(page) {
   return page.evaluate(() => {
-    globalThis.frames = [];
+    const frames = [];
+    globalThis.frames = frames;
     let last = performance.now();
     const frame = (now) => {
-      globalThis.frames.push(now - last);
+      frames.push(now - last);
       last = now;
       requestAnimationFrame(frame);
     };

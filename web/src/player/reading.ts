@@ -101,9 +101,10 @@ async function readWindow(
 ): Promise<boolean> {
   const start = segment.until;
   const own = new AbortController();
-  const both = AbortSignal.any([signal, own.signal]);
+  const leave = () => own.abort(signal.reason);
+  signal.addEventListener("abort", leave);
   try {
-    for await (const { messages, missing } of source.open(selection, both)) {
+    for await (const { messages, missing } of source.open(selection, own.signal)) {
       signal.throwIfAborted();
       segment.add(messages);
       reader.progress(missing);
@@ -114,6 +115,7 @@ async function readWindow(
     }
     return true;
   } finally {
+    signal.removeEventListener("abort", leave);
     own.abort();
   }
 }

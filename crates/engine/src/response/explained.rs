@@ -50,7 +50,7 @@ pub struct ExplainedSource {
 pub enum SourceUse {
     /// It has, or may have, wanted messages in the times of the query.
     Merged,
-    /// It lies before those times, and was searched for the newest messages.
+    /// It was only searched for the newest messages.
     LookedBack,
     /// It lies outside the times of the query.
     OtherTimes,
@@ -181,6 +181,11 @@ impl Notes {
     /// A chunk was read `here`; or in the farther tier, if it was not here before.
     pub(super) fn read(&mut self, at: ChunkRef, here: Tier, farther: Tier, bytes: u64) {
         let tier = if self.away.remove(&at) { farther } else { here };
+        self.read_from(at, tier, bytes);
+    }
+
+    /// A chunk was read there.
+    pub(super) fn read_from(&mut self, at: ChunkRef, tier: Tier, bytes: u64) {
         let reads = self.source(at).reads.entry(tier).or_default();
         reads.chunks += 1;
         reads.bytes += bytes;

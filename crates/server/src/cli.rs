@@ -60,6 +60,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> ExitCode {
+    // What every client of this process does TLS with.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     match cli.command {
         Command::Serve(args) => {
             let _exporting = match telemetry::start_with_traces(&cli.log, "info", &args.traces) {

@@ -45,8 +45,6 @@ impl HealthArgs {
 
 /// Asks once, and says what came.
 pub(crate) async fn run(url: Url) -> anyhow::Result<()> {
-    // It is built with TLS, which it does not need.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())

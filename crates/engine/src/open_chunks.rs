@@ -138,7 +138,8 @@ impl OpenChunks {
         }
         let mut inside = slot.lock();
         if let Some(opened) = inside.as_ref().and_then(Kept::open) {
-            count_read(uncompressed_bytes);
+            let tier = if matches!(opened, Opened::Memory(_)) { "memory" } else { "disk" };
+            count_read(uncompressed_bytes, tier);
             return Ok(opened);
         }
         let opened = self.open(id, uncompressed_bytes, open, spill);
@@ -161,7 +162,7 @@ impl OpenChunks {
         let inside = slot.try_lock()?;
         match &*inside {
             Some(Kept::Memory(chunk)) => {
-                count_read(chunk_bytes(chunk));
+                count_read(chunk_bytes(chunk), "memory");
                 Some(chunk.clone())
             }
             _ => None,
@@ -318,9 +319,9 @@ impl Held {
 }
 
 /// A chunk that is open already is read.
-fn count_read(bytes: u64) {
-    table::CHUNK_READS.count(["memory"]);
-    table::CHUNK_READ_BYTES.add(bytes, ["memory"]);
+fn count_read(bytes: u64, tier: &'static str) {
+    table::CHUNK_READS.count([tier]);
+    table::CHUNK_READ_BYTES.add(bytes, [tier]);
 }
 
 fn chunk_bytes(chunk: &OpenChunk) -> u64 {

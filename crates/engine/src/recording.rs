@@ -171,10 +171,14 @@ impl Recording {
 
     /// Answers a query, throws the answer away, and tells what it was made of.
     pub async fn explain(&self, query: Query) -> Result<Explanation, EngineError> {
+        let mut standing = self.0.standing();
         let mut answer = self.answer_with(query, true).await?;
         let mut bytes = 0;
+        standing.hold(|granted| answer.is_granted(granted)).await?;
         while let Some(piece) = answer.next().await {
             bytes += piece?.len() as u64;
+            // Who is not granted it any more learns nothing of it, and keeps nobody busy.
+            standing.hold(|granted| answer.is_granted(granted)).await?;
         }
         let explanation = answer.explanation().ok_or(EngineError::TaskDied)?;
         Ok(Explanation { bytes, ..explanation })

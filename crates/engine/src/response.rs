@@ -33,13 +33,13 @@ use rdl_merge::Query;
 use rdl_model::Nanos;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
 pub(crate) use self::answer::Answer;
 pub use self::answer::ResponseStream;
 use self::closing::Missing;
+use self::explained::Stages;
 pub use self::explained::{ExplainedSource, Explanation, Reads, SourceUse, Stage, Tier};
-use self::explained::{Running, Stages};
 use self::participant::{Participant, Synced};
 use self::pieces::{Outlet, Unread, WINDOW_SLICES};
 use self::upcoming::UpcomingChunks;
@@ -169,7 +169,7 @@ impl Response {
 
     /// Answers from the first message to the footer.
     async fn run(&mut self) -> Result<(), EngineError> {
-        let (stage, span) = self.begins(Stage::Lookback);
+        let (stage, span) = self.stages.begin(Stage::Lookback);
         lookback::search(self).instrument(span).await?;
         self.stages.end(&stage);
         self.enter()?;
@@ -177,10 +177,10 @@ impl Response {
             if self.recording.shared.pressure.is_on() {
                 self.let_go()?;
             }
-            let (stage, span) = self.begins(Stage::Merge);
+            let (stage, span) = self.stages.begin(Stage::Merge);
             let need = self.with_work(Work::advance).instrument(span).await?;
             self.stages.end(&stage);
-            let (stage, span) = self.begins(match &need {
+            let (stage, span) = self.stages.begin(match &need {
                 Need::Send | Need::Turn | Need::End => Stage::Send,
                 Need::Chunks { .. } => Stage::Reads,
                 Need::Room(_) => Stage::Room,
@@ -192,12 +192,6 @@ impl Response {
             self.stages.end(&stage);
         }
         self.close().await
-    }
-
-    fn begins(&self, stage: Stage) -> (Running, Span) {
-        let running = self.stages.begin(stage);
-        let span = running.span.clone();
-        (running, span)
     }
 
     /// Does what the work needs; `false` when that is nothing any more.
@@ -218,30 +212,6 @@ impl Response {
             Need::End => return Ok(false),
         }
         Ok(true)
-    }
-
-    /// What the answer was made of, as far as it came.
-    fn explain(&mut self) -> Explanation {
-        let mut explained = Explanation::default();
-        let stages = std::mem::replace(&mut self.stages, Stages::new());
-        stages.finish(&mut explained);
-        explained.messages = self.work.as_ref().map_or(0, Work::message_count);
-        for (at, recorded) in self.recording.sources.iter().enumerate() {
-            let participant = self.participants.iter().find(|one| one.at as usize == at);
-            let why = participant.map_or(SourceUse::OtherTopics, Participant::why);
-            let notes = self.work.as_mut().and_then(Work::notes);
-            let at = u32::try_from(at).unwrap_or(u32::MAX);
-            let notes = notes.map(|notes| notes.take(at)).unwrap_or_default();
-            explained.sources.push(ExplainedSource {
-                name: recorded.source.name.clone(),
-                kind: recorded.source.kind,
-                why,
-                passed: notes.passed,
-                taken_apart: notes.taken_apart,
-                reads: notes.reads,
-            });
-        }
-        explained
     }
 
     /// Hands the sources to the merge, and lets go of those that were only looked back to: others

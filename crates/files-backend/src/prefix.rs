@@ -63,7 +63,12 @@ pub(crate) struct PrefixScan {
 
 impl PrefixScan {
     pub(crate) fn new() -> PrefixScan {
-        let limits = Limits { large_chunk_bytes: LOOKED_INTO_BYTES, ..Limits::default() };
+        PrefixScan::looking_into(LOOKED_INTO_BYTES)
+    }
+
+    /// One that looks into chunks up to this size.
+    fn looking_into(bytes: u64) -> PrefixScan {
+        let limits = Limits { large_chunk_bytes: bytes, ..Limits::default() };
         PrefixScan {
             scanner: Scanner::new(limits.clone()),
             limits,

@@ -66,7 +66,7 @@ metrics! {
     SOURCE_LOOKUPS: Counter["found"] "source_lookups_total" Count,
         "Streamed sources that were wanted and not yet known: found whole on the disk or in the bucket, being loaded by a replica that is followed, or nowhere.";
     LOADS: Counter["outcome"] "loads_total" Count,
-        "Loads of streamed sources that ended: complete, failed, or stopped because nobody waited any more or the process ends.";
+        "Loads of streamed sources that ended: complete, failed, refused to everyone who waited, or stopped because nobody waited any more or the process ends.";
     LOADS_RUNNING: Gauge["role"] "loads_running" Count,
         "Loads that run: from the data backend, or following another replica.";
     LOADS_WAITING: Gauge[] "loads_waiting" Count,
@@ -102,9 +102,9 @@ metrics! {
 
     // The bucket.
     BUCKET_REQUESTS: Counter["operation", "outcome"] "bucket_requests_total" Count,
-        "Requests to the bucket, retries of the client not counted; not found and already exists are answers, not errors.";
+        "Requests to the bucket, retries of the client not counted: done, not found, already exists, refused, failed, or given up because no answer came in time.";
     BUCKET_TIME: Histogram["operation"] "bucket_request_seconds" Seconds,
-        "From a request to the bucket to the head of its answer; of a write, to its end.";
+        "From a request to the bucket to the head of its answer, or until it was given up; of a write, to its end.";
     BUCKET_READ_BYTES: Counter[] "bucket_read_bytes_total" Bytes,
         "Bytes that were read from the bucket.";
     BUCKET_WRITTEN_BYTES: Counter[] "bucket_written_bytes_total" Bytes,

@@ -12,6 +12,7 @@ use crate::backend::{self, BackendArgs};
 use crate::cache::{self, CacheArgs, CacheCommand};
 use crate::check::{self, CheckArgs};
 use crate::export::{self, ExportArgs};
+use crate::health::{self, HealthArgs};
 use crate::play::{self, DemoArgs};
 use crate::serve::{self, ServeArgs};
 use crate::settings::{self, LogSettings, SettingsError};
@@ -41,6 +42,8 @@ enum Command {
     Backend(Box<BackendArgs>),
     /// See what is stored of loaded sources, and remove it
     Cache(CacheArgs),
+    /// Ask whether the service on this machine answers: exit status 0 or 1
+    Health(HealthArgs),
 }
 
 const FAILED: u8 = 1;
@@ -57,6 +60,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> ExitCode {
+    // What every client of this process does TLS with.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     match cli.command {
         Command::Serve(args) => {
             let _exporting = match telemetry::start_with_traces(&cli.log, "info", &args.traces) {
@@ -83,6 +88,10 @@ fn run(cli: Cli) -> ExitCode {
                 CacheCommand::List(args) => checked(args.check(), cache::list),
                 CacheCommand::Purge(args) => checked(args.check(), cache::purge),
             }
+        }
+        Command::Health(args) => {
+            telemetry::start(&cli.log, "off");
+            checked(args.check(), health::run)
         }
         Command::Demo(args) => {
             telemetry::start(&cli.log, "warn");

@@ -1,7 +1,7 @@
 //! The service and its command line: settings in, HTTP out.
 //!
 //! [`main`] reads the command line ([`cli`]) and runs one subcommand: [`serve`], [`export`],
-//! [`check`], [`cache`], [`backend`] or [`play`] (the demo). Requests enter through [`routes`],
+//! [`check`], [`cache`], [`backend`], [`health`] or [`play`] (the demo). Requests enter through [`routes`],
 //! which turn them into calls of the engine; [`auth`]
 //! tells whose they are; whatever goes wrong becomes a [`problem`].
 //!
@@ -16,6 +16,7 @@ mod cli;
 mod demo;
 mod embedded;
 mod export;
+mod health;
 mod lifecycle;
 mod metrics;
 mod play;

@@ -17,6 +17,7 @@ use axum::Router;
 use axum::serve::ListenerExt as _;
 use parking_lot::Mutex;
 use rdl_engine::Engine;
+use rdl_metrics::{Held, table};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -56,13 +57,23 @@ pub(crate) struct Lifecycle {
 pub(crate) struct UnderWay {
     answers: Arc<Mutex<BTreeMap<Arc<str>, usize>>>,
     route: Arc<str>,
+    _counted: Held,
 }
 
 impl Lifecycle {
     /// Notes that a request of this route is being answered.
     pub(crate) fn begin(&self, route: &Arc<str>) -> UnderWay {
         *self.answers.lock().entry(route.clone()).or_default() += 1;
-        UnderWay { answers: self.answers.clone(), route: route.clone() }
+        let counted = table::RESPONSES_ACTIVE.hold([route.clone()]);
+        UnderWay { answers: self.answers.clone(), route: route.clone(), _counted: counted }
+    }
+
+    /// Whether requests are to be sent here; otherwise why not, in one sentence.
+    pub(crate) fn readiness(&self, engine: &Engine) -> Result<(), String> {
+        match self.draining.is_cancelled() {
+            true => Err("the loader is shutting down".into()),
+            false => engine.readiness(),
+        }
     }
 
     /// What is being answered, for people; `None` when nothing is.

@@ -23,6 +23,7 @@ use rdl_metrics::{Kind, Unit, table};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::lifecycle::Lifecycle;
 use crate::settings::MetricsSettings;
 
 /// What histograms of seconds tell apart: from what comes out of memory to what times out.
@@ -59,7 +60,11 @@ impl Metrics {
     }
 
     /// Serves them. What goes with the engine does not stay for it.
-    pub(crate) fn serve(self, engine: &Arc<Engine>) -> anyhow::Result<ServedMetrics> {
+    pub(crate) fn serve(
+        self,
+        engine: &Arc<Engine>,
+        lifecycle: &Lifecycle,
+    ) -> anyhow::Result<ServedMetrics> {
         let address = self.listener.local_addr().context("cannot tell the address")?;
         let handle = self.handle.clone();
         let upkeep = tokio::spawn(async move {
@@ -69,7 +74,11 @@ impl Metrics {
                 handle.run_upkeep();
             }
         });
-        let state = (self.handle, Arc::downgrade(engine));
+        let state = Scraped {
+            handle: self.handle,
+            engine: Arc::downgrade(engine),
+            lifecycle: lifecycle.clone(),
+        };
         let router = Router::new().route("/metrics", get(scrape)).with_state(state);
         let serving = axum::serve(self.listener, router).into_future();
         let serving = tokio::spawn(async move {
@@ -104,10 +113,21 @@ fn record(prefix: Option<String>) -> anyhow::Result<PrometheusHandle> {
     Ok(handle)
 }
 
-async fn scrape(State((handle, engine)): State<(PrometheusHandle, Weak<Engine>)>) -> Response {
+/// What a scrape looks at.
+#[derive(Clone)]
+struct Scraped {
+    handle: PrometheusHandle,
+    engine: Weak<Engine>,
+    lifecycle: Lifecycle,
+}
+
+async fn scrape(State(Scraped { handle, engine, lifecycle }): State<Scraped>) -> Response {
+    let mut is_ready = false;
     if let Some(engine) = engine.upgrade() {
+        is_ready = lifecycle.readiness(&engine).is_ok();
         engine.measure().await;
     }
+    table::READY.now(u64::from(is_ready));
     let headers = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     (headers, handle.render()).into_response()
 }

@@ -127,9 +127,9 @@ pub(crate) async fn run(args: ServeArgs, config: ServeConfig) -> anyhow::Result<
         engine.fetch.manifest_endpoint = backend.manifest_endpoint().clone();
     }
     let engine = Engine::start(engine).await.map_err(|error| args.cannot_start(error))?;
-    let metrics = metrics.map(|metrics| metrics.serve(&engine)).transpose()?;
     let app = App::new(engine.clone(), auth, &args.server);
     let (lifecycle, router) = (app.lifecycle.clone(), routes::router(app, &args.server));
+    let metrics = metrics.map(|metrics| metrics.serve(&engine, &lifecycle)).transpose()?;
     let greeting = |address| {
         let mut greeting = format!("listening on http://{address}");
         if let Some(backend) = &backend {

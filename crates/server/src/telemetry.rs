@@ -24,7 +24,7 @@ pub(crate) use self::traces::inject;
 use crate::settings::{LogFormat, LogSettings, TraceSettings};
 
 /// How long what is left of traces may take to leave at the end.
-const FLUSHED_WITHIN: std::time::Duration = std::time::Duration::from_secs(2);
+const FLUSHED_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Traces that are exported until this is dropped, which blocks.
 #[must_use]

@@ -90,6 +90,35 @@ fn a_wrong_value_ends_with_2_and_one_line_that_names_its_variable() {
 }
 
 #[test]
+fn health_says_in_one_line_whether_the_service_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(folder.path(), &[ENDPOINT]);
+    let address = service.address.to_string();
+    // A proxy has no business between them.
+    let environment = [("ADDRESS", address.as_str()), ("HTTP_PROXY", "http://127.0.0.1:9")];
+    let asked = loader(&["health"], &environment).output().unwrap();
+    let said = String::from_utf8(asked.stdout).unwrap();
+    assert_eq!(asked.status.code(), Some(0), "{said}");
+    assert_eq!(said, format!("http://{address}/liveness answered 200 OK\n"));
+
+    let elsewhere = format!("http://{address}/v1/nothing");
+    let (status, text) = run(&["health", "--url", &elsewhere], &[]);
+    assert_eq!(status, Some(1));
+    assert_eq!(text, format!("remote-data-loader: {elsewhere} answered 404 Not Found\n"));
+
+    drop(service);
+    let (status, text) = run(&["health"], &[("ADDRESS", &address)]);
+    assert_eq!(status, Some(1));
+    let begins = format!("remote-data-loader: http://{address}/liveness: no answer: ");
+    assert!(text.starts_with(&begins) && text.lines().count() == 1, "{text}");
+
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (status, text) =
+        run(&["health"], &[("ADDRESS", &silent.local_addr().unwrap().to_string())]);
+    assert!(status == Some(1) && text.contains("no answer within 3 s"), "{text}");
+}
+
+#[test]
 fn an_empty_variable_counts_as_unset() {
     let empty = ["DISABLE_AUTH", "MANIFEST_CACHE_TTL_MS", "ADDRESS", "CORS_ALLOWED_ORIGINS"];
     let empty = empty.iter().chain(&["REQUEST_CACHE_STORAGE_PROVIDER", "MANIFEST_ENDPOINT"]);

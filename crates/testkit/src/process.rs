@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::http::get;
 
@@ -23,6 +24,7 @@ pub struct Process {
     address: SocketAddr,
     child: Child,
     printed: Arc<Mutex<VecDeque<String>>>,
+    following: JoinSet<()>,
 }
 
 impl Process {
@@ -57,10 +59,11 @@ impl Process {
         let (found, mut addresses) = mpsc::unbounded_channel();
         let stdout = child.stdout.take().context("stdout is piped")?;
         let stderr = child.stderr.take().context("stderr is piped")?;
-        tokio::spawn(follow(stdout, Arc::clone(&printed), found.clone()));
-        tokio::spawn(follow(stderr, Arc::clone(&printed), found));
+        let mut following = JoinSet::new();
+        following.spawn(follow(stdout, Arc::clone(&printed), found.clone()));
+        following.spawn(follow(stderr, Arc::clone(&printed), found));
         match tokio::time::timeout(PATIENCE, addresses.recv()).await {
-            Ok(Some(address)) => Ok(Process { address, child, printed }),
+            Ok(Some(address)) => Ok(Process { address, child, printed, following }),
             _ => {
                 let lines = Vec::from(printed.lock().clone()).join("\n");
                 bail!("{} did not say where it listens:\n{lines}", binary.display())
@@ -141,13 +144,15 @@ impl Process {
         self.signal(Signal::TERM)
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and for all that it printed.
     ///
     /// # Errors
     ///
     /// If the system refuses.
     pub async fn ended(&mut self) -> std::io::Result<ExitStatus> {
-        self.child.wait().await
+        let ended = self.child.wait().await;
+        while self.following.join_next().await.is_some() {}
+        ended
     }
 
     /// Stops it where it is: connections stay open, new ones are accepted by the system alone, and

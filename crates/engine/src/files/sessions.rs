@@ -156,6 +156,11 @@ impl Sessions {
         }
     }
 
+    /// Ends those whose file is being made and for which nobody waits.
+    pub(super) fn end_unread_openings(&self) {
+        self.0.lock().retain(|_, session| is_in_use(session) || !session.is_opening());
+    }
+
     pub(super) fn clear(&self) {
         self.0.lock().clear();
     }

@@ -102,6 +102,7 @@ impl<'a> Connection<'a> {
             let draining = self.shared.draining.clone();
             let somebody = self.crowd.wait_for(|crowd| crowd.viewers > 0);
             tokio::select! {
+                biased;
                 waited = tokio::time::timeout(linger, somebody) => {
                     if waited.is_ok() {
                         return false;

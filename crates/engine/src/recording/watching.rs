@@ -82,6 +82,8 @@ pub(super) fn prefetch(recording: Arc<Inner>) {
         };
         tokio::select! {
             () = all => {}
+            // What nobody waits for is loaded elsewhere.
+            () = shared.draining.cancelled() => {}
             () = stopping.cancelled() => {}
         }
     });

@@ -67,7 +67,8 @@ impl Answer {
         self.explained.get().cloned()
     }
 
-    fn is_granted(&self, granted: &HashSet<SourceKey>) -> Result<(), EngineError> {
+    /// Whether these are all the sources that it may be made of.
+    pub(crate) fn is_granted(&self, granted: &HashSet<SourceKey>) -> Result<(), EngineError> {
         match self.sources.iter().find(|(key, _)| !granted.contains(key)) {
             None => Ok(()),
             Some((_, name)) => Err(EngineError::Withdrawn { source_name: name.clone() }),

@@ -1,4 +1,4 @@
-//! What an answer was made of, and what took its time: kept only for whoever asks for that.
+//! What an answer was made of, for whoever asks for that, and what took its time.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -9,7 +9,11 @@ use rdl_model::ChunkRef;
 use tokio::time::Instant;
 use tracing::Span;
 
+use super::Response;
+use super::participant::Participant;
+use super::work::Work;
 use crate::SourceKind;
+use crate::source::Generation;
 
 /// What an answer was made of, and what took its time.
 #[derive(Clone, Debug, Default)]
@@ -50,7 +54,7 @@ pub struct ExplainedSource {
 pub enum SourceUse {
     /// It has, or may have, wanted messages in the times of the query.
     Merged,
-    /// It lies before those times, and was searched for the newest messages.
+    /// It was only searched for the newest messages.
     LookedBack,
     /// It lies outside the times of the query.
     OtherTimes,
@@ -111,8 +115,6 @@ pub(super) struct Stages {
 pub(super) struct Running {
     stage: Stage,
     began: Instant,
-    /// Seen in traces until the first message has left: the life of a seek, not a log of playback.
-    pub(super) span: Span,
 }
 
 impl Stages {
@@ -120,7 +122,9 @@ impl Stages {
         Stages { began: Instant::now(), spent: BTreeMap::new(), first_message: None }
     }
 
-    pub(super) fn begin(&self, stage: Stage) -> Running {
+    /// A stage that begins, and what is seen of it in traces: nothing once the first message has
+    /// left, for traces have the life of a seek, and are no log of playback.
+    pub(super) fn begin(&self, stage: Stage) -> (Running, Span) {
         let span = match (self.first_message, stage) {
             (Some(_), _) => Span::none(),
             (None, Stage::Lookback) => tracing::debug_span!("lookback"),
@@ -130,7 +134,7 @@ impl Stages {
             (None, Stage::Send) => tracing::debug_span!("send"),
             (None, Stage::Room) => tracing::debug_span!("room"),
         };
-        Running { stage, began: Instant::now(), span }
+        (Running { stage, began: Instant::now() }, span)
     }
 
     pub(super) fn end(&mut self, running: &Running) {
@@ -150,6 +154,41 @@ impl Stages {
     }
 }
 
+impl Response {
+    /// What the answer was made of, as far as it came.
+    pub(super) fn explain(&mut self) -> Explanation {
+        let mut explained = Explanation::default();
+        let stages = std::mem::replace(&mut self.stages, Stages::new());
+        stages.finish(&mut explained);
+        explained.messages = self.work.as_ref().map_or(0, Work::message_count);
+        let mut notes = self.work.as_mut().and_then(Work::take_notes).unwrap_or_default();
+        let mut participants = self.participants.iter().peekable();
+        for (at, recorded) in (0_u32..).zip(&self.recording.sources) {
+            // They are in the order of the manifest.
+            let participant = participants.next_if(|participant| participant.at == at);
+            let SourceNotes { passed, taken_apart, reads } = notes.take(at);
+            explained.sources.push(ExplainedSource {
+                name: recorded.source.name.clone(),
+                kind: recorded.source.kind,
+                why: participant.map_or(SourceUse::OtherTopics, Participant::why),
+                passed,
+                taken_apart,
+                reads,
+            });
+        }
+        explained
+    }
+}
+
+/// Where the chunks of a source lie that are not here.
+pub(super) fn farther_tier(generation: &Generation) -> Tier {
+    let state = generation.state();
+    match state.ranged.as_ref().is_some_and(|ranged| ranged.is_in_bucket()) {
+        true => Tier::Bucket,
+        false => Tier::Source,
+    }
+}
+
 /// What the work of one answer notes of its chunks.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
@@ -159,10 +198,10 @@ pub(super) struct Notes {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct SourceNotes {
-    pub(super) passed: u64,
-    pub(super) taken_apart: BTreeMap<WhyOpened, u64>,
-    pub(super) reads: BTreeMap<Tier, Reads>,
+struct SourceNotes {
+    passed: u64,
+    taken_apart: BTreeMap<WhyOpened, u64>,
+    reads: BTreeMap<Tier, Reads>,
 }
 
 impl Notes {
@@ -181,12 +220,17 @@ impl Notes {
     /// A chunk was read `here`; or in the farther tier, if it was not here before.
     pub(super) fn read(&mut self, at: ChunkRef, here: Tier, farther: Tier, bytes: u64) {
         let tier = if self.away.remove(&at) { farther } else { here };
+        self.read_from(at, tier, bytes);
+    }
+
+    /// A chunk was read there.
+    pub(super) fn read_from(&mut self, at: ChunkRef, tier: Tier, bytes: u64) {
         let reads = self.source(at).reads.entry(tier).or_default();
         reads.chunks += 1;
         reads.bytes += bytes;
     }
 
-    pub(super) fn take(&mut self, source: u32) -> SourceNotes {
+    fn take(&mut self, source: u32) -> SourceNotes {
         self.sources.remove(&source).unwrap_or_default()
     }
 

@@ -64,6 +64,9 @@ pub(super) async fn search(response: &mut Response) -> Result<(), EngineError> {
             }
         }
     }
+    for participant in &mut response.participants {
+        participant.was_searched(times);
+    }
     write(response, lookback.finish(), found).await
 }
 
@@ -254,16 +257,20 @@ async fn open(
     response: &mut Response,
     at: ChunkRef,
 ) -> Result<Option<Arc<OpenChunk>>, EngineError> {
+    let mut was_away = false;
     loop {
         let participant = participant_of(&mut response.participants, at.source)?;
         if participant.has_left() {
             return Ok(None);
         }
         if participant.is_to_fetch(at.chunk) {
+            was_away = true;
             response.verify(at.source, &[at.chunk]).await?;
         } else if !participant.is_there(at.chunk) {
             return Ok(None);
-        } else if let Some(chunk) = response.with_work(move |work| work.open_once(at)).await? {
+        } else if let Some(chunk) =
+            response.with_work(move |work| work.open_once(at, was_away)).await?
+        {
             return Ok(Some(chunk));
         }
         // What was fetched may be let go of at any time; then it is fetched again.

@@ -37,6 +37,8 @@ pub(super) struct Participant {
     /// There once the response reached it.
     interest: Option<Interest>,
     pinned: Option<Pinned>,
+    /// Whether it was searched for what is newest.
+    looked_back: bool,
     /// Whether it took its place in the merge.
     entered: bool,
     /// It failed, and the response goes on without it.
@@ -85,6 +87,7 @@ impl Participant {
             topics,
             interest: None,
             pinned: None,
+            looked_back: false,
             entered: false,
             left: false,
         })
@@ -95,9 +98,14 @@ impl Participant {
         match self {
             Participant { left: true, .. } => SourceUse::Failed,
             Participant { entered: true, .. } => SourceUse::Merged,
-            Participant { interest: Some(_), .. } => SourceUse::LookedBack,
+            Participant { looked_back: true, .. } => SourceUse::LookedBack,
             _ => SourceUse::OtherTimes,
         }
+    }
+
+    /// It was searched for what is newest in these times, if it is known and has some of them.
+    pub(super) fn was_searched(&mut self, times: TimeRange) {
+        self.looked_back |= self.pinned.is_some() && self.has_some_of(times);
     }
 
     pub(super) fn is_streamed(&self) -> bool {

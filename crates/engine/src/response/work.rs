@@ -15,11 +15,11 @@ use rdl_metrics::table;
 use rdl_model::ChunkRef;
 
 use self::reading::Reading;
-use super::explained::{Notes, Tier};
+use super::explained::{Notes, Tier, farther_tier};
 use super::pieces::Piece;
 use super::upcoming::Upcoming;
 use crate::EngineError;
-use crate::open_chunks::Spilled;
+use crate::open_chunks::{Opened, Spilled};
 use crate::shared::Shared;
 use crate::source::{ChunkData, Generation, Place};
 
@@ -122,8 +122,8 @@ impl Work {
     }
 
     /// What it has noted.
-    pub(super) fn notes(&mut self) -> Option<&mut Notes> {
-        self.notes.as_mut()
+    pub(super) fn take_notes(&mut self) -> Option<Notes> {
+        self.notes.take()
     }
 
     /// How many messages are written.
@@ -329,9 +329,16 @@ impl Work {
 
     /// Opens a chunk for a lookback. It is kept only where the merge wants it next and there is room
     /// for it. `None` when it has to be fetched first.
-    pub(super) fn open_once(&self, at: ChunkRef) -> Result<Option<Arc<OpenChunk>>, EngineError> {
+    pub(super) fn open_once(
+        &mut self,
+        at: ChunkRef,
+        was_away: bool,
+    ) -> Result<Option<Arc<OpenChunk>>, EngineError> {
         let source = self.sources.get(&at.source).ok_or(EngineError::TaskDied)?;
         if let Some(chunk) = self.shared.open_chunks.find(source.generation.chunk_id(at.chunk)) {
+            if let Some(notes) = &mut self.notes {
+                notes.read_from(at, Tier::Memory, chunk.memory_bytes() as u64);
+            }
             return Ok(Some(chunk));
         }
         let Some(data) = source.generation.chunk_data(at.chunk) else { return Ok(None) };
@@ -343,6 +350,10 @@ impl Work {
             let id = source.generation.chunk_id(at.chunk);
             self.shared.open_chunks.offer(id, DUE_AT_ONCE, || Some(opened.clone()));
         }
+        if let Some(notes) = &mut self.notes {
+            let tier = if was_away { farther_tier(&source.generation) } else { Tier::Disk };
+            notes.read_from(at, tier, data.len());
+        }
         Ok(Some(Arc::new(opened)))
     }
 
@@ -352,13 +363,12 @@ impl Work {
         let Some(data) = source.generation.chunk_data(at.chunk) else { return Ok(false) };
         let descriptor = source.generation.descriptor(at.chunk).ok_or(EngineError::TaskDied)?;
         let channels = channels_of(&source.channels, &descriptor);
-        let farther = farther_tier(source);
         let ticket = self.writer().pass(&descriptor, &channels)?;
         table::CHUNKS.count(["passed"]);
         data.count_read();
-        if let Some(notes) = &mut self.notes {
+        if let (Some(notes), Some(source)) = (&mut self.notes, self.sources.get(&at.source)) {
             notes.passed(at);
-            notes.read(at, Tier::Disk, farther, data.len());
+            notes.read(at, Tier::Disk, farther_tier(&source.generation), data.len());
         }
         self.passing_bytes += data.len();
         self.passing.insert(ticket, (at, data));
@@ -373,7 +383,7 @@ impl Work {
             let Some(data) = generation.chunk_data(at.chunk) else { return Ok(false) };
             let descriptor = generation.descriptor(at.chunk).ok_or(EngineError::TaskDied)?;
             generation.take_apart(descriptor.times.start);
-            let (bytes, farther) = (data.len(), farther_tier(source));
+            let bytes = data.len();
             let mut tier = Tier::Memory;
             let opened = self.shared.open_chunks.get(
                 generation.chunk_id(at.chunk),
@@ -392,8 +402,10 @@ impl Work {
             table::CHUNKS.count(["taken_apart"]);
             let why = self.heap.why_opened();
             if let (Some(notes), Some(why)) = (&mut self.notes, why) {
+                // A chunk that is spilled is read from the disk, whoever spilled it.
+                let here = if matches!(opened, Opened::Spilled(_)) { Tier::Disk } else { tier };
                 notes.taken_apart(at, why);
-                notes.read(at, tier, farther, bytes);
+                notes.read(at, here, farther_tier(generation), bytes);
             }
             self.open.insert(at, Reading::new(opened));
         }
@@ -480,15 +492,6 @@ fn common_profile(sources: &BTreeMap<u32, WorkSource>) -> String {
         common.clone_from(&state.profile);
     }
     common
-}
-
-/// Where the chunks of a source lie that are not here.
-fn farther_tier(source: &WorkSource) -> Tier {
-    let state = source.generation.state();
-    match state.ranged.as_ref().is_some_and(|ranged| ranged.is_in_bucket()) {
-        true => Tier::Bucket,
-        false => Tier::Source,
-    }
 }
 
 /// The channels that a chunk uses or records.

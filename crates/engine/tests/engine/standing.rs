@@ -184,8 +184,13 @@ async fn who_comes_back_after_the_time_of_the_grant_gets_nothing_before_it_is_re
     let mut other = recording(&engine, "bob").await.stream(Query::default()).await.unwrap();
     stream.next().await.unwrap().unwrap();
     other.next().await.unwrap().unwrap();
+    let curious = recording(&engine, "cyd").await;
     backend.refuse("ann", 403);
+    backend.refuse("cyd", 403);
     tokio::time::sleep(LASTS).await;
+    // Nor is anybody told what an answer is made of.
+    let refused = curious.explain(Query::default()).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Forbidden, "{refused}");
     assert_eq!((backend.asked("ann").len(), backend.asked("bob").len()), (1, 1));
     let refused = stream.next().await.unwrap().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Forbidden, "{refused}");

@@ -152,7 +152,7 @@ async fn what_was_published_stays_while_somebody_may_go_by_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.mcap");
     let place = Place::folder(folder.path()).unwrap();
-    let segments_kept = Duration::from_secs(3);
+    let segments_kept = Duration::from_secs(6);
     let known = Known::new(place.clone(), Keeping { segments_kept, ..keeping(1 << 20) });
     let grow = async |length: usize| {
         std::fs::write(&path, &written[..length]).unwrap();

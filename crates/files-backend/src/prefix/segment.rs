@@ -177,6 +177,9 @@ impl Prefix {
     /// so far `apart`.
     pub(crate) fn is_due(&self, apart: Duration, now: Instant) -> bool {
         let tail = &self.state.tail;
+        if self.segments.last().is_some_and(|last| last.version.end >= self.state.bytes) {
+            return false;
+        }
         let Some(published) = self.published else { return tail.messages > 0 };
         if self.is_complete {
             return tail.messages > 0 || tail.has_more;
@@ -187,9 +190,11 @@ impl Prefix {
         tail.messages > 0 && now.saturating_duration_since(published) >= apart
     }
 
-    /// With one segment more, of all that comes behind the last.
+    /// With one segment more, of all that comes behind the last. Behind a chunk that was not looked
+    /// into nobody knows what it defines: that one grows instead, in the place of the last.
     pub(crate) fn cut(&self, now: Instant) -> Prefix {
         let State { tail, bytes, head, .. } = &*self.state;
+        let before = self.segments.iter().filter(|segment| segment.version.end <= tail.start);
         let last = self.segments.last();
         let front = match tail.start {
             0 => Front::default(),
@@ -218,13 +223,16 @@ impl Prefix {
             },
             declared_bytes,
         };
-        let segments = self.segments.iter().cloned().chain([Arc::new(segment)]).collect();
-        let rest = State {
-            tail: Tail::after(&self.state),
-            hash: Sha256::new(),
-            ..State::clone(&self.state)
+        let segments = before.cloned().chain([Arc::new(segment)]).collect();
+        let state = match tail.is_opaque {
+            true => self.state.clone(),
+            false => Arc::new(State {
+                tail: Tail::after(&self.state),
+                hash: Sha256::new(),
+                ..State::clone(&self.state)
+            }),
         };
-        Prefix { state: Arc::new(rest), segments, published: Some(now), ..self.clone() }
+        Prefix { state, segments, published: Some(now), ..self.clone() }
     }
 
     /// What it takes in memory without its segments, about, in bytes.

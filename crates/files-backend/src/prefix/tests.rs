@@ -329,3 +329,26 @@ fn what_is_no_mcap_is_unusable_and_says_why() {
         assert!(contents.problems[0].contains(says), "{:?}", contents.problems);
     }
 }
+
+#[test]
+fn what_comes_behind_a_chunk_that_was_not_looked_into_stays_with_it() {
+    let truth = messages();
+    let file = FileSpec { chunk_bytes: Some(6_000), ..FileSpec::default() }.write(&truth);
+    // Two thirds of it, of which no chunk is looked into; the rest comes later.
+    let first = file.len() * 2 / 3;
+    let scanned = push(PrefixScan::looking_into(1_000), &file[..first], 999);
+    let contents = scanned.finish(first as u64);
+    let before = prefix(&contents).unwrap().cut(Instant::now());
+    assert_eq!(before.segments.len(), 1);
+    assert!(!before.is_due(Duration::ZERO, Instant::now()), "there is nothing new");
+    let reached = before.state.bytes() as usize;
+    let scanned = push(PrefixScan::resumed(&before.state), &file[reached..], 999);
+    let contents = scanned.finish(file.len() as u64);
+    let after = prefix(&contents).unwrap().clone().after(&before);
+    assert!(after.is_due(Duration::ZERO, Instant::now()));
+    let after = after.cut(Instant::now());
+    let [whole] = &after.segments[..] else { panic!("{} segments", after.segments.len()) };
+    assert_eq!(whole.version.start, 0);
+    // Every channel is defined, wherever it was.
+    check_all(&arrived(&body(&file, whole)).unwrap(), &truth).unwrap();
+}

@@ -36,7 +36,7 @@ async fn a_file_that_grows_gives_ever_more_and_what_was_named_stays() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("live.mcap");
     std::fs::write(&path, &written[..100]).unwrap();
-    let kept = Duration::from_secs(6);
+    let kept = Duration::from_secs(12);
     let backend = eager(folder.path(), kept).await;
     let refused = backend.manifest("live").await;
     assert_eq!(refused.status, 404);

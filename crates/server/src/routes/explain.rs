@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::App;
 use super::answers::KindName;
 use super::authority::Authority;
-use super::request::{CompressionName, ReplayPolicyName, StreamRequest, Time};
+use super::request::{StreamQuery, StreamRequest};
 use crate::problem::{Problem, ProblemBody};
 
 /// What an answer is made of, and what takes its time.
@@ -93,23 +93,7 @@ struct ReadsAnswer {
 /// Which sources were touched and why, which chunks passed through and why others were rewritten,
 /// how much was read from where, and what took its time. What it loads stays loaded.
 #[utoipa::path(get, path = "/v1/explain", operation_id = "getExplanation", tag = "recordings",
-    params(
-        ("ds.{name}" = Option<String>, Query,
-         description = "A manifest parameter; any number of them"),
-        ("topics" = Option<Vec<String>>, Query,
-         description = "A topic; may be repeated; all when absent"),
-        ("start" = Option<Time>, Query,
-         description = "The first log time: RFC 3339 or whole nanoseconds since the Unix epoch"),
-        ("end" = Option<Time>, Query, description = "The last log time, included"),
-        ("replayPolicy" = Option<ReplayPolicyName>, Query,
-         description = "What is sent besides the range"),
-        ("replayLookbackSeconds" = Option<f64>, Query,
-         description = "How far before `start` sources may lie that are loaded only to look back; 1800 when absent"),
-        ("compression" = Option<CompressionName>, Query,
-         description = "What the client can read besides chunks without compression"),
-        ("partial" = Option<bool>, Query, description = "Leave out sources that fail"),
-        ("attachments" = Option<bool>, Query, description = "Send attachments too"),
-    ),
+    params(StreamQuery),
     security((), ("bearer" = []), ("cookie" = [])),
     responses(
         (status = 200, description = "What it is made of", body = ExplainAnswer),

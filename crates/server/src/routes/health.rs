@@ -23,10 +23,7 @@ pub(super) async fn liveness() -> StatusCode {
          content_type = "application/problem+json"),
     ))]
 pub(super) async fn readiness(State(app): State<App>) -> Response {
-    if app.lifecycle.draining.is_cancelled() {
-        return Problem::new(ErrorKind::Unavailable, "the loader is shutting down").into_response();
-    }
-    match app.engine.readiness() {
+    match app.lifecycle.readiness(&app.engine) {
         Ok(()) => StatusCode::OK.into_response(),
         Err(why) => Problem::new(ErrorKind::Unavailable, why).into_response(),
     }

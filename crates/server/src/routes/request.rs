@@ -13,7 +13,7 @@ use rdl_model::{ErrorKind, Nanos, TimeRange};
 use serde::de::{MapAccess, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use super::params::{Params, to_query};
 use crate::problem::Problem;
@@ -70,6 +70,32 @@ pub(crate) struct StreamRequest {
     /// Send attachments too.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(crate) attachments: bool,
+}
+
+/// The same in a query string, for the API's description.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes what `StreamRequest::from_query` reads")]
+pub(super) struct StreamQuery {
+    /// A manifest parameter; any number of them
+    #[param(rename = "ds.{name}")]
+    manifest_param: Option<String>,
+    /// A topic; may be repeated; all when absent
+    topics: Option<Vec<String>>,
+    /// The first log time: RFC 3339 or whole nanoseconds since the Unix epoch
+    start: Option<Time>,
+    /// The last log time, included
+    end: Option<Time>,
+    /// What is sent besides the range
+    replay_policy: Option<ReplayPolicyName>,
+    /// How far before `start` sources may lie that are loaded only to look back; 1800 when absent
+    replay_lookback_seconds: Option<f64>,
+    /// What the client can read besides chunks without compression; when absent chunks pass as they are, and what is rewritten is lz4
+    compression: Option<CompressionName>,
+    /// Leave out sources that fail, and name them in the closing metadata record
+    partial: Option<bool>,
+    /// Send attachments too
+    attachments: Option<bool>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

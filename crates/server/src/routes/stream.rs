@@ -16,7 +16,7 @@ use rdl_engine::{EngineError, Token};
 use super::App;
 use super::authority::Authority;
 use super::file_name::{disposition, file_name};
-use super::request::{CompressionName, ReplayPolicyName, StreamRequest, Time, json_body};
+use super::request::{StreamQuery, StreamRequest, json_body};
 use crate::problem::{Problem, ProblemBody};
 
 /// The messages that are asked for, as one MCAP in ascending log time.
@@ -24,24 +24,7 @@ use crate::problem::{Problem, ProblemBody};
 /// What fails after the status aborts the connection: a stream that ends cleanly is complete, but
 /// for what its closing metadata record `remote-data-loader` names.
 #[utoipa::path(get, path = "/v1/stream", operation_id = "getStream", tag = "recordings",
-    params(
-        ("ds.{name}" = Option<String>, Query,
-         description = "A manifest parameter; any number of them"),
-        ("topics" = Option<Vec<String>>, Query,
-         description = "A topic; may be repeated; all when absent"),
-        ("start" = Option<Time>, Query,
-         description = "The first log time: RFC 3339 or whole nanoseconds since the Unix epoch"),
-        ("end" = Option<Time>, Query, description = "The last log time, included"),
-        ("replayPolicy" = Option<ReplayPolicyName>, Query,
-         description = "What is sent besides the range"),
-        ("replayLookbackSeconds" = Option<f64>, Query,
-         description = "How far before `start` sources may lie that are loaded only to look back; 1800 when absent"),
-        ("compression" = Option<CompressionName>, Query,
-         description = "What the client can read besides chunks without compression; when absent chunks pass as they are, and what is rewritten is lz4"),
-        ("partial" = Option<bool>, Query,
-         description = "Leave out sources that fail, and name them in the closing metadata record"),
-        ("attachments" = Option<bool>, Query, description = "Send attachments too"),
-    ),
+    params(StreamQuery),
     security((), ("bearer" = []), ("cookie" = [])),
     responses(
         (status = 200, description = "The MCAP", content_type = "application/mcap",

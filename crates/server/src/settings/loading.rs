@@ -3,10 +3,8 @@ use std::time::Duration;
 use clap::Args;
 use rdl_engine::EngineConfig;
 
-use super::values::parse_number;
+use super::values::{HOUR_MS, parse_number};
 
-/// An hour, in milliseconds.
-const HOUR_MS: u64 = 3_600_000;
 /// The largest size that may be configured, in bytes.
 const MAX_BYTES: u64 = 1 << 32;
 

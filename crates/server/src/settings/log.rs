@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 pub(crate) struct LogSettings {
     /// What is logged: a level (error, warn, info, debug, trace, off), or several as
     /// target=level, separated by commas. Unset: info for serve, warn for
-    /// demo, off for export, check and cache
+    /// demo, off for export, check, cache and health
     #[arg(long = "log", env = "RUST_LOG", value_name = "RUST_LOG", value_parser = parse_filter,
           global = true)]
     pub(crate) rust_log: Option<String>,

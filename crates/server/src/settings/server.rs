@@ -3,10 +3,7 @@ use std::net::SocketAddr;
 use clap::{ArgAction, Args};
 use url::Url;
 
-use super::values::{parse_bool, parse_number, parse_origin};
-
-/// An hour, in milliseconds.
-const HOUR_MS: u64 = 3_600_000;
+use super::values::{HOUR_MS, parse_bool, parse_number, parse_origin};
 
 /// The HTTP service.
 #[derive(Args, Clone, Debug)]

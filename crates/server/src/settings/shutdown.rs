@@ -3,11 +3,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::SettingsError;
-use super::values::parse_number;
+use super::values::{HOUR_MS, parse_number};
 use crate::lifecycle::ShutdownPlan;
-
-/// An hour, in milliseconds.
-const HOUR_MS: u64 = 3_600_000;
 
 /// What happens at the end, on SIGTERM.
 #[derive(Args, Clone, Debug)]

@@ -3,6 +3,9 @@
 use rdl_engine::IpNet;
 use url::{Origin, Url};
 
+/// An hour, in milliseconds.
+pub(super) const HOUR_MS: u64 = 3_600_000;
+
 /// `true`, `false`, `1` or `0`.
 pub(crate) fn parse_bool(text: &str) -> Result<bool, String> {
     match text {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use rdl_metrics::{Held, table};
+use rdl_metrics::table;
 use tracing::Span;
 
 use crate::lifecycle::UnderWay;
@@ -22,7 +22,7 @@ pub(super) struct CountedBody {
     pub(super) ended: Option<&'static str>,
     /// The request lasts as long as its answer.
     pub(super) _span: Span,
-    pub(super) _active: (Held, UnderWay),
+    pub(super) _under_way: UnderWay,
 }
 
 impl HttpBody for CountedBody {

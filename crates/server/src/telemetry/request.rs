@@ -39,7 +39,7 @@ pub(crate) async fn log_request(
         otel.kind = Empty,
     );
     traces::adopt(&span, &route, &request);
-    let active = (table::RESPONSES_ACTIVE.hold([route.clone()]), lifecycle.begin(&route));
+    let under_way = lifecycle.begin(&route);
     let version = request.version();
     request.extensions_mut().insert(id.clone());
     let mut response =
@@ -66,7 +66,7 @@ pub(crate) async fn log_request(
             sent_bytes: 0,
             ended: None,
             _span: span,
-            _active: active,
+            _under_way: under_way,
         })
     })
 }

@@ -102,8 +102,6 @@ struct Collector {
 
 impl Collector {
     fn new() -> anyhow::Result<Collector> {
-        // Fails when somebody has installed one already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder().timeout(ANSWERED_WITHIN).build()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Collector { client, runtime })

@@ -19,7 +19,7 @@ const SLOW_BYTES: u64 = 8 << 10;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_loader_that_is_to_end_answers_for_a_while_and_ends_what_it_began() {
     let (backend, truth) = slow_recording(4, SLOW_BYTES).await;
-    let environment = [("SHUTDOWN_DELAY_MS", "1500")];
+    let environment = [("SHUTDOWN_DELAY_MS", "4000")];
     let mut loader = Running::start(&backend.manifest_endpoint(), &environment).await;
     let url = loader.process.url();
     let began = tokio::spawn({
@@ -35,7 +35,7 @@ async fn a_loader_that_is_to_end_answers_for_a_while_and_ends_what_it_began() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_millis(500), turned).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(3), turned).await.unwrap();
     assert!(status("/readiness").await.unwrap().text().contains("shutting down"));
     assert_eq!(status("/liveness").await.unwrap().status, 200);
     let late = status("/v1/recording?ds.recording=drive").await.unwrap();
@@ -47,7 +47,7 @@ async fn a_loader_that_is_to_end_answers_for_a_while_and_ends_what_it_began() {
     while status("/liveness").await.is_ok() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(told.elapsed() >= Duration::from_millis(1400), "{:?}", told.elapsed());
+    assert!(told.elapsed() >= Duration::from_millis(3900), "{:?}", told.elapsed());
     for answer in [began, late] {
         let answer = answer.await.unwrap().unwrap();
         assert!(answer.status == 200 && answer.complete, "{}", loader.process.printed());
@@ -110,7 +110,8 @@ async fn a_load_that_no_draining_answer_reads_goes_to_another_replica_at_once() 
     followed.unwrap();
     let printed = format!("{}\n\n{}", leader.process.printed(), follower.process.printed());
     assert_eq!(code, Some(0), "{printed}");
-    assert!(took < Duration::from_secs(4), "nobody watches there: {took:?}\n{printed}");
+    // A load lingers for a minute otherwise.
+    assert!(took < Duration::from_secs(20), "nobody watches there: {took:?}\n{printed}");
     // The stale age is 20 s.
     assert!(began.elapsed() < Duration::from_secs(18), "{:?}\n{printed}", began.elapsed());
     assert!(counts(&backend, SOURCES).iter().all(|count| *count <= 2), "{printed}");
@@ -130,12 +131,7 @@ async fn a_second_signal_ends_at_once() {
     let ended = tokio::time::timeout(PATIENCE, loader.process.ended()).await.unwrap().unwrap();
     assert!(told.elapsed() < Duration::from_secs(2), "{:?}", told.elapsed());
     assert_eq!(ended.code(), Some(1));
-    let said = async {
-        while !loader.process.printed().contains("ended at once by a second signal") {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, said).await.unwrap();
+    assert!(loader.process.printed().contains("ended at once by a second signal"));
 }
 
 const REPLICAS: usize = 3;

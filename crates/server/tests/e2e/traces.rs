@@ -231,6 +231,23 @@ async fn the_plan_of_a_query_tells_what_its_answer_is_made_of() {
         (plan["firstMessageMs"].as_f64().unwrap(), plan["totalMs"].as_f64().unwrap());
     assert!(first <= total && spent <= total * 1.01 && total > 0.0, "{shown}");
 
+    // What a seek looks back to is told as that, and what it reads of it.
+    let last = recording.merged().last().unwrap().log_time;
+    for policy in ["lastPerChannel", "lastPerChannelInRange"] {
+        let query = match policy {
+            "lastPerChannel" => format!("{QUERY}&replayPolicy={policy}&start={}", last + 1),
+            _ => format!("{QUERY}&replayPolicy={policy}"),
+        };
+        let plan = explain(&loader, &query).await;
+        let shown = format!("{policy}: {plan:#}");
+        let sources = plan["sources"].as_array().unwrap().iter();
+        let searched = sources.filter(|source| source["use"] == "looked-back");
+        assert!(searched.clone().count() > 0, "{shown}");
+        assert!(searched.clone().all(|source| source["touched"] == true), "{shown}");
+        let reads = ["memory", "disk"].map(|tier| read(&plan, tier));
+        assert!(plan["messages"].as_u64().unwrap() > 0 && reads.iter().sum::<u64>() > 0, "{shown}");
+    }
+
     // Of one source alone everything passes through, and what is not wanted is not touched.
     let first = &recording.sources[0];
     let topic = first[0].channel.topic.clone();

@@ -2,6 +2,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
+use object_store::path::Path;
 
 use super::{Bucket, BucketError, BucketErrorKind, MAX_DOCUMENT_BYTES};
 
@@ -19,22 +20,30 @@ impl Bucket {
         // Each check has a name of its own: one that went wrong says nothing about the next.
         let number = self.0.checks.fetch_add(1, Ordering::Relaxed);
         let path = self.path(&format!("checks/{}-{number}", self.replica()));
-        let body = Bytes::from_static(b"is this bucket fit for use?");
-        self.create(&path, body.clone()).await?;
-        let found = self.get(&path, MAX_DOCUMENT_BYTES).await?;
-        if found.is_none_or(|(found, _)| found != body) {
-            return Err(BucketError::unusable(&path, "what was written there is not read back"));
+        let tried = self.try_out(&path).await;
+        // Whoever may not remove cannot clean up; the bucket's own lifecycle does that then.
+        if let Err(error) = self.delete(&path).await
+            && tried.is_ok()
+        {
+            tracing::warn!(bucket = self.name(), %error, "superseded objects stay until the bucket's lifecycle removes them");
         }
-        let refuses = !self.create(&path, body).await?;
+        tried
+    }
+
+    /// Creates an object, reads it, and creates it once more.
+    async fn try_out(&self, path: &Path) -> Result<(), BucketError> {
+        let body = Bytes::from_static(b"is this bucket fit for use?");
+        self.create(path, body.clone()).await?;
+        let found = self.get(path, MAX_DOCUMENT_BYTES).await?;
+        if found.is_none_or(|(found, _)| found != body) {
+            return Err(BucketError::unusable(path, "what was written there is not read back"));
+        }
+        let refuses = !self.create(path, body).await?;
         if self.0.ignores_conditions.swap(!refuses, Ordering::Relaxed) == refuses && !refuses {
             tracing::warn!(
                 bucket = self.name(),
                 "the store creates objects that exist already; a source may be loaded by more than one replica"
             );
-        }
-        // Whoever may not remove cannot clean up; the bucket's own lifecycle does that then.
-        if let Err(error) = self.delete(&path).await {
-            tracing::warn!(bucket = self.name(), %error, "superseded objects stay until the bucket's lifecycle removes them");
         }
         Ok(())
     }

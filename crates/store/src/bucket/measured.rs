@@ -19,24 +19,53 @@ use rdl_metrics::table;
 #[derive(Debug)]
 pub(super) struct Measured(pub(super) Arc<dyn ObjectStore>);
 
-/// Waits for a request, and counts it and how it ended.
-async fn request<T>(operation: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let began = Instant::now();
-    let done = work.await;
-    table::BUCKET_TIME.record(began.elapsed(), [operation]);
-    count(operation, done.as_ref().err());
-    done
+/// A request that is counted when it is over, however it ends.
+struct Asked {
+    operation: &'static str,
+    began: Instant,
+    /// The head of its answer came.
+    is_answered: bool,
+    outcome: &'static str,
 }
 
-fn count(operation: &'static str, error: Option<&Error>) {
-    let outcome = match error {
-        None => "done",
-        Some(Error::NotFound { .. }) => "not_found",
-        Some(Error::AlreadyExists { .. } | Error::Precondition { .. }) => "already_exists",
-        Some(Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) => "refused",
-        Some(_) => "failed",
-    };
-    table::BUCKET_REQUESTS.count([operation, outcome]);
+impl Asked {
+    fn new(operation: &'static str) -> Asked {
+        // Whoever waits for too long drops it.
+        Asked { operation, began: Instant::now(), is_answered: false, outcome: "given_up" }
+    }
+
+    fn answered<T>(&mut self, answer: &Result<T>) {
+        self.is_answered = true;
+        table::BUCKET_TIME.record(self.began.elapsed(), [self.operation]);
+        self.outcome = match answer {
+            Ok(_) => "done",
+            Err(Error::NotFound { .. }) => "not_found",
+            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => "already_exists",
+            Err(Error::PermissionDenied { .. } | Error::Unauthenticated { .. }) => "refused",
+            Err(_) => "failed",
+        };
+    }
+
+    fn ends_as(&mut self, outcome: &'static str) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            table::BUCKET_TIME.record(self.began.elapsed(), [self.operation]);
+        }
+        table::BUCKET_REQUESTS.count([self.operation, self.outcome]);
+    }
+}
+
+/// Waits for a request, and counts it and how it ended.
+async fn request<T>(operation: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut asked = Asked::new(operation);
+    let done = work.await;
+    asked.answered(&done);
+    done
 }
 
 impl fmt::Display for Measured {
@@ -69,12 +98,24 @@ impl ObjectStore for Measured {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let operation = if options.head { "look" } else { "read" };
-        let mut found = request(operation, self.0.get_opts(location, options)).await?;
+        let mut asked = Asked::new(if options.head { "look" } else { "read" });
+        let found = self.0.get_opts(location, options).await;
+        asked.answered(&found);
+        let mut found = found?;
+        let expected_bytes = found.range.end - found.range.start;
         if let GetResultPayload::Stream(bytes) = found.payload {
-            let counted = bytes.inspect(|piece| match piece {
-                Ok(piece) => table::BUCKET_READ_BYTES.more(piece.len() as u64),
-                Err(error) => count("read", Some(error)),
+            let mut came_bytes = 0;
+            // A stall is given up by whoever reads; one who has all of it need not ask for the end.
+            asked.ends_as(if expected_bytes > 0 { "given_up" } else { "done" });
+            let counted = bytes.inspect(move |piece| match piece {
+                Ok(piece) => {
+                    came_bytes += piece.len() as u64;
+                    table::BUCKET_READ_BYTES.more(piece.len() as u64);
+                    if came_bytes >= expected_bytes {
+                        asked.ends_as("done");
+                    }
+                }
+                Err(_) => asked.ends_as("failed"),
             });
             found.payload = GetResultPayload::Stream(counted.boxed());
         }
@@ -86,7 +127,7 @@ impl ObjectStore for Measured {
         locations: BoxStream<'static, Result<Path>>,
     ) -> BoxStream<'static, Result<Path>> {
         let removed = self.0.delete_stream(locations);
-        removed.inspect(|removed| count("remove", removed.as_ref().err())).boxed()
+        removed.inspect(|removed| Asked::new("remove").answered(removed)).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -110,20 +151,22 @@ impl ObjectStore for Measured {
     }
 }
 
-/// A list counts once, however many pages it has: as failed, or as done when its end was reached.
+/// A list counts once, however many pages it has. One that is left early has told what was wanted.
 fn counted_list(
     listed: BoxStream<'static, Result<ObjectMeta>>,
 ) -> BoxStream<'static, Result<ObjectMeta>> {
-    let end = futures::stream::poll_fn(|_| {
-        count("list", None);
-        std::task::Poll::Ready(None)
-    });
-    let listed = listed.inspect(|object| {
-        if let Err(error) = object {
-            count("list", Some(error));
+    let mut asked = Asked::new("list");
+    let mut listed = listed;
+    futures::stream::poll_fn(move |context| {
+        let object = std::task::ready!(listed.poll_next_unpin(context));
+        match &object {
+            Some(Err(_)) => asked.ends_as("failed"),
+            _ if !asked.is_answered => asked.answered(&Ok(())),
+            _ => {}
         }
-    });
-    listed.chain(end).boxed()
+        std::task::Poll::Ready(object)
+    })
+    .boxed()
 }
 
 #[derive(Debug)]

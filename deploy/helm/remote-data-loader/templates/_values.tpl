@@ -7,13 +7,13 @@
 {{- end }}
 {{- end }}
 
-{{/* Bytes of a quantity without a fraction, 5Gi; nothing of any other. */}}
+{{/* Bytes of a quantity, 5Gi or 0.5Gi; nothing of what is none. */}}
 {{- define "loader.bytes" -}}
 {{- $text := include "loader.text" . -}}
-{{- if regexMatch "^[0-9]+([kMGT]|[KMGT]i)?$" $text -}}
+{{- if regexMatch "^[0-9]+([.][0-9]+)?([kMGT]|[KMGT]i)?$" $text -}}
 {{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000
   "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
-{{ mul (regexFind "^[0-9]+" $text | int64) (get $units (regexFind "[a-zA-Z]*$" $text)) }}
+{{ mulf (regexFind "^[0-9.]+" $text | float64) (get $units (regexFind "[a-zA-Z]*$" $text)) | floor | int64 }}
 {{- end }}
 {{- end }}
 

@@ -119,6 +119,7 @@ async fn memory_fits_the_limit_of_the_pod() {
         ("4Gi", None),
         ("1.5Gi", None),
         ("200Mi", Some(110 * MIB)),
+        ("0.125Gi", Some(38 * MIB)),
         ("90Mi", Some(16 * MIB)),
     ] {
         let values = [("remoteDataLoader.deployment.resources.limits.memory", limit)];

@@ -962,9 +962,9 @@ export interface operations {
                 replayPolicy?: components["schemas"]["ReplayPolicy"];
                 /** @description How far before `start` sources may lie that are loaded only to look back; 1800 when absent */
                 replayLookbackSeconds?: number;
-                /** @description What the client can read besides chunks without compression */
+                /** @description What the client can read besides chunks without compression; when absent chunks pass as they are, and what is rewritten is lz4 */
                 compression?: components["schemas"]["Compression"];
-                /** @description Leave out sources that fail */
+                /** @description Leave out sources that fail, and name them in the closing metadata record */
                 partial?: boolean;
                 /** @description Send attachments too */
                 attachments?: boolean;

@@ -72,14 +72,14 @@ help:
 demo: cargo viewer-files
 	cargo run --release --locked --bin remote-data-loader -- demo
 
-test: lint viewer site image unit bench-smoke
+test: viewer lint site image unit bench-smoke
 
 lint: cargo
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # One run of cargo: the tests against real programs need what the other targets install.
-unit: cargo nginx haproxy curl chromium $(PROMTOOL) outside kit-python kit-cpp $(NODE_MODULES)/.package-lock.json $(VERSITYGW) $(HELM)
+unit: cargo nginx haproxy curl chromium $(PROMTOOL) outside kit-python kit-cpp $(NODE_MODULES)/.package-lock.json $(WEB_PAGE) $(VERSITYGW) $(HELM)
 	RDL_TEST_PYTHON=$(abspath $(PYTHON)) RDL_TEST_NODE_MODULES=$(abspath $(NODE_MODULES)) \
 	RDL_TEST_VERSITYGW=$(abspath $(VERSITYGW)) RDL_TEST_HELM=$(abspath $(HELM)) \
 	RDL_TEST_SDK_BACKENDS=$(abspath target/sdk-backend) \
@@ -97,9 +97,8 @@ viewer: $(WEB_MODULES)/.package-lock.json $(WEB_PAGE)
 
 # What the binary embeds. Without Node.js it is built all the same, and says at /view what to do.
 viewer-files:
-	@if ! node -e 'process.exit(Number(process.versions.node.split(".")[0] < 18))' 2>/dev/null || ! command -v npm >/dev/null; then \
-		echo "without Node.js 18 or newer, and npm: the loader has no viewer"; \
-	else $(MAKE) --no-print-directory $(WEB_PAGE) || echo "the viewer was not built: the loader has none"; fi
+	@$(MAKE) --no-print-directory $(WEB_PAGE) || \
+		echo "the viewer was not built: the loader has none, or an older one. It needs Node.js 18 or newer, and npm"
 
 $(WEB_PAGE): $(WEB_MODULES)/.package-lock.json $(shell find web/src web/public web/index.html web/*.ts web/*.mjs -type f)
 	npm --prefix web run --silent build
@@ -107,12 +106,12 @@ $(WEB_PAGE): $(WEB_MODULES)/.package-lock.json $(shell find web/src web/public w
 # The steps of the image's Dockerfile and the services of its compose.yaml, without a container engine.
 # In the profile dev the build shares what the other tests build; another one takes the time of a
 # release build, and looks at the size. Who is not root mounts by sudo, and shares nothing.
-image: cargo $(PACKAGES) $(VERSITYGW)
+image: cargo node $(PACKAGES) $(VERSITYGW)
 	$(VENV)/bin/hadolint deploy/docker/Dockerfile
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec deploy/docker/compose.yaml
 	$(call REPLAY,dev)
 
-test-image: cargo $(PACKAGES) $(VERSITYGW)
+test-image: cargo node $(PACKAGES) $(VERSITYGW)
 	$(call REPLAY,release)
 
 # A data backend written with Foxglove's SDK, as its users write one: with its zstd and without.

@@ -352,6 +352,8 @@ def try_compose(stage, work, versitygw):
             time.sleep(0.2)
         known = json.loads(get("http://127.0.0.1:8080/v1/recording?ds.recording=demo-drive"))
         body = get("http://127.0.0.1:8080/v1/stream?ds.recording=demo-drive")
+        if b"<script" not in get("http://127.0.0.1:8080/view?ds.recording=demo-drive"):
+            sys.exit("the image has no viewer")
         if not (body.startswith(b"\x89MCAP0\r\n") and body.endswith(b"\x89MCAP0\r\n")):
             sys.exit("what the loader answers is no MCAP")
         print(f"the loader streams {len(known['topics'])} topics, {len(body) / 1e6:.1f} MB")

@@ -20,9 +20,10 @@ function inPieces(data: Uint8Array, size: number): ReadableStream<Uint8Array> {
 
 async function all(body: ReadableStream<Uint8Array>): Promise<Batch> {
   const whole: Batch = { messages: [], missing: [] };
-  for await (const { messages, missing } of readMessages(body, new Channels())) {
+  for await (const { messages, missing, lacks } of readMessages(body, new Channels())) {
     whole.messages.push(...messages);
     whole.missing.push(...missing);
+    if (lacks !== undefined) whole.lacks = lacks;
   }
   return whole;
 }
@@ -56,11 +57,30 @@ test("what the loader left out is told", async () => {
   };
   const writer = new McapWriter({ writable: { write, position: () => position } });
   await writer.start({ profile: "", library: "" });
-  const missing = JSON.stringify({ code: "damaged-chunk", source: "lidar", count: 3 });
-  await writer.addMetadata({ name: "remote-data-loader", metadata: new Map([["missing-1", missing]]) });
+  const lacks = [
+    { code: "damaged-chunk", source: "lidar", chunk: "12", count: 1 },
+    { code: "damaged-chunk", source: "lidar", count: 3, message: "chunk 7 at byte 9 is left out" },
+    { code: "late-messages", source: "front", count: 7 },
+    { code: "truncated-file", source: "rear", count: 1 },
+    { code: "source-failed", source: "gps", count: 1, message: "it answered 502" },
+    { code: "something-new", source: "gps", count: 2 },
+  ];
+  const metadata = new Map(lacks.map((one, i) => [`missing-${i + 1}`, JSON.stringify(one)]));
+  metadata.set("missing-7", "no JSON");
+  await writer.addMetadata({ name: "remote-data-loader", metadata });
   await writer.end();
-  const { missing: told } = await all(inPieces(Buffer.concat(parts), 64));
-  expect(told).toEqual(["damaged-chunk: lidar (3)"]);
+  const told = await all(inPieces(Buffer.concat(parts), 64));
+  expect(told.missing).toEqual([
+    "Chunk 12 of lidar is damaged and was left out",
+    "3 damaged chunks of lidar were left out",
+    "7 messages of front came too late to be put in order, and were left out",
+    "rear ends early: what came after is not there",
+    "gps failed and was left out: it answered 502",
+    "something-new: gps (2)",
+    "no JSON",
+  ]);
+  expect(told.lacks?.[0]).toEqual({ code: "damaged-chunk", source: "lidar", chunk: "12", words: told.missing[0] });
+  expect(told.lacks?.map(({ words }) => words)).toEqual(told.missing);
 });
 
 test("protobuf and JSON of the recorded stream are decoded", async () => {

@@ -4,6 +4,7 @@ import { McapStreamReader } from "@mcap/core";
 
 import type { Nanos } from "../lib/nanos";
 import { decompressLz4 } from "./lz4";
+import { type Missing, missingOf } from "./missing";
 
 /** What messages of a topic have in common. The same object for the same content. */
 export interface Channel {
@@ -21,8 +22,10 @@ export interface Message {
 /** What came at once. */
 export interface Batch {
   messages: Message[];
-  /** What the answer lacks, in the loader's words; at the end alone. */
+  /** What the answer lacks, in words; at the end alone. */
   missing: string[];
+  /** The same, thing by thing. */
+  lacks?: Missing[];
 }
 
 /** The connection ended before the MCAP did: not everything has come. */
@@ -103,7 +106,8 @@ export async function* readMessages(
           }
           case "Metadata":
             if (record.name === "remote-data-loader") {
-              batch.missing.push(...[...record.metadata.values()].map(inWords));
+              batch.lacks = [...record.metadata.values()].map(missingOf);
+              batch.missing = batch.lacks.map(({ words }) => words);
             }
             break;
         }
@@ -113,14 +117,5 @@ export async function* readMessages(
     if (!reader.done()) throw new CutOff("the stream ended before the recording did");
   } finally {
     await source.cancel().catch(() => undefined);
-  }
-}
-
-function inWords(json: string): string {
-  try {
-    const { code, source, count } = JSON.parse(json) as Record<string, unknown>;
-    return `${String(code)}: ${String(source)}${count === undefined ? "" : ` (${String(count)})`}`;
-  } catch {
-    return json;
   }
 }

@@ -3,9 +3,12 @@ import { createRequire } from "node:module";
 
 import { parse } from "@foxglove/rosmsg";
 import { MessageWriter } from "@foxglove/rosmsg2-serialization";
+import { Builder, ByteBuffer } from "flatbuffers";
+import { Parser, Schema, Table } from "flatbuffers_reflection";
+import * as generated from "flatbuffers_reflection/dist/cjs/reflection_generated.js";
 import { expect, test } from "vitest";
 
-import { type Decode, decoderOf } from "../src/player/decode";
+import { type Decode, decoderOf, exactly } from "../src/player/decode";
 import type { Channel } from "../src/player/messages";
 
 const DEFINITION = `string name
@@ -59,13 +62,109 @@ test("ROS 1 messages are decoded, wherever their bytes lie", async () => {
   expect(() => decode(data.subarray(1, 20))).toThrow("shorter than its schema");
 });
 
-test("FlatBuffers are decoded: the schema of schemas, by itself", async () => {
+test("FlatBuffers are decoded as the known library does it: the schema of schemas, by itself", async () => {
   const path = createRequire(import.meta.url).resolve("flatbuffers_reflection");
   const root = path.slice(0, path.indexOf("flatbuffers_reflection/") + "flatbuffers_reflection/".length);
   const data = new Uint8Array(await readFile(`${root}src/reflection.bfbs`));
   const decode = (await decoderOf(channel("flatbuffer", "flatbuffer", "reflection.Schema", data))) as Decode;
-  const { objects } = decode(data) as { objects: { name: string }[] };
-  expect(objects.map(({ name }) => name)).toContain("reflection.Field");
+  const schema = Schema.getRootAsSchema(new ByteBuffer(data));
+  const table = Table.getNamedTable(new ByteBuffer(data), schema, "reflection.Schema");
+  // What is absent has no name there.
+  const present = (_: string, value: unknown) => (typeof value === "bigint" ? `${value}n` : (value ?? undefined));
+  const plain = (value: unknown) => JSON.parse(JSON.stringify(value, present)) as unknown;
+  expect(plain(decode(data))).toEqual(plain(new Parser(schema).toObject(table, true)));
+  // In the order of their ids, not of their names.
+  const [first] = (decode(data) as { objects: object[] }).objects;
+  expect(Object.keys(first ?? {}).slice(0, 5)).toEqual(["name", "fields", "is_struct", "minalign", "bytesize"]);
+});
+
+test("FlatBuffers of structs, arrays and scalars of all kinds are decoded", async () => {
+  const { BaseType: Kind } = generated;
+  const field = (name: string, id: number, at: number, type: InstanceType<typeof generated.TypeT>) =>
+    new generated.FieldT(name, type, id, at, -1n, 1.5);
+  const scalars = [Kind.Bool, Kind.Byte, Kind.UByte, Kind.Short, Kind.UShort, Kind.Int, Kind.UInt, Kind.Long, Kind.ULong, Kind.Float, Kind.Double];
+  const all = scalars.map((kind, i) => field(Kind[kind] as string, i, 4 + 2 * i, new generated.TypeT(kind)));
+  const inStruct = [
+    field("time", 0, 0, new generated.TypeT(Kind.UInt)),
+    field("pair", 1, 4, new generated.TypeT(Kind.Array, Kind.Short, -1, 2)),
+  ];
+  const of = (name: string, id: number, type: InstanceType<typeof generated.TypeT>) => field(name, id, 4 + 2 * id, type);
+  const objects = [
+    new generated.ObjectT("All", all),
+    new generated.ObjectT("Pair", inStruct, true, 4, 8),
+    new generated.ObjectT("Root", [
+      of("all", 0, new generated.TypeT(Kind.Obj, Kind.None, 0)),
+      of("pair", 1, new generated.TypeT(Kind.Obj, Kind.None, 1)),
+      of("pairs", 2, new generated.TypeT(Kind.Vector, Kind.Obj, 1)),
+      of("texts", 3, new generated.TypeT(Kind.Vector, Kind.String)),
+      of("bits", 4, new generated.TypeT(Kind.Vector, Kind.Bool)),
+      of("data", 5, new generated.TypeT(Kind.Vector, Kind.UByte)),
+    ]),
+  ];
+  const builder = new Builder();
+  builder.finish(new generated.SchemaT(objects, [], "", "", null, [], 0n as never, []).pack(builder));
+  const schema = builder.asUint8Array().slice();
+
+  builder.clear();
+  const pair = (time: number, one: number, other: number) => {
+    builder.prep(4, 8);
+    builder.writeInt16(other);
+    builder.writeInt16(one);
+    builder.writeInt32(time);
+    return builder.offset();
+  };
+  const texts = [builder.createString("Zürich"), builder.createString("")];
+  builder.startVector(4, 2, 4);
+  [...texts].reverse().forEach((text) => builder.addOffset(text));
+  const textList = builder.endVector();
+  builder.startVector(8, 2, 4);
+  pair(4, 5, 6);
+  pair(1, 2, 3);
+  const pairs = builder.endVector();
+  const bytes = (...values: number[]) => {
+    builder.startVector(1, values.length, 1);
+    values.reverse().forEach((value) => builder.addInt8(value));
+    return builder.endVector();
+  };
+  const [bits, data] = [bytes(1, 0), bytes(7, 8, 9)];
+  builder.startObject(11);
+  builder.addFieldInt8(0, 0, 1);
+  builder.addFieldInt32(6, 4_000_000_000 | 0, 0);
+  const nested = builder.endObject();
+  builder.startObject(6);
+  builder.addFieldOffset(0, nested, 0);
+  builder.addFieldStruct(1, pair(7, -8, 9), 0);
+  [pairs, textList, bits, data].forEach((offset, i) => builder.addFieldOffset(2 + i, offset, 0));
+  builder.finish(builder.endObject());
+
+  const decode = (await decoderOf(channel("flatbuffer", "flatbuffer", "Root", schema))) as Decode;
+  expect(decode(builder.asUint8Array())).toEqual({
+    all: {
+      ...{ Bool: false, Byte: -1, UByte: -1, Short: -1, UShort: -1, Int: -1, UInt: 4_000_000_000 },
+      ...{ Long: -1n, ULong: 2n ** 64n - 1n, Float: 1.5, Double: 1.5 },
+    },
+    pair: { time: 7, pair: Int16Array.of(-8, 9) },
+    pairs: [
+      { time: 1, pair: Int16Array.of(2, 3) },
+      { time: 4, pair: Int16Array.of(5, 6) },
+    ],
+    texts: ["Zürich", ""],
+    bits: [true, false],
+    data: Uint8Array.of(7, 8, 9),
+  });
+});
+
+test("long integers of JSON keep their digits where the browser says them", async () => {
+  const decode = (await decoderOf(channel("json", "", "", ""))) as Decode;
+  const data = new TextEncoder().encode('{"stamp": 1769851800000000001, "text": "1769851800000000001", "x": -1.5}');
+  const { stamp, ...rest } = decode(data) as { stamp: number | bigint };
+  expect(rest).toEqual({ text: "1769851800000000001", x: -1.5 });
+  const isTold = JSON.parse("1", (_, __, context?: { source: string }) => context !== undefined) as boolean;
+  expect(stamp).toBe(isTold ? 1_769_851_800_000_000_001n : 1_769_851_800_000_000_001);
+  expect(exactly("", 1e18, { source: "1000000000000000001" })).toBe(1_000_000_000_000_000_001n);
+  for (const [value, source] of [[1e18, undefined], [1e18, "1e18"], [0.5, "0.5"], [7, "7"], ["1", '"1"']] as const) {
+    expect(exactly("", value, source === undefined ? undefined : { source })).toBe(value);
+  }
 });
 
 test("what cannot be decoded says why", async () => {

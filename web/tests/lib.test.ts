@@ -3,7 +3,6 @@ import { expect, test } from "vitest";
 import { formatNanos, parseNanos } from "../src/lib/nanos";
 import { formatPath, numberAt, parsePath } from "../src/player/path";
 import { Series } from "../src/player/series";
-import { toTree } from "../src/player/tree";
 import { toRgba, pictureIn } from "../src/player/images";
 import { logLine } from "../src/player/logs";
 
@@ -42,13 +41,14 @@ test("a series of few values is exact", () => {
   expect([...series.line().values]).toEqual([3, 1, 2]);
 });
 
-test("long values are cut for the tree", () => {
-  const tree = toTree({ data: new Uint8Array(1000), names: Array(500).fill("a"), odd: undefined });
-  expect(tree).toMatchObject({
-    data: { clipped: true, kind: "bytes", length: 1000 },
-    names: { clipped: true, kind: "items", length: 500 },
-    odd: null,
-  });
+test("what is no number leaves a series as it was, and is counted", () => {
+  const series = new Series(0n, 1_000_000n, 0n);
+  for (let i = 0; i < 10_000; i++) series.add(BigInt(i), i % 10 === 0 ? [NaN, Infinity, -Infinity][i % 3]! : i);
+  const { times, values, notFinite } = series.line();
+  expect(notFinite).toBe(1000);
+  expect(times).toHaveLength(values.length);
+  expect(values.every(Number.isFinite)).toBe(true);
+  expect([Math.min(...values), Math.max(...values)]).toEqual([1, 9999]);
 });
 
 test("raw pictures become RGBA", () => {

@@ -54,8 +54,22 @@ async function makerFor(encoding: string, schema: string): Promise<Make | undefi
 
 const text = new TextDecoder();
 
+// The rest is parsed many times as fast.
+const HAS_LONG_INTEGER = /(?:^|[[:,\s-])\d{16}/;
+
 function decodeJson(data: Uint8Array): Value {
-  return JSON.parse(text.decode(data));
+  const json = text.decode(data);
+  return HAS_LONG_INTEGER.test(json) ? JSON.parse(json, exactly) : JSON.parse(json);
+}
+
+/**
+ * An integer that a number does not hold, such as nanoseconds since 1970, as a bigint where the parser
+ * says how it was written; elsewhere it stays rounded.
+ */
+export function exactly(_name: string, value: unknown, context?: { source?: string }): unknown {
+  if (typeof value !== "number" || Number.isSafeInteger(value)) return value;
+  const source = context?.source ?? "";
+  return /^-?\d{1,20}$/.test(source) ? BigInt(source) : value;
 }
 
 function words(error: unknown): string {

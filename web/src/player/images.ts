@@ -2,6 +2,7 @@
 // fields: those have the same names in every encoding.
 
 import type { Value } from "./decode";
+import { pictureSize } from "./picture_size";
 
 export type Picture =
   | { kind: "compressed"; data: Uint8Array; type: string }
@@ -23,6 +24,8 @@ export function pictureIn(message: Value): Picture {
     const isBigEndian = Boolean(fields["is_bigendian"]);
     return { kind: "raw", pixels: toRgba(data, width, height, encoding, step, isBigEndian), width, height };
   }
+  const [columns, rows] = pictureSize(data) ?? [0, 0];
+  if (columns * rows > MOST_PIXELS) throw new Error(`a picture of ${columns} × ${rows} is more than is shown here`);
   return { kind: "compressed", data, type: mediaType(String(format ?? "")) };
 }
 

@@ -20,7 +20,7 @@ export function formatPath(steps: readonly Step[]): string {
     .join("");
 }
 
-/** The number at a path: booleans and bigints too, and times of ROS in seconds. */
+/** The number at a path: booleans and bigints too, and times in seconds. */
 export function numberAt(value: Value, steps: readonly Step[]): number | undefined {
   let at: unknown = value;
   for (const step of steps) {
@@ -34,6 +34,22 @@ export function numberAt(value: Value, steps: readonly Step[]): number | undefin
     case "boolean":
       return Number(at);
     default:
-      return undefined;
+      return isTime(at) ? secondsOf(at) : undefined;
   }
+}
+
+// Sorted. Of ROS 1 and Foxglove's FlatBuffers; of ROS 2; of Protobuf.
+const PARTS_OF_TIMES = ["nsec sec", "nanosec sec", "nanos seconds"];
+
+/** A time or a duration: seconds, and nanoseconds beside them. */
+export function isTime(value: unknown): value is Record<string, number | bigint> {
+  if (typeof value !== "object" || value === null) return false;
+  const parts = Object.entries(value);
+  if (parts.length !== 2) return false;
+  if (!parts.every(([, part]) => typeof part === "number" || typeof part === "bigint")) return false;
+  return PARTS_OF_TIMES.includes(parts.map(([name]) => name).sort().join(" "));
+}
+
+function secondsOf({ sec, seconds, nsec, nanosec, nanos }: Record<string, number | bigint>): number {
+  return Number(sec ?? seconds) + Number(nsec ?? nanosec ?? nanos) / 1e9;
 }

@@ -7,6 +7,8 @@ import type { Nanos } from "../lib/nanos";
 export interface Line {
   times: Float64Array;
   values: Float64Array;
+  /** How many values were not finite, and are left out. */
+  notFinite: number;
 }
 
 const SLOTS = 2048;
@@ -19,6 +21,7 @@ interface Slot {
 export class Series {
   private readonly slots = new Map<number, Slot>();
   private readonly span: number;
+  private notFinite = 0;
 
   constructor(
     private readonly from: Nanos,
@@ -29,6 +32,10 @@ export class Series {
   }
 
   add(time: Nanos, value: number): void {
+    if (!Number.isFinite(value)) {
+      this.notFinite++;
+      return;
+    }
     const place = Math.floor((Number(time - this.from) / this.span) * SLOTS);
     const point: [number, number] = [Number(time - this.origin) / 1e9, value];
     const slot = this.slots.get(place);
@@ -46,6 +53,7 @@ export class Series {
     return {
       times: Float64Array.from(points, ([time]) => time),
       values: Float64Array.from(points, ([, value]) => value),
+      notFinite: this.notFinite,
     };
   }
 }

@@ -8,6 +8,7 @@ import { splitField } from "../lib/link";
 import { later, secondsBetween } from "../lib/nanos";
 import type { Failure } from "../player/protocol";
 import type { Line } from "../player/series";
+import { legible } from "./parts";
 import type { Viewer } from "./viewer";
 import { duration } from "./words";
 
@@ -196,7 +197,14 @@ export function PlotPanel(props: { viewer: Viewer; fields: string[]; change: (fi
         <div class="moment" style={{ left: left() }} />
       </div>
       <For each={failures()}>{({ words }) => <p class="bad pad">{words}</p>}</For>
-      <For each={shown().filter(({ line }) => reading() === 0 && line !== undefined && line.times.length === 0)}>
+      <For each={shown().filter(({ line }) => line !== undefined && line.notFinite > 0)}>
+        {({ field, line }) => (
+          <p class="faint pad">
+            {field}: {line?.notFinite === 1 ? "a value is no number" : `${line?.notFinite} values are no numbers`}.
+          </p>
+        )}
+      </For>
+      <For each={shown().filter(({ line }) => reading() === 0 && line !== undefined && line.times.length + line.notFinite === 0)}>
         {({ field }) => <p class="faint pad">{field} has no numbers here.</p>}
       </For>
     </div>
@@ -214,5 +222,5 @@ function valueAt(line: Line | undefined, seconds: number): string {
     else high = middle;
   }
   const value = line.values[low - 1];
-  return value === undefined ? "" : String(Number(value.toPrecision(6)));
+  return value === undefined ? "" : legible(value);
 }

@@ -1,6 +1,6 @@
 // A message as a tree. Only values that changed are written anew.
 
-import { createEffect, createMemo, createSignal, For, Match, Show, Switch } from "solid-js";
+import { createEffect, createMemo, createSignal, For, Show } from "solid-js";
 import { createStore, reconcile } from "solid-js/store";
 
 import { copyText } from "../lib/clipboard";
@@ -8,8 +8,10 @@ import { joinField } from "../lib/link";
 import { secondsBetween } from "../lib/nanos";
 import { failureOf } from "../player/failure";
 import type { Shown } from "../player/protocol";
-import { isClipped, type Tree } from "../player/tree";
+import { formatPath, type Step } from "../player/path";
+import { countNodes, type Tree } from "../player/tree";
 import { Hex } from "./Hex";
+import { isPlottable, leaf, lengthOf, moreOf, partOf, stepsOf } from "./parts";
 import type { Viewer } from "./viewer";
 import { clock, size } from "./words";
 
@@ -21,6 +23,10 @@ export function RawPanel(props: { viewer: Viewer; topic: string }) {
     const now = shown();
     if (now?.as === "tree") setStore("tree", reconcile(now.tree, { key: null, merge: true }));
   });
+  const opens = createMemo(() => {
+    const now = shown();
+    return now?.as === "tree" && countNodes(now.tree, OPEN_NODES) < OPEN_NODES ? OPEN_DEPTH : 0;
+  });
   return (
     <div class="content">
       <Show when={shown()} fallback={<Nothing viewer={viewer} />}>
@@ -31,14 +37,9 @@ export function RawPanel(props: { viewer: Viewer; topic: string }) {
               when={shown().as === "tree"}
               fallback={<Hex shown={shown() as Shown & { as: "hex" }} />}
             >
-              <Branch
-                names={keysOf(store.tree)}
-                of={(name) => (store.tree as Record<string, Tree>)[name] as Tree}
-                path=""
-                topic={props.topic}
-                viewer={viewer}
-                depth={0}
-              />
+              <Show when={stepsOf(store.tree).length > 0} fallback={<p class="mono pad">{leaf(store.tree)}</p>}>
+                <Branch tree={store.tree} place={{ viewer, topic: props.topic, steps: [], opens: opens() }} />
+              </Show>
             </Show>
           </>
         )}
@@ -70,119 +71,81 @@ function Age(props: { viewer: Viewer; shown: Shown }) {
   );
 }
 
-function keysOf(tree: Tree): string[] {
-  return typeof tree === "object" && tree !== null ? Object.keys(tree) : [];
+// Deeper ones are folded at first, so are those with more parts; of a tree with more nodes all are.
+const OPEN_DEPTH = 3;
+const OPEN_PARTS = 20;
+const OPEN_NODES = 500;
+
+interface Place {
+  viewer: Viewer;
+  topic: string;
+  steps: readonly Step[];
+  /** So many levels are open at first. */
+  opens: number;
 }
 
-// Deeper ones are folded at first.
-const OPEN_DEPTH = 3;
-
-function Branch(props: {
-  names: string[];
-  of: (name: string) => Tree;
-  isList?: boolean;
-  path: string;
-  topic: string;
-  viewer: Viewer;
-  depth: number;
-}) {
-  const path = (name: string) =>
-    props.isList === true ? `${props.path}[${name}]` : props.path === "" ? name : `${props.path}.${name}`;
+function Branch(props: { tree: Tree; place: Place }) {
+  const steps = createMemo(() => stepsOf(props.tree));
   return (
     <ul class="tree">
-      <For each={props.names}>
-        {(name) => (
-          <Node name={name} value={props.of(name)} path={path(name)} topic={props.topic} viewer={props.viewer} depth={props.depth} />
+      <For each={steps()}>
+        {(step, i) => (
+          <Node name={String(step)} value={partOf(props.tree, i())} place={within(props.place, step)} />
         )}
       </For>
+      <Show when={moreOf(props.tree) > 0}>
+        <li class="faint">… {moreOf(props.tree)} more</li>
+      </Show>
     </ul>
   );
 }
 
-function Node(props: { name: string; value: Tree; path: string; topic: string; viewer: Viewer; depth: number }) {
-  const kind = createMemo(() => {
-    const { value } = props;
-    if (typeof value !== "object" || value === null || isEmpty(value)) return "leaf";
-    return isClipped(value) ? "clipped" : Array.isArray(value) ? "list" : "fields";
-  });
-  const [isOpen, setOpen] = createSignal(props.depth < OPEN_DEPTH && keysOf(props.value).length <= 20);
-  const isNumeric = () => ["number", "bigint", "boolean"].includes(typeof props.value);
-  const field = () => joinField(props.topic, props.path);
+function within(place: Place, step: Step): Place {
+  return { ...place, steps: [...place.steps, step], opens: place.opens - 1 };
+}
+
+function Node(props: { name: string; value: Tree; place: Place }) {
+  const { viewer, topic, opens } = props.place;
+  const isBranch = createMemo(() => stepsOf(props.value).length > 0);
+  const [isOpen, setOpen] = createSignal(opens > 0 && stepsOf(props.value).length <= OPEN_PARTS);
+  const field = () => joinField(topic, formatPath(props.place.steps));
   const [said, setSaid] = createSignal("copy path");
   const copy = () =>
     copyText(field()).then(
       () => setSaid("copied"),
       (error: unknown) => setSaid(failureOf(error).words),
     );
-  // A field may turn from one kind into another, and is asked before it is taken away.
-  const item = (name: string) => (props.value as Record<string, Tree> | null)?.[name] ?? null;
   return (
     <li>
       <div class="node">
-        <Switch>
-          <Match when={kind() === "leaf"}>
-            <span class="key">{props.name}</span>
-            <span class={`value mono ${typeof props.value}`}>{leaf(props.value)}</span>
-          </Match>
-          <Match when={kind() === "clipped"}>
-            <span class="key">{props.name}</span>
-            <span class="value mono faint">{clipped(props.value)}</span>
-          </Match>
-          <Match when={true}>
-            <button class="fold key" aria-expanded={isOpen()} onClick={() => setOpen(!isOpen())}>
-              {props.name}
-            </button>
-            <span class="faint">{kind() === "list" ? `[${keysOf(props.value).length}]` : ""}</span>
-          </Match>
-        </Switch>
+        <Show
+          when={isBranch()}
+          fallback={
+            <>
+              <span class="key">{props.name}</span>
+              <span class={`value mono ${typeof props.value}`}>{leaf(props.value)}</span>
+            </>
+          }
+        >
+          <button class="fold key" aria-expanded={isOpen()} onClick={() => setOpen(!isOpen())}>
+            {props.name}
+          </button>
+          <span class="faint">{lengthOf(props.value)}</span>
+        </Show>
         <span class="tools">
-          <Show when={isNumeric()}>
-            <button class="quiet small" title={`Plot ${field()}`} onClick={() => props.viewer.plot(field())}>
+          <Show when={isPlottable(props.value)}>
+            <button class="quiet small" title={`Plot ${field()}`} onClick={() => viewer.plot(field())}>
               plot
             </button>
           </Show>
-          <button
-            class="quiet small"
-            title={`Copy ${field()}`}
-            onClick={() => void copy()}
-          >
+          <button class="quiet small" title={`Copy ${field()}`} onClick={() => void copy()}>
             {said()}
           </button>
         </span>
       </div>
-      <Show when={isOpen() && (kind() === "list" || kind() === "fields")}>
-        <Branch
-          names={keysOf(props.value)}
-          of={item}
-          isList={kind() === "list"}
-          path={props.path}
-          topic={props.topic}
-          viewer={props.viewer}
-          depth={props.depth + 1}
-        />
+      <Show when={isOpen() && isBranch()}>
+        <Branch tree={props.value} place={props.place} />
       </Show>
     </li>
   );
-}
-
-function isEmpty(value: Tree): boolean {
-  return keysOf(value).length === 0;
-}
-
-function leaf(value: Tree): string {
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "[]" : "{}";
-  if (typeof value === "string") return JSON.stringify(value);
-  // Steady while it changes: no more digits than a reader sees.
-  if (typeof value === "number" && !Number.isInteger(value)) return String(Number(value.toPrecision(9)));
-  return String(value);
-}
-
-function clipped(value: Tree): string {
-  if (!isClipped(value)) return "";
-  const { kind, length, head } = value;
-  const first = head.slice(0, kind === "bytes" ? 16 : 8);
-  const text = first.map((item) =>
-    kind === "bytes" ? Number(item).toString(16).padStart(2, "0") : typeof item === "object" ? "…" : leaf(item),
-  );
-  return `${kind === "bytes" ? size(length) : `${length} ${kind}`}: ${text.join(" ")} …`;
 }

@@ -1,17 +1,19 @@
 // Protobuf by a FileDescriptorSet. Fields keep the names of their .proto, since those are what paths
-// and other tools say. Absent fields have their defaults where proto3 says so.
+// and other tools say. Absent fields have their defaults where proto3 says so, and are null elsewhere.
 
 import { createFileRegistry, fromBinary, ScalarType } from "@bufbuild/protobuf";
 import type { DescEnum, DescField, DescMessage, Registry } from "@bufbuild/protobuf";
-import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import { FeatureSet_FieldPresence, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 
 import type { Decode } from "../decode";
+import { Budget } from "./budget";
 
 type Fields = Map<number, DescField>;
 type Values = Record<string, unknown>;
 
 const MOST_NESTED = 100;
+const { IMPLICIT } = FeatureSet_FieldPresence;
 
 export function makeProtobuf(schema: { name: string; data: Uint8Array }): Decode {
   const registry: Registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, schema.data));
@@ -26,7 +28,10 @@ export function makeProtobuf(schema: { name: string; data: Uint8Array }): Decode
     }
     return fields;
   };
-  return (data) => readMessage(new BinaryReader(data), data.length, type, fieldsOf, 0);
+  return (data) => {
+    const budget = new Budget(data.length);
+    return readMessage(new BinaryReader(data), data.length, type, fieldsOf, budget, 0);
+  };
 }
 
 function readMessage(
@@ -34,14 +39,16 @@ function readMessage(
   end: number,
   type: DescMessage,
   fieldsOf: (type: DescMessage) => Fields,
+  budget: Budget,
   depth: number,
 ): Values {
   if (depth > MOST_NESTED) throw new Error("messages are nested too deep");
+  budget.take(type.fields.length);
   const values = defaults(type);
   const fields = fieldsOf(type);
   const nested = (message: DescMessage): Values => {
     const length = reader.uint32();
-    return readMessage(reader, within(reader.pos + length, end), message, fieldsOf, depth + 1);
+    return readMessage(reader, within(reader.pos + length, end), message, fieldsOf, budget, depth + 1);
   };
   while (reader.pos < end) {
     const [number, wire] = reader.tag();
@@ -122,9 +129,9 @@ function defaults(type: DescMessage): Values {
     // All are named, so that they stay in the order of their definition.
     if (fieldKind === "list") values[name] = [];
     else if (fieldKind === "map") values[name] = {};
+    else if (fieldKind === "message" || field.presence !== IMPLICIT) values[name] = null;
     else if (fieldKind === "enum") values[name] = enumName(field.enum, field.enum.values[0]?.number ?? 0);
-    else if (fieldKind === "scalar") values[name] = zero(field.scalar);
-    else values[name] = null;
+    else values[name] = zero(field.scalar);
   }
   return values;
 }

@@ -8,13 +8,18 @@ import { MessageReader } from "@foxglove/rosmsg2-serialization";
 import type { MessageDefinition, MessageDefinitionField } from "@foxglove/message-definition";
 
 import type { Decode } from "../decode";
+import { Budget } from "./budget";
 
 type Schema = { name: string; data: Uint8Array };
 
 const text = new TextDecoder();
 
 export function makeRos2({ data }: Schema): Decode {
-  const reader = new MessageReader(parse(text.decode(data), { ros2: true }));
+  const definitions = parse(text.decode(data), { ros2: true });
+  // Everything else has a byte at least, which bounds how many there are.
+  const empty = definitions.flatMap(({ definitions }) => definitions).find(({ arrayLength }) => arrayLength === 0);
+  if (empty !== undefined) throw new Error(`${empty.name} is a list of nothing`);
+  const reader = new MessageReader(definitions);
   return (data) => reader.readMessage(data);
 }
 
@@ -44,12 +49,14 @@ const ARRAYS = {
 class Ros1 {
   private at = 0;
   private readonly view: DataView;
+  private readonly budget: Budget;
 
   constructor(
     private readonly data: Uint8Array,
     private readonly named: Map<string | undefined, MessageDefinition>,
   ) {
     this.view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+    this.budget = new Budget(data.length);
   }
 
   message({ definitions }: MessageDefinition, depth: number): Record<string, unknown> {
@@ -57,6 +64,7 @@ class Ros1 {
     const values: Record<string, unknown> = {};
     for (const field of definitions) {
       if (field.isConstant === true) continue;
+      this.budget.take(1);
       values[field.name] = field.isArray === true ? this.array(field, depth) : this.one(field, depth);
     }
     return values;
@@ -73,8 +81,7 @@ class Ros1 {
         return new typed(this.data.buffer.slice(start, start + size) as ArrayBuffer);
       });
     }
-    // Every element has a byte at least, but for empty messages.
-    if (length > this.data.length) throw new Error(`${field.name} is longer than its message`);
+    this.budget.take(length);
     return Array.from({ length }, () => this.one(field, depth));
   }
 

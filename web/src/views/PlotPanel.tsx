@@ -88,7 +88,11 @@ export function PlotPanel(props: { viewer: Viewer; fields: string[]; change: (fi
         scales: { x: { time: false, range: () => [bounds().from, bounds().to] } },
         axes: [
           { ...axis, size: 24, values: (_, ticks) => ticks.map((tick) => duration(tick).replace(/\.?0+$/, "")) },
-          { ...axis, size: 52 },
+          {
+            ...axis,
+            values: (_, ticks) => ticks.map(legible),
+            size: (_, labels) => Math.max(52, ...(labels ?? []).map(({ length }) => 12 + 7 * length)),
+          },
         ],
         series: [
           {},

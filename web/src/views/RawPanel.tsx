@@ -21,7 +21,8 @@ export function RawPanel(props: { viewer: Viewer; topic: string }) {
   const [store, setStore] = createStore<{ tree: Tree }>({ tree: null });
   createEffect(() => {
     const now = shown();
-    if (now?.as === "tree") setStore("tree", reconcile(now.tree, { key: null, merge: true }));
+    // The whole store: a tree alone that turns into a list would be merged with what it was.
+    if (now?.as === "tree") setStore(reconcile({ tree: now.tree }, { key: null, merge: true }));
   });
   const opens = createMemo(() => {
     const now = shown();

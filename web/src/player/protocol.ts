@@ -29,7 +29,7 @@ export type ToWorker =
   | { do: "range"; start: Nanos; end: Nanos }
   | { do: "watch"; watches: Watch[] }
   | { do: "seek"; time: Nanos }
-  | { do: "play" | "pause" | "retry" | "shown" }
+  | { do: "play" | "pause" | "retry" | "shown" | "ping" }
   | { do: "step"; direction: 1 | -1 }
   | { do: "speed"; speed: number }
   | { do: "loop"; loop: { from: Nanos; to: Nanos } | undefined }
@@ -41,7 +41,7 @@ export interface Failure {
   words: string;
   /** Of the loader's answer; none: no answer came. */
   status?: number;
-  /** As the loader named it; `link`: the page's own link is wrong. */
+  /** As the loader named it; `link`: the page's own link is wrong; `stuck`: the worker answers no more. */
   code?: string;
 }
 
@@ -67,3 +67,6 @@ export type FromWorker =
   | { is: "frame"; status: Status; shown: Shown[]; gone: number[] }
   | { is: "series"; id: number; lines: Line[]; done: boolean; failure?: Failure }
   | { is: "logs"; id: number; lines: LogLine[]; done: boolean; failure?: Failure };
+
+/** Says that the worker is not stuck. */
+export type Pong = { is: "pong" };

@@ -3,7 +3,7 @@
 import type { LoaderAddress } from "../api/loader";
 import type { Nanos } from "../lib/nanos";
 import type { LogLine } from "./logs";
-import type { Errand, Failure, FromWorker, Shown, Status, ToWorker, Watch } from "./protocol";
+import type { Errand, Failure, FromWorker, Pong, Shown, Status, ToWorker, Watch } from "./protocol";
 import type { Line } from "./series";
 
 export interface Listener {
@@ -16,34 +16,79 @@ export interface Report {
   failure: Failure | undefined;
 }
 
+// What a worker has to know that is started again.
+const KEPT: ReadonlySet<ToWorker["do"]> = new Set(["open", "range", "watch", "speed", "loop"]);
+const PING_MS = 1000;
+// So many pings later it is taken for stuck: some message may take forever to decode.
+const MOST_UNANSWERED = 5;
+
 export class RemotePlayer {
-  private readonly worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+  private worker = this.started();
+  private readonly kept = new Map<ToWorker["do"], ToWorker>();
+  private status: Status | undefined;
+  /** It may still be on its way here. */
+  private isThere = false;
+  private isAsked = false;
+  private unanswered = 0;
+  private readonly timer = setInterval(() => this.ping(), PING_MS);
   private readonly watches = new Map<number, Watch>();
   private readonly reports = new Map<number, (report: Report) => void>();
   private lastId = 0;
   private isToldOfWatches = true;
 
-  constructor(listener: Listener) {
-    this.worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
-      if (data.is === "frame") {
-        listener.frame(data.status, data.shown, data.gone);
-        requestAnimationFrame(() => this.tell({ do: "shown" }));
-      } else {
-        const { lines, done, failure } = data;
-        this.reports.get(data.id)?.({ lines, done, failure });
-      }
-    };
-  }
+  constructor(private readonly listener: Listener) {}
 
   close(): void {
+    clearInterval(this.timer);
     this.worker.terminate();
   }
 
   tell(message: ToWorker): void {
+    if (KEPT.has(message.do)) this.kept.set(message.do, message);
+    this.isAsked = true;
     this.worker.postMessage(message);
   }
 
+  /** Reads on from the moment; a worker that is stuck is ended, and errands have to be begun anew. */
+  retry(moment: Nanos): void {
+    if (this.unanswered < MOST_UNANSWERED) return this.tell({ do: "retry" });
+    this.worker.terminate();
+    this.unanswered = 0;
+    this.isThere = false;
+    this.worker = this.started();
+    for (const message of this.kept.values()) this.tell(message.do === "open" ? { ...message, moment } : message);
+  }
+
+  private started(): Worker {
+    const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
+    worker.onmessage = ({ data }: MessageEvent<FromWorker | Pong>) => {
+      const wasStuck = this.unanswered >= MOST_UNANSWERED;
+      this.unanswered = 0;
+      this.isThere = true;
+      if (data.is === "frame") {
+        this.status = data.status;
+        this.listener.frame(data.status, data.shown, data.gone);
+        requestAnimationFrame(() => this.tell({ do: "shown" }));
+      } else if (data.is !== "pong") {
+        const { lines, done, failure } = data;
+        this.reports.get(data.id)?.({ lines, done, failure });
+      }
+      if (wasStuck && this.status !== undefined) this.listener.frame(this.status, [], []);
+    };
+    return worker;
+  }
+
+  private ping(): void {
+    if (!this.isThere || this.status === undefined || (!this.isAsked && this.unanswered === 0)) return;
+    this.isAsked = false;
+    if (this.unanswered++ === 0) this.worker.postMessage({ do: "ping" } satisfies ToWorker);
+    if (this.unanswered !== MOST_UNANSWERED) return;
+    const words = "A message takes very long to decode. Close its panel, or go elsewhere, before you try again.";
+    this.listener.frame({ ...this.status, state: "failed", failure: { words, code: "stuck" } }, [], []);
+  }
+
   open(loader: LoaderAddress, range: { start: Nanos; end: Nanos }, moment: Nanos): void {
+    this.status = { state: "seeking", moment, from: moment, until: moment, bytes: 0, missing: [] };
     this.tell({ do: "open", loader, ...range, moment });
   }
 

@@ -4,13 +4,13 @@ import { Loader } from "../api/loader";
 import { Errands } from "./errands";
 import { Channels, readMessages } from "./messages";
 import { Player } from "./player";
-import type { FromWorker, ToWorker } from "./protocol";
+import type { FromWorker, Pong, ToWorker } from "./protocol";
 import { Showing } from "./showing";
 
 // Its `self` is typed as a window's; only this is used of it.
 const scope = self as unknown as {
   onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
-  postMessage(message: FromWorker, transfer?: Transferable[]): void;
+  postMessage(message: FromWorker | Pong, transfer?: Transferable[]): void;
 };
 
 const FRAME_MS = 16;
@@ -63,6 +63,8 @@ scope.onmessage = ({ data: asked }) => {
       return player.pause();
     case "retry":
       return player.retry();
+    case "ping":
+      return scope.postMessage({ is: "pong" });
     case "shown":
       return showing.drawn();
     case "step":
@@ -77,3 +79,6 @@ scope.onmessage = ({ data: asked }) => {
       return errands.end(asked.id);
   }
 };
+
+// It is there: from here on it is asked whether it is stuck.
+scope.postMessage({ is: "pong" });

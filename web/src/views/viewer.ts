@@ -136,8 +136,8 @@ export class Viewer {
   }
 
   retry(): void {
+    this.player.retry(this.status().moment);
     this.set.setTries((count) => count + 1);
-    this.player.tell({ do: "retry" });
   }
 
   // What is selected

@@ -7,6 +7,7 @@ export function words({ status, code }: Failure): { title: string; what: "sign-i
   switch (status) {
     case undefined:
       if (code === "link") return { title: "The link is wrong", what: "retry" };
+      if (code === "stuck") return { title: "The page is stuck", what: "retry" };
       return { title: "No answer from the loader", what: "retry" };
     case 400:
       return { title: "The link is wrong", what: "retry" };

@@ -12,7 +12,7 @@ export class Segment {
   /** … and before this time is here. */
   until: Nanos;
   bytes = 0;
-  readonly topics: ReadonlySet<string>;
+  readonly topics: Set<string>;
   private readonly before = new Map<string, Message>();
   private readonly messages = new Map<string, Message[]>();
 
@@ -30,6 +30,7 @@ export class Segment {
   add(messages: readonly Message[]): void {
     for (const message of messages) {
       const { topic } = message.channel;
+      if (!this.topics.has(topic)) continue;
       if (message.logTime < this.from) {
         this.latch(message);
         continue;
@@ -50,6 +51,14 @@ export class Segment {
         this.bytes -= cost(list.pop() as Message);
       }
     }
+  }
+
+  /** Nobody wants the topic any more. */
+  drop(topic: string): void {
+    this.topics.delete(topic);
+    this.before.delete(topic);
+    for (const message of this.messages.get(topic) ?? []) this.bytes -= cost(message);
+    this.messages.delete(topic);
   }
 
   /** Forgets what is older than the time, but for the newest of each topic. */

@@ -288,7 +288,7 @@ test("what is in hand is played, though what follows fails", async () => {
   expect(stage.last).toMatchObject({ state: "failed", moment: 7n * SECOND - 1n });
   expect(stage.last.error).toBeInstanceOf(Refused);
   stage.fake.brokenFrom = undefined;
-  stage.player.play();
+  stage.player.retry();
   await stage.pass(5);
   expect(stage.last.state).toBe("playing");
   expect(stage.last.moment).toBeGreaterThan(11n * SECOND);

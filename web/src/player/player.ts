@@ -49,6 +49,8 @@ export class Player {
   private reading = new AbortController();
   private isReading = false;
   private isPlaying = false;
+  /** It played when it failed, and goes on when it is tried again. */
+  private resumes = false;
   private speed = 1;
   private loop: Loop | undefined;
   /** Why nothing is read any more. */
@@ -151,8 +153,10 @@ export class Player {
     this.loop = loop;
   }
 
-  /** Reads on, with what is in hand if that is of use. */
+  /** Reads on, with what is in hand if that is of use, and plays on if it played. */
   retry(): void {
+    this.isPlaying ||= this.resumes;
+    this.tickedAt = this.clock.now();
     if (this.segment.covers(this.moment) && this.missing.size === 0) this.read();
     else this.restart();
   }
@@ -183,7 +187,7 @@ export class Player {
       this.moment = to;
       this.isPlaying = false;
     }
-    if (this.state() === "failed") this.isPlaying = false;
+    this.haltIfFailed();
     this.goneOn();
   }
 
@@ -243,6 +247,7 @@ export class Player {
     this.error = undefined;
     this.trouble = undefined;
     this.stepping = undefined;
+    this.resumes = false;
     this.isReading = false;
     return this.reading.signal;
   }
@@ -282,8 +287,14 @@ export class Player {
     if (signal.aborted) return;
     this.isReading = false;
     this.error = error;
-    if (this.state() === "failed") this.isPlaying = false;
+    this.haltIfFailed();
     this.present();
+  }
+
+  private haltIfFailed(): void {
+    if (!this.isPlaying || this.state() !== "failed") return;
+    this.isPlaying = false;
+    this.resumes = true;
   }
 
   private came(): void {

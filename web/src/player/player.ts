@@ -27,8 +27,11 @@ export interface Frame {
   bytes: number;
   error: unknown;
   missing: readonly string[];
-  /** The newest message of each topic that has one; undefined while seeking: what was shown stays. */
-  newest: ReadonlyMap<string, Message> | undefined;
+  /**
+   * The newest message of each topic that has one, last; before it those that a video's is made of.
+   * Undefined while seeking: what was shown stays.
+   */
+  newest: ReadonlyMap<string, readonly Message[]> | undefined;
 }
 
 export interface Clock {
@@ -114,10 +117,14 @@ export class Player {
       else if (this.segment.until <= this.range.end) this.seek(this.segment.until);
       return;
     }
+    if (!this.segment.covers(this.moment) && this.error === undefined) {
+      this.stepsBack = true;
+      return;
+    }
     const before = this.segment.timeBefore(this.moment, topics);
     if (before !== undefined && before >= this.range.start) {
       this.seek(before);
-    } else if (this.segment.from < this.moment && this.segment.from > this.range.start) {
+    } else if (this.segment.from > this.range.start) {
       this.restart();
       this.stepsBack = true;
     }
@@ -221,17 +228,17 @@ export class Player {
   private present(): void {
     const { segment, moment } = this;
     const isThere = segment.covers(moment);
-    const newest = new Map<string, Message>();
+    const newest = new Map<string, readonly Message[]>();
     if (isThere) {
       for (const topic of this.topics) {
-        const message = segment.newestAt(topic, moment);
-        if (message !== undefined) newest.set(topic, message);
+        const run = segment.runAt(topic, moment);
+        if (run.length > 0) newest.set(topic, run);
       }
     }
     this.show({
       state: this.state(isThere),
       moment,
-      from: segment.from,
+      from: segment.from > this.range.start ? segment.from : this.range.start,
       until: segment.until,
       bytes: segment.bytes,
       error: this.error,

@@ -56,7 +56,6 @@ export async function readOn(
   limits: Limits = LIMITS,
 ): Promise<void> {
   let window = limits.firstWindow;
-  let isFirst = true;
   let failures = 0;
   while (segment.until <= end) {
     if (!hasRoom(segment, reader, limits)) {
@@ -69,13 +68,12 @@ export async function readOn(
       topics: [...segment.topics],
       start,
       end: last,
-      ...(isFirst && { replayPolicy: "lastPerChannel" }),
+      ...(segment.looksBack && { replayPolicy: "lastPerChannel" }),
     };
     try {
       if (await readWindow(segment, selection, source, reader, signal, limits)) {
-        segment.until = last + 1n;
+        segment.reach(last + 1n);
         window = window * 2n < limits.longestWindow ? window * 2n : limits.longestWindow;
-        isFirst = false;
       }
       failures = 0;
       reader.progress([]);
@@ -83,7 +81,6 @@ export async function readOn(
       signal.throwIfAborted();
       segment.cutAtEnd();
       failures = segment.until > start ? 1 : failures + 1;
-      isFirst &&= segment.until === start;
       if (failures >= limits.tries || !isPassing(error)) throw error;
       await source.wait(pauseAfter(failures, error), signal);
     }

@@ -6,6 +6,7 @@ import { Channels, readMessages } from "./messages";
 import { Player } from "./player";
 import type { FromWorker, ToWorker } from "./protocol";
 import { Showing } from "./showing";
+import { withDeltas } from "./video";
 
 // Its `self` is typed as a window's; only this is used of it.
 const scope = self as unknown as {
@@ -25,7 +26,7 @@ function start(asked: ToWorker & { do: "open" }): NonNullable<typeof open> {
   const showing = new Showing(tell);
   const source = {
     async *open(selection: Parameters<Loader["stream"]>[0], signal: AbortSignal) {
-      yield* readMessages(await loader.stream(selection, signal), channels);
+      yield* withDeltas(readMessages(await loader.stream(selection, signal), channels));
     },
     wait: (milliseconds: number, signal: AbortSignal) =>
       new Promise<void>((resolve, reject) => {

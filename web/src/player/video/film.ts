@@ -94,7 +94,7 @@ export class Film<P extends Picture> {
     } catch (error) {
       this.fed = undefined;
       if (!(error instanceof Broken) || !isSecond) throw error;
-      const damage = new Error(`it is damaged (${error.message}), and goes on with the next key frame`);
+      const damage = new Error(`it is damaged (${error.message.replace(/\.$/, "")}), and goes on with the next key frame`);
       this.damaged.set(fresh[Math.max(this.out - before, 0)] ?? first, damage);
       throw damage;
     }

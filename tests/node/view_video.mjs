@@ -34,7 +34,8 @@ async function watcher() {
   return page;
 }
 
-const frameOf = (page, topic) => panel(page, topic).locator("canvas").evaluate((canvas) => globalThis.frameOf(canvas));
+const frameOf = (page, topic) =>
+  panel(page, topic).locator("canvas").evaluate((canvas) => globalThis.frameOf(canvas));
 
 // The frame that belongs to the clock's time, once it is shown, or else what is shown after a while; or what is
 // said instead, where that is expected.

@@ -35,10 +35,11 @@ export class Showing {
 
   watch(watches: readonly Watch[]): void {
     this.watches = watches;
-    for (const id of this.sent.keys()) {
-      if (watches.some((watch) => watch.id === id)) continue;
-      this.sent.delete(id);
-      this.screens.get(id)?.close();
+    const ids = new Set(watches.map(({ id }) => id));
+    for (const id of this.sent.keys()) if (!ids.has(id)) this.sent.delete(id);
+    for (const [id, screen] of this.screens) {
+      if (ids.has(id)) continue;
+      screen.close();
       this.screens.delete(id);
       this.keep(id, undefined);
     }

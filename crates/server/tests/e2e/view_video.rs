@@ -90,14 +90,14 @@ fn video(
     topic: &str,
     format: &str,
     frames: &[Vec<u8>],
-    encode: fn(CompressedVideo) -> (Schema, Vec<u8>),
+    encode: fn(&CompressedVideo) -> (Schema, Vec<u8>),
 ) -> Vec<Message> {
     assert_eq!(frames.len(), 30);
     let mut channel = None;
     let message = |(number, frame): (usize, &Vec<u8>)| {
         let number = u32::try_from(number).unwrap();
         let log_time = START + u64::from(number) * FRAME_NANOS;
-        let (schema, data) = encode(CompressedVideo {
+        let (schema, data) = encode(&CompressedVideo {
             timestamp: Some(Timestamp::new(0, 0)),
             frame_id: "camera".to_owned(),
             data: Bytes::from(frame.clone()),
@@ -123,7 +123,7 @@ fn video(
     frames.iter().enumerate().map(message).collect()
 }
 
-fn protobuf(message: CompressedVideo) -> (Schema, Vec<u8>) {
+fn protobuf(message: &CompressedVideo) -> (Schema, Vec<u8>) {
     let schema = CompressedVideo::get_schema().unwrap();
     let schema =
         Schema { name: schema.name, encoding: schema.encoding, data: schema.data.into_owned() };
@@ -133,7 +133,7 @@ fn protobuf(message: CompressedVideo) -> (Schema, Vec<u8>) {
 }
 
 /// Little-endian CDR.
-fn ros2(message: CompressedVideo) -> (Schema, Vec<u8>) {
+fn ros2(message: &CompressedVideo) -> (Schema, Vec<u8>) {
     let mut data = vec![0, 1, 0, 0];
     data.extend([0; 8]);
     let field = |data: &mut Vec<u8>, bytes: &[u8]| {

@@ -38,8 +38,10 @@ export const browserDecoders: Decoders<VideoFrame> = {
       },
       configure: (codec) => decoder.configure(settings(codec)),
       // Frames come out with the number that they went in with.
-      decode: ({ data, isKey }: Unit, id) =>
-        decoder.decode(new EncodedVideoChunk({ type: isKey ? "key" : "delta", timestamp: id, data: data as BufferSource })),
+      decode: ({ data, isKey }: Unit, id) => {
+        const type = isKey ? "key" : "delta";
+        decoder.decode(new EncodedVideoChunk({ type, timestamp: id, data: data as BufferSource }));
+      },
       flush: () => decoder.flush(),
       reset: () => decoder.reset(),
       close: () => decoder.state === "closed" || decoder.close(),

@@ -33,7 +33,7 @@ export interface Decoders<P extends Picture> {
 /** The decoder failed: of what it was given, or because the browser took it away. */
 class Broken extends Error {}
 
-// A decoder that has nothing to do for so long holds the picture back.
+// A decoder that has nothing to do, and gives nothing out for so long, holds the picture back.
 const HELD_BACK_MS = 50;
 
 export class Film<P extends Picture> {
@@ -94,7 +94,8 @@ export class Film<P extends Picture> {
     } catch (error) {
       this.fed = undefined;
       if (!(error instanceof Broken) || !isSecond) throw error;
-      const damage = new Error(`it is damaged (${error.message.replace(/\.$/, "")}), and goes on with the next key frame`);
+      const why = error.message.replace(/\.$/, "");
+      const damage = new Error(`it is damaged (${why}), and goes on with the next key frame`);
       this.damaged.set(fresh[Math.max(this.out - before, 0)] ?? first, damage);
       throw damage;
     }
@@ -132,14 +133,15 @@ export class Film<P extends Picture> {
       decoder.close();
     }
     const here = picture.then(() => true);
-    for (let isIdle = false; !(await Promise.race([here, this.later()])); ) {
-      if (isIdle) {
-        this.fed = undefined;
-        await decoder.flush().catch((error: unknown) => this.lose(new Broken(failureOf(error).words)));
-        this.wanted?.fail(new Error("the decoder made no picture of this message"));
-        break;
-      }
-      isIdle = decoder.waiting === 0;
+    let out = -1;
+    while (!(await Promise.race([here, this.later()]))) {
+      const isQuiet = decoder.waiting === 0 && out === this.out;
+      out = this.out;
+      if (!isQuiet) continue;
+      this.fed = undefined;
+      await decoder.flush().catch((error: unknown) => this.lose(new Broken(failureOf(error).words)));
+      this.giveUp(new Error("the decoder made no picture of this message"));
+      break;
     }
     return picture;
   }
@@ -162,6 +164,10 @@ export class Film<P extends Picture> {
   private lose(error: Error): void {
     this.decoder = undefined;
     this.fed = undefined;
+    this.giveUp(error);
+  }
+
+  private giveUp(error: Error): void {
     this.wanted?.fail(error);
     this.wanted = undefined;
   }

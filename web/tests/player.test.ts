@@ -11,7 +11,10 @@ const END = 60n * SECOND;
 const channel = (topic: string): Channel => ({ topic, messageEncoding: "json", schema: undefined });
 const FAST = channel("/fast"); // every 100 ms
 const SLOW = channel("/slow"); // every 7 s
-const CHANNELS: [Channel, bigint][] = [[FAST, SECOND / 10n], [SLOW, 7n * SECOND]];
+const VIDEO = channel("/video"); // every 100 ms, with a key frame every second
+const CHANNELS: [Channel, bigint][] = [[FAST, SECOND / 10n], [SLOW, 7n * SECOND], [VIDEO, SECOND / 10n]];
+
+const keyBefore = (time: bigint) => time - 1n - ((time - 1n) % SECOND);
 
 /** A loader with a recording of a minute, that can be cut off. */
 class Fake implements Streams {
@@ -54,9 +57,10 @@ class Fake implements Streams {
     const all: Message[] = [];
     for (const [channel, period] of CHANNELS.filter(([{ topic }]) => topics.includes(topic))) {
       for (let time = 0n; time <= end && time <= this.end; time += period) {
-        const isLast = time < start && time + period >= start;
+        const isDelta = channel === VIDEO && time % SECOND !== 0n;
+        const isLast = channel === VIDEO ? time >= keyBefore(start) : time + period >= start;
         if (time >= start || (isLast && replayPolicy === "lastPerChannel")) {
-          all.push({ channel, logTime: time, data: new Uint8Array(this.messageBytes) });
+          all.push({ channel, logTime: time, data: new Uint8Array(this.messageBytes), isDelta });
         }
       }
     }
@@ -81,7 +85,7 @@ class Stage {
   }
 
   newest(topic: string): bigint | undefined {
-    return this.last.newest?.get(topic)?.logTime;
+    return this.last.newest?.get(topic)?.at(-1)?.logTime;
   }
 
   async settled(): Promise<void> {
@@ -196,6 +200,26 @@ test("steps go from message to message, also to what lies before what is in hand
   stage.player.step(-1);
   await stage.settled();
   expect(stage.last.moment).toBe(30n * SECOND - SECOND / 10n);
+});
+
+test("a video is there from its key frame on: steps back ask nothing until they are before it", async () => {
+  const stage = new Stage();
+  const run = () => stage.last.newest?.get("/video")?.map(({ logTime }) => Number(logTime / (SECOND / 10n)));
+  stage.player.watch(["/video"]);
+  stage.player.seek(30n * SECOND + (SECOND * 3n) / 10n);
+  await stage.settled();
+  expect(run()).toEqual([300, 301, 302, 303]);
+  const asked = stage.fake.asked.length;
+  for (const end of [302, 301, 300]) {
+    stage.player.step(-1);
+    expect(run()?.at(0)).toBe(300);
+    expect(run()?.at(-1)).toBe(end);
+  }
+  expect(stage.fake.asked.length).toBe(asked);
+  stage.player.step(-1);
+  await stage.settled();
+  expect(run()).toEqual([290, 291, 292, 293, 294, 295, 296, 297, 298, 299]);
+  expect(stage.fake.asked.filter(({ replayPolicy }) => replayPolicy !== undefined)).toHaveLength(3);
 });
 
 test("a stream that breaks off goes on where it was, without doubles", async () => {

@@ -28,8 +28,11 @@ export interface Frame {
   /** Why it failed; or, in other states, why it has to wait. */
   error: unknown;
   missing: readonly string[];
-  /** The newest message of each topic that has one; undefined while seeking: what was shown stays. */
-  newest: ReadonlyMap<string, Message> | undefined;
+  /**
+   * The newest message of each topic that has one, last; before it those that a video's is made of.
+   * Undefined while seeking: what was shown stays.
+   */
+  newest: ReadonlyMap<string, readonly Message[]> | undefined;
 }
 
 export interface Clock {
@@ -137,7 +140,7 @@ export class Player {
       const before = segment.timeBefore(moment, topics);
       if (before !== undefined) {
         this.seek(before);
-      } else if (segment.from < moment && segment.from > range.start) {
+      } else if (segment.from > range.start) {
         this.restart();
         this.stepping = -1;
       }
@@ -312,18 +315,18 @@ export class Player {
   private present(): void {
     const { segment, moment } = this;
     const isThere = segment.covers(moment);
-    const newest = new Map<string, Message>();
+    const newest = new Map<string, readonly Message[]>();
     if (isThere) {
       for (const topic of this.topics) {
-        const message = segment.newestAt(topic, moment);
-        if (message !== undefined) newest.set(topic, message);
+        const run = segment.runAt(topic, moment);
+        if (run.length > 0) newest.set(topic, run);
       }
     }
     const state = this.state();
     this.show({
       state,
       moment,
-      from: segment.from,
+      from: segment.from > this.range.start ? segment.from : this.range.start,
       until: segment.until,
       bytes: segment.bytes,
       error: state === "failed" ? this.error : this.trouble,

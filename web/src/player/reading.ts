@@ -74,12 +74,11 @@ export async function readOn(
       start,
       end: last,
       partial: true,
-      // What was newest before comes first: whatever is there of the span, that is there.
-      ...(start === segment.from && { replayPolicy: "lastPerChannel" }),
+      ...(segment.looksBack && { replayPolicy: "lastPerChannel" }),
     };
     try {
       if (await readSpan(segment, selection, streams, reader, signal, limits)) {
-        segment.until = last + 1n;
+        segment.reach(last + 1n);
         span = span * 2n < limits.longestSpan ? span * 2n : limits.longestSpan;
       }
       failures = 0;

@@ -7,6 +7,7 @@ import { Channels, readMessages } from "./messages";
 import { Player } from "./player";
 import type { FromWorker, ToWorker } from "./protocol";
 import { Showing } from "./showing";
+import { withDeltas } from "./video";
 
 // Its `self` is typed as a window's; only this is used of it.
 const scope = self as unknown as {
@@ -26,7 +27,7 @@ function start(asked: ToWorker & { do: "open" }): NonNullable<typeof open> {
   const showing = new Showing(tell);
   const streams = {
     async *open(selection: Parameters<Loader["stream"]>[0], signal: AbortSignal) {
-      yield* readMessages(await loader.stream(selection, signal), channels);
+      yield* withDeltas(readMessages(await loader.stream(selection, signal), channels));
     },
     wait,
   };

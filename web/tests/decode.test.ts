@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 
+import { CdrWriter, EncapsulationKind } from "@foxglove/cdr";
 import { parse } from "@foxglove/rosmsg";
 import { MessageWriter } from "@foxglove/rosmsg2-serialization";
 import { Builder, ByteBuffer } from "flatbuffers";
@@ -43,6 +44,81 @@ test("ROS 2 messages are decoded", async () => {
   const message = { ...MESSAGE, name: "Zug" };
   const data = new MessageWriter(parse(DEFINITION, { ros2: true })).writeMessage(message);
   expect(decode(data)).toEqual(message);
+});
+
+const IDL = `================================================================================
+IDL: demo/msg/Scan
+// generated from rosidl_adapter/resource/msg.idl.em
+#include "builtin_interfaces/msg/Time.idl"
+#include "demo/msg/Point.idl"
+
+module demo {
+  module msg {
+    module Scan_Constants {
+      const int8 FRONT = 1;
+    };
+    typedef uint8 uint8__2[2];
+    @verbatim (language="comment", text=
+      "What is seen, and when.")
+    struct Scan {
+      builtin_interfaces::msg::Time stamp;
+      string name;
+      sequence<demo::msg::Point> points;
+      @unit (value="m")
+      sequence<float> ranges;
+      uint8__2 pair;
+      boolean ok;
+      int64 big;
+    };
+  };
+};
+
+================================================================================
+IDL: builtin_interfaces/msg/Time
+module builtin_interfaces {
+  module msg {
+    struct Time {
+      int32 sec;
+      uint32 nanosec;
+    };
+  };
+};
+
+================================================================================
+IDL: demo/msg/Point
+module demo {
+  module msg {
+    struct Point {
+      double x;
+      double y;
+    };
+  };
+};
+`;
+
+test("ROS 2 messages are decoded by IDL as by .msg", async () => {
+  const { name: _, ...rest } = MESSAGE;
+  const message = { stamp: { sec: 7, nanosec: 500 }, name: "Zug", ...rest };
+  const definition = `builtin_interfaces/Time stamp\n${DEFINITION}`;
+  const data = new MessageWriter(parse(definition, { ros2: true })).writeMessage(message);
+  const byMsg = (await decoderOf(channel("cdr", "ros2msg", "demo/msg/Scan", definition))) as Decode;
+  const byIdl = (await decoderOf(channel("cdr", "ros2idl", "demo/msg/Scan", IDL))) as Decode;
+  expect(byIdl(data)).toEqual(message);
+  expect(byIdl(data)).toEqual(byMsg(data));
+  expect(() => byIdl(data.subarray(0, 20))).toThrow();
+});
+
+test("messages by the OMG's IDL are decoded, in XCDR2, too", async () => {
+  const idl = "module demo { @mutable struct Pose { @id(1) double x; @id(2) @optional string frame; }; };";
+  const writer = new CdrWriter({ kind: EncapsulationKind.PL_CDR2_LE });
+  writer.dHeader(0); // How long it is, which the reader does not ask.
+  writer.emHeader(true, 1, 8).float64(1.5);
+  writer.emHeader(true, 2, 4 + 4).string("map");
+  const decode = (await decoderOf(channel("cdr", "omgidl", "demo::Pose", idl))) as Decode;
+  expect(decode(writer.data)).toEqual({ x: 1.5, frame: "map" });
+  expect(await decoderOf(channel("cdr", "omgidl", "demo::Other", idl))).toMatchObject({
+    why: expect.stringContaining("demo::Other"),
+  });
 });
 
 test("ROS 1 messages are decoded, wherever their bytes lie", async () => {

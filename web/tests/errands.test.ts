@@ -2,20 +2,23 @@ import { expect, test } from "vitest";
 
 import { McapWriter } from "@mcap/core";
 
-import type { Loader, Selection } from "../src/api/loader";
+import { type Loader, Refused, type Selection } from "../src/api/loader";
 import { Errands } from "../src/player/errands";
 import { Channels } from "../src/player/messages";
 import type { FromWorker } from "../src/player/protocol";
 
-/** Ten messages of each topic, a nanosecond apart; those of `/bytes` are nothing that is known. */
-async function recording(topics: readonly string[]): Promise<Uint8Array> {
+/**
+ * Ten messages of each topic, two at a time, a nanosecond apart; those of `/bytes` are nothing that is
+ * known.
+ */
+async function recording({ topics, start = 0n }: Selection): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let position = 0n;
   const write = async (part: Uint8Array) => {
     parts.push(part.slice());
     position += BigInt(part.length);
   };
-  const writer = new McapWriter({ writable: { write, position: () => position } });
+  const writer = new McapWriter({ writable: { write, position: () => position }, chunkSize: 100 });
   await writer.start({ profile: "", library: "" });
   for (const topic of topics) {
     const messageEncoding = topic === "/bytes" ? "" : "json";
@@ -23,7 +26,8 @@ async function recording(topics: readonly string[]): Promise<Uint8Array> {
     const channelId = await writer.registerChannel({ topic, messageEncoding, schemaId: 0, metadata });
     for (let i = 0; i < 10; i++) {
       const data = new TextEncoder().encode(JSON.stringify({ x: i, level: 2, msg: `${topic} ${i}` }));
-      const logTime = BigInt(i);
+      const logTime = BigInt(i >> 1);
+      if (logTime < start) continue;
       await writer.addMessage({ channelId, sequence: i, logTime, publishTime: logTime, data });
     }
   }
@@ -36,23 +40,40 @@ class Fake {
   running = 0;
   most = 0;
   told: FromWorker[] = [];
+  /** So many streams break off after this share. */
+  cuts = { count: 0, share: 0.5 };
+  refusals: Refused[] = [];
+  waits: number[] = [];
 
   readonly loader = {
     stream: async (selection: Selection) => {
       this.asked.push(selection);
       this.most = Math.max(this.most, ++this.running);
-      const data = await recording(selection.topics);
+      const data = await recording(selection);
+      const refused = this.refusals.shift();
+      if (refused !== undefined) {
+        this.running--;
+        throw refused;
+      }
+      const isCut = this.cuts.count-- > 0;
       return new ReadableStream({
         start: (controller) => {
-          controller.enqueue(data);
-          controller.close();
+          controller.enqueue(isCut ? data.subarray(0, data.length * this.cuts.share) : data);
+          if (!isCut) controller.close();
           this.running--;
         },
+        // What is there is read before.
+        pull: (controller) => (isCut ? controller.error(new TypeError("network error")) : undefined),
       });
     },
   } as unknown as Loader;
 
-  readonly errands = new Errands(this.loader, new Channels(), (message) => this.told.push(message));
+  readonly errands = new Errands(
+    this.loader,
+    new Channels(),
+    (message) => this.told.push(message),
+    async (milliseconds) => void this.waits.push(milliseconds),
+  );
 
   async done(count: number): Promise<FromWorker[]> {
     const done = () => this.told.filter((message) => message.is !== "frame" && message.done);
@@ -90,4 +111,28 @@ test("two streams at a time, and what is ended is not begun", async () => {
   const ids = (await fake.done(5)).map((message) => (message as { id: number }).id);
   expect(ids.sort()).toEqual([1, 2, 3, 4, 6]);
   expect(fake.most).toBe(2);
+});
+
+test("a stream that breaks off goes on where it was, without doubles", async () => {
+  for (const share of [0.2, 0.4, 0.6, 0.8]) {
+    const fake = new Fake();
+    fake.cuts = { count: 3, share };
+    fake.errands.begin(1, { kind: "logs", topics: ["/log"], from: 0n, to: 10n });
+    const [report] = await fake.done(1);
+    const lines = (report as FromWorker & { is: "logs" }).lines.map(({ text }) => text);
+    expect(lines).toEqual(Array.from({ length: 10 }, (_, i) => `/log ${i}`));
+    expect(fake.asked.length).toBe(4);
+    expect(report).not.toHaveProperty("failure");
+  }
+});
+
+test("a loader that is not ready is asked again, and one that refuses is not", async () => {
+  const fake = new Fake();
+  fake.refusals = [new Refused(503, "busy", "no memory is left", 7)];
+  fake.errands.begin(1, { kind: "logs", topics: ["/log"], from: 0n, to: 10n });
+  expect((await fake.done(1))[0]).toMatchObject({ lines: { length: 10 } });
+  expect(fake.waits).toEqual([7000]);
+  fake.refusals = [new Refused(403, "forbidden", "not yours")];
+  fake.errands.begin(2, { kind: "logs", topics: ["/log"], from: 0n, to: 10n });
+  expect((await fake.done(2))[1]).toMatchObject({ failure: { words: "not yours", status: 403 } });
 });

@@ -189,6 +189,22 @@ test("ROS 2: lists are no longer than their message, and none is of nothing", as
   expect(nothing).toEqual({ why: "its schema: x is a list of nothing" });
 });
 
+test("IDL: lists are no longer than their message, and none is of nothing", async () => {
+  const idl = "struct A { uint8 x; }; struct Root { sequence<A> a; sequence<string> b; uint8 c[2][3]; };";
+  const decode = await decoder("cdr", "omgidl", "Root", text(idl));
+  expect((decode as Decode)(Uint8Array.of(0, 1, 0, 0, 1, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6))).toEqual({
+    a: [{ x: 7 }],
+    b: [],
+    c: [Uint8Array.of(1, 2, 3), Uint8Array.of(4, 5, 6)],
+  });
+  expect(refusal(decode, Uint8Array.of(0, 1, 0, 0, 255, 255, 255, 255))).not.toBe("none");
+  expect(refusal(decode, Uint8Array.of(0, 1, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255))).not.toBe("none");
+  for (const nothing of ["uint8 x[0];", "uint8 x[3][0];", ""]) {
+    const idl = `struct A { ${nothing} }; struct Root { sequence<A> a; };`;
+    expect(await decoder("cdr", "omgidl", "Root", text(idl)), nothing).toHaveProperty("why");
+  }
+});
+
 // Pictures
 
 const bytes = (...parts: (number[] | string)[]) =>

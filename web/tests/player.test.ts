@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { Refused, type Selection } from "../src/api/loader";
 import { type Batch, type Channel, CutOff, type Message } from "../src/player/messages";
 import { type Frame, Player } from "../src/player/player";
-import { LIMITS, type Limits, type Source } from "../src/player/reading";
+import { LIMITS, type Limits, type Streams } from "../src/player/reading";
 
 const SECOND = 1_000_000_000n;
 const END = 60n * SECOND;
@@ -11,15 +11,22 @@ const END = 60n * SECOND;
 const channel = (topic: string): Channel => ({ topic, messageEncoding: "json", schema: undefined });
 const FAST = channel("/fast"); // every 100 ms
 const SLOW = channel("/slow"); // every 7 s
-const CHANNELS: [Channel, bigint][] = [[FAST, SECOND / 10n], [SLOW, 7n * SECOND]];
+const VIDEO = channel("/video"); // every 100 ms, with a key frame every second
+const CHANNELS: [Channel, bigint][] = [[FAST, SECOND / 10n], [SLOW, 7n * SECOND], [VIDEO, SECOND / 10n]];
+
+const keyBefore = (time: bigint) => time - 1n - ((time - 1n) % SECOND);
 
 /** A loader with a recording of a minute, that can be cut off. */
-class Fake implements Source {
+class Fake implements Streams {
   asked: Selection[] = [];
   aborted = 0;
   /** Cuts this many streams after so many messages. */
   cuts = { count: 0, after: 3 };
   refuse: Refused | undefined;
+  /** From here on all is refused. */
+  brokenFrom: bigint | undefined;
+  end = END;
+  waits: number[] = [];
   messageBytes = 10;
   held: Promise<void> | undefined;
 
@@ -28,6 +35,8 @@ class Fake implements Source {
     signal.addEventListener("abort", () => this.aborted++);
     await this.held;
     if (this.refuse !== undefined) throw this.refuse;
+    const { brokenFrom } = this;
+    if (brokenFrom !== undefined && (selection.end ?? END) >= brokenFrom) throw new Refused(502, "source-failed", "away");
     const isCut = this.cuts.count > 0;
     if (isCut) this.cuts.count--;
     let sent = 0;
@@ -39,17 +48,19 @@ class Fake implements Source {
     }
   }
 
-  wait(): Promise<void> {
+  wait(milliseconds: number): Promise<void> {
+    this.waits.push(milliseconds);
     return Promise.resolve();
   }
 
-  private messages({ topics, start = 0n, end = END, replayPolicy }: Selection): Message[] {
+  private messages({ topics, start = 0n, end = this.end, replayPolicy }: Selection): Message[] {
     const all: Message[] = [];
     for (const [channel, period] of CHANNELS.filter(([{ topic }]) => topics.includes(topic))) {
-      for (let time = 0n; time <= end; time += period) {
-        const isLast = time < start && time + period >= start;
+      for (let time = 0n; time <= end && time <= this.end; time += period) {
+        const isDelta = channel === VIDEO && time % SECOND !== 0n;
+        const isLast = channel === VIDEO ? time >= keyBefore(start) : time + period >= start;
         if (time >= start || (isLast && replayPolicy === "lastPerChannel")) {
-          all.push({ channel, logTime: time, data: new Uint8Array(this.messageBytes) });
+          all.push({ channel, logTime: time, data: new Uint8Array(this.messageBytes), isDelta });
         }
       }
     }
@@ -74,7 +85,7 @@ class Stage {
   }
 
   newest(topic: string): bigint | undefined {
-    return this.last.newest?.get(topic)?.logTime;
+    return this.last.newest?.get(topic)?.at(-1)?.logTime;
   }
 
   async settled(): Promise<void> {
@@ -103,6 +114,7 @@ test("a seek asks for what was newest and a short window, and reads ahead within
     topics: ["/fast", "/slow"],
     start: 30n * SECOND,
     end: 31n * SECOND - 1n,
+    partial: true,
     replayPolicy: "lastPerChannel",
   });
   expect(of30.slice(1).every(({ replayPolicy }) => replayPolicy === undefined)).toBe(true);
@@ -190,6 +202,26 @@ test("steps go from message to message, also to what lies before what is in hand
   expect(stage.last.moment).toBe(30n * SECOND - SECOND / 10n);
 });
 
+test("a video is there from its key frame on: steps back ask nothing until they are before it", async () => {
+  const stage = new Stage();
+  const run = () => stage.last.newest?.get("/video")?.map(({ logTime }) => Number(logTime / (SECOND / 10n)));
+  stage.player.watch(["/video"]);
+  stage.player.seek(30n * SECOND + (SECOND * 3n) / 10n);
+  await stage.settled();
+  expect(run()).toEqual([300, 301, 302, 303]);
+  const asked = stage.fake.asked.length;
+  for (const end of [302, 301, 300]) {
+    stage.player.step(-1);
+    expect(run()?.at(0)).toBe(300);
+    expect(run()?.at(-1)).toBe(end);
+  }
+  expect(stage.fake.asked.length).toBe(asked);
+  stage.player.step(-1);
+  await stage.settled();
+  expect(run()).toEqual([290, 291, 292, 293, 294, 295, 296, 297, 298, 299]);
+  expect(stage.fake.asked.filter(({ replayPolicy }) => replayPolicy !== undefined)).toHaveLength(3);
+});
+
 test("a stream that breaks off goes on where it was, without doubles", async () => {
   const stage = new Stage();
   stage.fake.cuts = { count: 4, after: 3 };
@@ -244,6 +276,138 @@ test("memory is bounded, however large the messages are", async () => {
   expect(stage.last.state).toBe("playing");
   expect(stage.last.moment).toBe(30n * SECOND);
   expect(Math.max(...stage.frames.map(({ bytes }) => bytes))).toBeLessThan(3.2 * limits.bytesAhead);
+});
+
+test("memory is bounded without playing, too", async () => {
+  const limits = { bytesAhead: 1_000_000 };
+  for (const move of [(stage: Stage) => stage.player.step(1), (stage: Stage, i: number) => stage.player.seek((BigInt(i) * SECOND) / 10n)]) {
+    const stage = new Stage(limits);
+    stage.fake.messageBytes = 100_000;
+    stage.player.watch(["/fast"]);
+    await stage.settled();
+    for (let i = 1; i < 500; i++) {
+      move(stage, i);
+      for (let j = 0; j < 100; j++) await Promise.resolve();
+    }
+    expect(stage.last.moment).toBeGreaterThan(45n * SECOND);
+    expect(Math.max(...stage.frames.map(({ bytes }) => bytes))).toBeLessThan(3.2 * limits.bytesAhead);
+  }
+});
+
+test("what is in hand is played, though what follows fails", async () => {
+  const stage = new Stage();
+  stage.fake.brokenFrom = 12n * SECOND;
+  stage.player.watch(["/fast"]);
+  await stage.settled();
+  expect(stage.last.state).toBe("idle");
+  stage.player.play();
+  await stage.pass(5);
+  expect(stage.last).toMatchObject({ state: "playing", moment: 5n * SECOND });
+  const asked = stage.fake.asked.length;
+  stage.player.seek(2n * SECOND);
+  expect(stage.last.state).toBe("playing");
+  expect(stage.fake.asked.length).toBe(asked);
+  await stage.pass(10);
+  // A second, two, and four were read.
+  expect(stage.last).toMatchObject({ state: "failed", moment: 7n * SECOND - 1n });
+  expect(stage.last.error).toBeInstanceOf(Refused);
+  stage.fake.brokenFrom = undefined;
+  stage.player.retry();
+  await stage.pass(5);
+  expect(stage.last.state).toBe("playing");
+  expect(stage.last.moment).toBeGreaterThan(11n * SECOND);
+  // Nothing of before was asked for again.
+  expect(stage.fake.asked.at(-1)?.start).toBeGreaterThanOrEqual(7n * SECOND);
+});
+
+test("a step or the same seek while seeking asks nothing more", async () => {
+  const stage = new Stage();
+  stage.player.watch(["/fast"]);
+  stage.fake.held = new Promise(() => undefined);
+  stage.player.seek(30n * SECOND);
+  const asked = stage.fake.asked.length;
+  for (let i = 0; i < 10; i++) {
+    stage.player.step(1);
+    stage.player.step(-1);
+    stage.player.seek(30n * SECOND);
+  }
+  expect(stage.fake.asked.length).toBe(asked);
+});
+
+test("a step goes to the next message, however far it is", async () => {
+  const stage = new Stage({ secondsAhead: 2, longestSpan: SECOND });
+  stage.player.watch(["/slow"]);
+  stage.player.seek(SECOND);
+  await stage.settled();
+  stage.player.step(1);
+  expect(stage.last.state).toBe("seeking");
+  await stage.settled();
+  expect(stage.last).toMatchObject({ state: "idle", moment: 7n * SECOND });
+  expect(stage.newest("/slow")).toBe(7n * SECOND);
+  stage.player.seek(57n * SECOND);
+  await stage.settled();
+  stage.player.step(1);
+  await stage.settled();
+  expect(stage.last).toMatchObject({ state: "idle", moment: 57n * SECOND });
+});
+
+test("what is not shown any more is not read any more", async () => {
+  const stage = new Stage();
+  stage.player.watch(["/fast", "/slow"]);
+  await stage.settled();
+  const before = stage.last.bytes;
+  stage.player.watch(["/slow"]);
+  expect(stage.last.bytes).toBeLessThan(before / 10);
+  const asked = stage.fake.asked.length;
+  stage.player.play();
+  await stage.pass(20);
+  const later = stage.fake.asked.slice(asked);
+  expect(later.length).toBeGreaterThan(0);
+  expect(later.every(({ topics }) => topics.join() === "/slow")).toBe(true);
+});
+
+test("a loop that reaches beyond the recording begins again at its end", async () => {
+  const stage = new Stage();
+  stage.player.watch(["/fast"]);
+  stage.player.setLoop({ from: 58n * SECOND, to: 100n * SECOND });
+  stage.player.play();
+  await stage.settled();
+  await stage.pass(3);
+  expect(stage.last.state).toBe("playing");
+  expect(stage.last.moment).toBeLessThan(60n * SECOND);
+  stage.player.setLoop({ from: 70n * SECOND, to: 100n * SECOND });
+  await stage.pass(3);
+  expect(stage.last).toMatchObject({ state: "idle", moment: END });
+});
+
+test("a recording that turns out to be longer is read on, and played on", async () => {
+  const stage = new Stage();
+  stage.fake.end = 100n * SECOND;
+  stage.player.watch(["/fast"]);
+  stage.player.seek(50n * SECOND);
+  await stage.settled();
+  stage.player.play();
+  await stage.pass(1);
+  const asked = stage.fake.asked.length;
+  stage.player.setRange({ start: 0n, end: 100n * SECOND });
+  expect(stage.last.state).toBe("playing");
+  await stage.pass(14);
+  expect(stage.last).toMatchObject({ state: "playing", moment: 65n * SECOND });
+  expect(stage.newest("/fast")).toBe(65n * SECOND);
+  expect(stage.fake.asked.slice(asked).every(({ start = 0n }) => start > END)).toBe(true);
+  stage.player.setRange({ start: 0n, end: 40n * SECOND });
+  await stage.settled();
+  expect(stage.last.moment).toBe(40n * SECOND);
+});
+
+test("a loader that says when to ask again is asked then", async () => {
+  const stage = new Stage();
+  stage.fake.refuse = new Refused(503, "busy", "no memory is left", 30);
+  stage.player.watch(["/fast"]);
+  await stage.settled();
+  expect(stage.fake.waits).toEqual([30_000, 30_000, 30_000, 30_000, 30_000]);
+  const waiting = stage.frames.find(({ state, error }) => state === "seeking" && error !== undefined);
+  expect(waiting?.error).toMatchObject({ message: "no memory is left" });
 });
 
 test("without topics nothing is asked", async () => {

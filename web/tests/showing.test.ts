@@ -16,7 +16,7 @@ function message(channel: Channel, value: unknown, logTime = 1n): Message {
 }
 
 function frame(messages: Message[] | undefined, more: Partial<Frame> = {}): Frame {
-  const newest = messages && new Map(messages.map((message) => [message.channel.topic, message]));
+  const newest = messages && new Map(messages.map((message) => [message.channel.topic, [message]]));
   return { state: "idle", moment: 1n, from: 0n, until: 2n, bytes: 0, error: undefined, missing: [], newest, ...more };
 }
 

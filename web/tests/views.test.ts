@@ -19,6 +19,7 @@ const topic = (name: string, schemaName: string | null): Topic => ({
 test("a topic is opened as what it is", () => {
   expect(panelFor(topic("/a", "sensor_msgs/msg/CompressedImage")).kind).toBe("image");
   expect(panelFor(topic("/a", "foxglove.RawImage")).kind).toBe("image");
+  expect(panelFor(topic("/a", "foxglove_msgs/msg/CompressedVideo")).kind).toBe("image");
   expect(panelFor(topic("/a", "rcl_interfaces/msg/Log")).kind).toBe("log");
   expect(panelFor(topic("/a", "demo.MyImage")).kind).toBe("raw");
   expect(panelFor(topic("/a", null)).kind).toBe("raw");

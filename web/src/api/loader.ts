@@ -19,6 +19,8 @@ export interface Selection {
   start?: bigint;
   end?: bigint;
   replayPolicy?: "none" | "lastPerChannel" | "lastPerChannelInRange";
+  /** Of a stream: leaves out sources that fail, and names them at the end. */
+  partial?: boolean;
 }
 
 /** The loader answered, and not with what was asked for. */
@@ -89,16 +91,17 @@ export class Loader {
     const answer =
       url.href.length <= LONGEST_URL
         ? await this.ask(url, { signal })
-        : await this.post("v1/stream", { ...this.body(selection), compression: "lz4" }, signal);
+        : await this.post("v1/stream", this.streamBody(selection), signal);
     if (answer.body === null) throw new Error("the answer has no body");
     return answer.body;
   }
 
-  streamUrl({ topics, start, end, replayPolicy }: Selection): URL {
+  streamUrl({ topics, start, end, replayPolicy, partial }: Selection): URL {
     const asked = new URLSearchParams(topics.map((topic) => ["topics", topic]));
     if (start !== undefined) asked.set("start", String(start));
     if (end !== undefined) asked.set("end", String(end));
     if (replayPolicy !== undefined) asked.set("replayPolicy", replayPolicy);
+    if (partial !== undefined) asked.set("partial", String(partial));
     asked.set("compression", "lz4");
     return this.about("v1/stream", asked);
   }
@@ -128,6 +131,11 @@ export class Loader {
     const renew = () => reach(this.url("v1/session/refresh"), { method: "POST", credentials });
     const answer = await navigator.locks.request("remote-data-loader-session", renew);
     if (!answer.ok) throw await refused(answer);
+  }
+
+  private streamBody(selection: Selection): object {
+    const { partial } = selection;
+    return { ...this.body(selection), compression: "lz4", ...(partial !== undefined && { partial }) };
   }
 
   // Nanoseconds are too long for JSON's numbers in JavaScript: as text.

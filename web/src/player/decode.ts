@@ -45,6 +45,10 @@ async function makerFor(encoding: string, schema: string): Promise<Make | undefi
       return (await import("./decode/ros")).makeRos1;
     case "cdr ros2msg":
       return (await import("./decode/ros")).makeRos2;
+    case "cdr ros2idl":
+      return (await import("./decode/idl")).makeRos2Idl;
+    case "cdr omgidl":
+      return (await import("./decode/idl")).makeIdl;
     case "flatbuffer flatbuffer":
       return (await import("./decode/flatbuffer")).makeFlatbuffer;
     default:

@@ -1,12 +1,15 @@
 // Work over the whole range beside the player: lines of plots, log messages. Two streams at a time.
 
 import type { Loader } from "../api/loader";
+import type { Nanos } from "../lib/nanos";
+import { wait } from "../lib/wait";
 import { decoderOf } from "./decode";
 import { logLine, type LogLine } from "./logs";
-import { type Channels, type Message, readMessages } from "./messages";
+import { type Batch, type Channels, type Message, readMessages } from "./messages";
 import { numberAt, parsePath, type Step } from "./path";
 import type { Errand, FromWorker } from "./protocol";
 import { failureOf } from "./failure";
+import { isPassing, LIMITS, pauseAfter } from "./reading";
 import { Series } from "./series";
 
 const MOST_STREAMS = 2;
@@ -27,6 +30,7 @@ export class Errands {
     private readonly loader: Loader,
     private readonly channels: Channels,
     private readonly tell: (message: FromWorker) => void,
+    private readonly pause = wait,
   ) {}
 
   begin(id: number, errand: Errand): void {
@@ -59,31 +63,57 @@ export class Errands {
 
   private async run(errand: Errand, work: Work, signal: AbortSignal): Promise<void> {
     const named = errand.kind === "series" ? errand.fields.map(({ topic }) => topic) : errand.topics;
-    const selection = { topics: [...new Set(named)], start: errand.from, end: errand.to };
+    const topics = [...new Set(named)];
     const unread = new Map<string, string>();
     let told = performance.now();
-    for await (const { messages } of readMessages(await this.loader.stream(selection, signal), this.channels)) {
-      for (const message of messages) {
-        const { topic } = message.channel;
-        const decoder = await decoderOf(message.channel);
-        if ("why" in decoder) {
-          unread.set(topic, decoder.why);
-          continue;
-        }
-        try {
-          work.take(message, decoder(message.data));
-        } catch (error) {
-          unread.set(topic, failureOf(error).words);
-        }
+    const take = async (message: Message) => {
+      const decoder = await decoderOf(message.channel);
+      try {
+        if ("why" in decoder) unread.set(message.channel.topic, decoder.why);
+        else work.take(message, decoder(message.data));
+      } catch (error) {
+        unread.set(message.channel.topic, failureOf(error).words);
       }
+    };
+    for await (const { messages, missing } of this.whole(topics, errand.from, errand.to, signal)) {
+      for (const message of messages) await take(message);
+      missing.forEach((words) => unread.set(words, ""));
       signal.throwIfAborted();
       if (performance.now() - told > REPORT_MS) {
         told = performance.now();
         this.tell(work.report(false));
       }
     }
-    const words = [...unread].map(([topic, why]) => `${topic}: ${why}`).join("; ");
+    const words = [...unread].map((said) => said.filter(Boolean).join(": ")).join("; ");
     this.tell({ ...work.report(true), ...(words !== "" && { failure: { words } }) });
+  }
+
+  /** Every message once, though the stream may break off: others of the time it came to may follow. */
+  private async *whole(topics: string[], from: Nanos, end: Nanos, signal: AbortSignal): AsyncGenerator<Batch> {
+    let start = from;
+    let taken = 0;
+    for (let failures = 0; ; ) {
+      let skip = taken;
+      try {
+        const stream = await this.loader.stream({ topics, start, end, partial: true }, signal);
+        for await (const { messages, missing } of readMessages(stream, this.channels)) {
+          const fresh = messages.slice(Math.min(skip, messages.length));
+          skip -= messages.length - fresh.length;
+          for (const { logTime } of fresh) {
+            taken = logTime === start ? taken + 1 : 1;
+            start = logTime;
+          }
+          if (fresh.length > 0) failures = 0;
+          yield { messages: fresh, missing };
+        }
+        return;
+      } catch (error) {
+        signal.throwIfAborted();
+        failures += 1;
+        if (failures >= LIMITS.tries || !isPassing(error)) throw error;
+        await this.pause(pauseAfter(failures, error), signal);
+      }
+    }
   }
 }
 

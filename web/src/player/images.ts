@@ -10,7 +10,7 @@ export type Picture =
 
 /** Schemas that hold a picture. */
 export function isPictureSchema(name: string | null): boolean {
-  return /(^|[./])(Compressed|Raw)?Image$/.test(name ?? "");
+  return /(^|[./:])(Compressed|Raw)?Image$/.test(name ?? "");
 }
 
 /** The picture in a message. @throws an error in words for people */
@@ -29,7 +29,8 @@ export function pictureIn(message: Value): Picture {
   return { kind: "compressed", data, type: mediaType(String(format ?? "")) };
 }
 
-function bytes(value: unknown): Uint8Array | undefined {
+/** A field of bytes, as each encoding gives it. */
+export function bytes(value: unknown): Uint8Array | undefined {
   if (value instanceof Uint8Array) return value;
   if (value instanceof Int8Array) return new Uint8Array(value.buffer, value.byteOffset, value.length);
   if (Array.isArray(value)) return Uint8Array.from(value as number[]);

@@ -17,6 +17,8 @@ export interface Message {
   readonly channel: Channel;
   readonly logTime: Nanos;
   readonly data: Uint8Array;
+  /** A frame of a video that is made of the messages before it, back to one that is not. */
+  readonly isDelta?: boolean;
 }
 
 /** What came at once. */

@@ -2,11 +2,11 @@
 //
 // A seek keeps what is shown until everything that was newest at the new moment has come, or shows it at
 // once if it lies in the segment in hand. Only one stream is read at a time; what no longer matters is
-// aborted.
+// aborted. When reading fails, what is in hand is played nevertheless.
 
 import { clamp, type Nanos } from "../lib/nanos";
 import type { Message } from "./messages";
-import { LIMITS, type Limits, readOn, type Source } from "./reading";
+import { firstFrom, LIMITS, type Limits, readOn, type Streams } from "./reading";
 import { Segment } from "./segment";
 
 /**
@@ -25,10 +25,14 @@ export interface Frame {
   from: Nanos;
   until: Nanos;
   bytes: number;
+  /** Why it failed; or, in other states, why it has to wait. */
   error: unknown;
   missing: readonly string[];
-  /** The newest message of each topic that has one; undefined while seeking: what was shown stays. */
-  newest: ReadonlyMap<string, Message> | undefined;
+  /**
+   * The newest message of each topic that has one, last; before it those that a video's is made of.
+   * Undefined while seeking: what was shown stays.
+   */
+  newest: ReadonlyMap<string, readonly Message[]> | undefined;
 }
 
 export interface Clock {
@@ -36,25 +40,35 @@ export interface Clock {
   now(): number;
 }
 
+interface Loop {
+  from: Nanos;
+  to: Nanos;
+}
 
 export class Player {
   private segment: Segment;
   private moment: Nanos;
   private topics: ReadonlySet<string> = new Set();
   private reading = new AbortController();
+  private isReading = false;
   private isPlaying = false;
+  /** It played when it failed, and goes on when it is tried again. */
+  private resumes = false;
   private speed = 1;
-  private loop: { from: Nanos; to: Nanos } | undefined;
+  private loop: Loop | undefined;
+  /** Why nothing is read any more. */
   private error: unknown;
+  /** Why it is tried again. */
+  private trouble: unknown;
   private missing = new Set<string>();
   private tickedAt = 0;
   private wake: (() => void) | undefined;
-  /** A step back that waits for what lies before the segment. */
-  private stepsBack = false;
+  /** A step that waits for what lies outside the segment. */
+  private stepping: 1 | -1 | undefined;
 
   constructor(
     private range: { start: Nanos; end: Nanos },
-    private readonly source: Source,
+    private readonly streams: Streams,
     private readonly clock: Clock,
     private readonly show: (frame: Frame) => void,
     private readonly limits: Limits = LIMITS,
@@ -66,37 +80,45 @@ export class Player {
 
   /** The recording turned out to be longer, or shorter. */
   setRange(range: { start: Nanos; end: Nanos }): void {
-    const grows = range.end > this.range.end;
     this.range = range;
-    if (grows && this.segment.until > range.start) this.restart();
+    const moment = clamp(this.moment, range.start, range.end);
+    if (moment !== this.moment) this.seek(moment);
+    else if (this.segment.topics.size === 0) this.restart();
+    else if (!this.isReading && this.error === undefined) this.read();
+    else this.wake?.();
   }
 
   watch(topics: Iterable<string>): void {
     this.topics = new Set(topics);
     const isMore = [...this.topics].some((topic) => !this.segment.topics.has(topic));
-    if (isMore) this.restart();
-    else this.present();
+    if (isMore || this.topics.size === 0) {
+      this.restart();
+      return;
+    }
+    [...this.segment.topics].filter((topic) => !this.topics.has(topic)).forEach((topic) => this.segment.drop(topic));
+    this.present();
   }
 
   seek(time: Nanos): void {
-    this.stepsBack = false;
-    this.moment = clamp(time, this.range.start, this.range.end);
+    const moment = clamp(time, this.range.start, this.range.end);
+    const isSought = moment === this.moment && this.isReading && this.stepping === undefined;
+    this.stepping = undefined;
+    this.moment = moment;
     this.tickedAt = this.clock.now();
-    if (this.segment.covers(this.moment) && this.error === undefined) {
-      this.wake?.();
-      this.present();
-    } else {
+    if (this.segment.covers(moment)) {
+      this.goneOn();
+    } else if (!isSought) {
       this.restart();
     }
   }
 
   play(): void {
-    if (this.error !== undefined) this.retry();
-    const { from, to } = this.loop ?? { from: this.range.start, to: this.range.end };
+    const { from, to } = this.stretch();
     if (this.moment >= to || this.moment < from) this.seek(from);
     this.isPlaying = true;
     this.tickedAt = this.clock.now();
-    this.present();
+    if (this.state() === "failed") this.retry();
+    else this.present();
   }
 
   pause(): void {
@@ -107,19 +129,21 @@ export class Player {
   /** To the next message of any topic that is watched, or the one before. */
   step(direction: 1 | -1): void {
     this.isPlaying = false;
-    const topics = this.topics;
-    if (direction === 1) {
-      const next = this.segment.timeAfter(this.moment, topics);
-      if (next !== undefined && next <= this.range.end) this.seek(next);
-      else if (this.segment.until <= this.range.end) this.seek(this.segment.until);
-      return;
-    }
-    const before = this.segment.timeBefore(this.moment, topics);
-    if (before !== undefined && before >= this.range.start) {
-      this.seek(before);
-    } else if (this.segment.from < this.moment && this.segment.from > this.range.start) {
-      this.restart();
-      this.stepsBack = true;
+    const { segment, moment, topics, range } = this;
+    if (!segment.covers(moment)) {
+      this.present();
+    } else if (direction === 1) {
+      const next = segment.timeAfter(moment, topics);
+      if (next !== undefined) this.seek(next);
+      else if (segment.until <= range.end && topics.size > 0) this.stepFar();
+    } else {
+      const before = segment.timeBefore(moment, topics);
+      if (before !== undefined) {
+        this.seek(before);
+      } else if (segment.from > range.start) {
+        this.restart();
+        this.stepping = -1;
+      }
     }
   }
 
@@ -128,13 +152,16 @@ export class Player {
     this.wake?.();
   }
 
-  setLoop(loop: { from: Nanos; to: Nanos } | undefined): void {
+  setLoop(loop: Loop | undefined): void {
     this.loop = loop;
   }
 
-  /** Reads again from the moment that is shown. */
+  /** Reads on, with what is in hand if that is of use, and plays on if it played. */
   retry(): void {
-    this.restart();
+    this.isPlaying ||= this.resumes;
+    this.tickedAt = this.clock.now();
+    if (this.segment.covers(this.moment) && this.missing.size === 0) this.read();
+    else this.restart();
   }
 
   close(): void {
@@ -150,46 +177,98 @@ export class Player {
     const now = this.clock.now();
     const passed = now - this.tickedAt;
     this.tickedAt = now;
-    if (!this.isPlaying || this.error !== undefined || !this.segment.covers(this.moment)) return;
-    const end = this.loop?.to ?? this.range.end;
+    if (!this.isPlaying || !this.segment.covers(this.moment)) return;
+    const { from, to, loops } = this.stretch();
     const goal = this.moment + BigInt(Math.round(passed * this.speed * 1e6));
     const inHand = this.segment.until - 1n;
     this.moment = goal < inHand ? goal : inHand;
-    if (this.moment >= end) {
-      if (this.loop !== undefined) {
-        this.seek(this.loop.from);
+    if (this.moment >= to) {
+      if (loops) {
+        this.seek(from);
         return;
       }
-      this.moment = end;
+      this.moment = to;
       this.isPlaying = false;
     }
+    this.haltIfFailed();
+    this.goneOn();
+  }
+
+  /** What is played: to the end, or round and round. */
+  private stretch(): Loop & { loops: boolean } {
+    const { start, end } = this.range;
+    const from = clamp(this.loop?.from ?? start, start, end);
+    const to = clamp(this.loop?.to ?? end, start, end);
+    return from < to ? { from, to, loops: this.loop !== undefined } : { from: start, to: end, loops: false };
+  }
+
+  private goneOn(): void {
     if (this.segment.bytes > 2 * this.limits.bytesAhead) this.segment.forgetBefore(this.moment);
     this.wake?.();
     this.present();
   }
 
+  /** To a message that lies beyond what is in hand, however far. */
+  private stepFar(): void {
+    const signal = this.stop();
+    this.stepping = 1;
+    this.present();
+    firstFrom(this.segment.until, this.range.end, [...this.topics], this.streams, signal).then(
+      (time) => {
+        if (signal.aborted) return;
+        if (time === undefined) this.read();
+        else this.seek(time);
+      },
+      (error: unknown) => {
+        if (signal.aborted) return;
+        this.read();
+        this.trouble = error;
+        this.present();
+      },
+    );
+  }
+
+  /** Forgets everything, and reads from the moment on. */
   private restart(): void {
-    this.reading.abort();
-    this.wake = undefined;
-    this.reading = new AbortController();
-    this.error = undefined;
-    this.stepsBack = false;
-    const { signal } = this.reading;
-    const segment = new Segment(this.moment, this.topics);
-    this.segment = segment;
+    this.segment = new Segment(this.moment, this.topics);
     this.missing = new Set();
-    if (segment.topics.size === 0) {
-      // No topic would mean all of them.
-      segment.from = this.range.start;
-      segment.until = this.range.end + 1n;
-      this.present();
+    if (this.topics.size > 0) {
+      this.read();
       return;
     }
+    // No topic would mean all of them.
+    this.stop();
+    this.segment.from = this.range.start;
+    this.segment.until = this.range.end + 1n;
+    this.present();
+  }
+
+  private stop(): AbortSignal {
+    this.reading.abort();
+    this.reading = new AbortController();
+    this.wake = undefined;
+    this.error = undefined;
+    this.trouble = undefined;
+    this.stepping = undefined;
+    this.resumes = false;
+    this.isReading = false;
+    return this.reading.signal;
+  }
+
+  /** Reads on from where the segment ends. */
+  private read(): void {
+    const signal = this.stop();
     const reader = {
       position: () => ({ moment: this.moment, speed: this.speed }),
+      end: () => this.range.end,
       progress: (missing: readonly string[]) => {
+        this.trouble = undefined;
         missing.forEach((words) => this.missing.add(words));
         this.came();
+      },
+      failed: (error: unknown) => {
+        this.trouble = error;
+        this.present();
       },
       moved: async () => {
         await new Promise<void>((resolve) => (this.wake = resolve));
@@ -197,20 +276,35 @@ export class Player {
       },
     };
     signal.addEventListener("abort", () => this.wake?.(), { once: true });
-    readOn(segment, this.range.end, this.source, reader, signal, this.limits).catch((error: unknown) => {
-      if (signal.aborted) return;
-      this.error = error;
-      this.isPlaying = false;
-      this.present();
-    });
+    this.isReading = true;
+    readOn(this.segment, this.streams, reader, signal, this.limits).then(
+      () => {
+        if (!signal.aborted) this.isReading = false;
+      },
+      (error: unknown) => this.fail(error, signal),
+    );
     this.present();
   }
 
+  private fail(error: unknown, signal: AbortSignal): void {
+    if (signal.aborted) return;
+    this.isReading = false;
+    this.error = error;
+    this.haltIfFailed();
+    this.present();
+  }
+
+  private haltIfFailed(): void {
+    if (!this.isPlaying || this.state() !== "failed") return;
+    this.isPlaying = false;
+    this.resumes = true;
+  }
+
   private came(): void {
-    if (this.stepsBack && this.segment.covers(this.moment)) {
-      this.stepsBack = false;
+    if (this.stepping === -1 && this.segment.covers(this.moment)) {
+      this.stepping = undefined;
       const before = this.segment.timeBefore(this.moment, this.topics);
-      if (before !== undefined && before >= this.range.start) {
+      if (before !== undefined) {
         this.seek(before);
         return;
       }
@@ -221,30 +315,33 @@ export class Player {
   private present(): void {
     const { segment, moment } = this;
     const isThere = segment.covers(moment);
-    const newest = new Map<string, Message>();
+    const newest = new Map<string, readonly Message[]>();
     if (isThere) {
       for (const topic of this.topics) {
-        const message = segment.newestAt(topic, moment);
-        if (message !== undefined) newest.set(topic, message);
+        const run = segment.runAt(topic, moment);
+        if (run.length > 0) newest.set(topic, run);
       }
     }
+    const state = this.state();
     this.show({
-      state: this.state(isThere),
+      state,
       moment,
-      from: segment.from,
+      from: segment.from > this.range.start ? segment.from : this.range.start,
       until: segment.until,
       bytes: segment.bytes,
-      error: this.error,
+      error: state === "failed" ? this.error : this.trouble,
       missing: [...this.missing],
       newest: isThere ? newest : undefined,
     });
   }
 
-  private state(isThere: boolean): State {
-    if (this.error !== undefined) return "failed";
-    if (!isThere) return "seeking";
+  private state(): State {
+    const { segment, moment } = this;
+    const isThere = segment.covers(moment);
+    const isAtEnd = moment >= segment.until - 1n && moment < this.range.end;
+    if (this.error !== undefined && (!isThere || isAtEnd)) return "failed";
+    if (!isThere || this.stepping !== undefined) return "seeking";
     if (!this.isPlaying) return "idle";
-    const isStarved = this.moment >= this.segment.until - 1n && this.moment < this.range.end;
-    return isStarved ? "waiting" : "playing";
+    return isAtEnd ? "waiting" : "playing";
   }
 }

@@ -59,6 +59,7 @@ export interface Status {
   from: Nanos;
   until: Nanos;
   bytes: number;
+  /** Why it failed; in other states, why it has to wait. */
   failure?: Failure;
   missing: readonly string[];
 }

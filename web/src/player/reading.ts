@@ -1,4 +1,4 @@
-// Reads a recording on from a moment: in windows, ahead of the player by a bounded amount, and on from
+// Reads a recording on from a moment: in spans of time, ahead of the player by a bounded amount, and on from
 // the same place when a stream breaks off.
 
 import { Refused, Unreachable } from "../api/loader";
@@ -8,7 +8,7 @@ import { type Batch, CutOff } from "./messages";
 import type { Segment } from "./segment";
 
 /** What reading needs of the world. */
-export interface Source {
+export interface Streams {
   open(selection: Selection, signal: AbortSignal): AsyncIterable<Batch>;
   /** Resolves after so long, or rejects when the signal says so. */
   wait(milliseconds: number, signal: AbortSignal): Promise<void>;
@@ -17,8 +17,8 @@ export interface Source {
 /** How much is read. */
 export interface Limits {
   /** What a seek asks for. */
-  firstWindow: Nanos;
-  longestWindow: Nanos;
+  firstSpan: Nanos;
+  longestSpan: Nanos;
   /** No more bytes lie ahead of the player, but for one message of each topic. */
   bytesAhead: number;
   secondsAhead: number;
@@ -27,8 +27,8 @@ export interface Limits {
 }
 
 export const LIMITS: Limits = {
-  firstWindow: SECOND,
-  longestWindow: 8n * SECOND,
+  firstSpan: SECOND,
+  longestSpan: 8n * SECOND,
   bytesAhead: 48 * 1024 * 1024,
   secondsAhead: 16,
   tries: 6,
@@ -36,12 +36,17 @@ export const LIMITS: Limits = {
 
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 4000;
+const LONGEST_ASKED_MS = 60_000;
 
 export interface Reader {
   /** Where the player is, and how fast it goes. */
   position(): { moment: Nanos; speed: number };
+  /** The last time to be read: it may lie later the next time. */
+  end(): Nanos;
   /** Something came. */
   progress(missing: readonly string[]): void;
+  /** It is tried again in a while. */
+  failed(error: unknown): void;
   /** Resolves when the player has gone on; rejects when nothing is to be read any more. */
   moved(): Promise<void>;
 }
@@ -49,33 +54,32 @@ export interface Reader {
 /** Fills the segment to the end of the recording; returns then, throws when it cannot. */
 export async function readOn(
   segment: Segment,
-  end: Nanos,
-  source: Source,
+  streams: Streams,
   reader: Reader,
   signal: AbortSignal,
   limits: Limits = LIMITS,
 ): Promise<void> {
-  let window = limits.firstWindow;
-  let isFirst = true;
+  let span = limits.firstSpan;
   let failures = 0;
-  while (segment.until <= end) {
+  while (segment.until <= reader.end()) {
     if (!hasRoom(segment, reader, limits)) {
       await reader.moved();
       continue;
     }
     const start = segment.until;
-    const last = start + window - 1n < end ? start + window - 1n : end;
+    const end = reader.end();
+    const last = start + span - 1n < end ? start + span - 1n : end;
     const selection: Selection = {
       topics: [...segment.topics],
       start,
       end: last,
-      ...(isFirst && { replayPolicy: "lastPerChannel" }),
+      partial: true,
+      ...(segment.looksBack && { replayPolicy: "lastPerChannel" }),
     };
     try {
-      if (await readWindow(segment, selection, source, reader, signal, limits)) {
-        segment.until = last + 1n;
-        window = window * 2n < limits.longestWindow ? window * 2n : limits.longestWindow;
-        isFirst = false;
+      if (await readSpan(segment, selection, streams, reader, signal, limits)) {
+        segment.reach(last + 1n);
+        span = span * 2n < limits.longestSpan ? span * 2n : limits.longestSpan;
       }
       failures = 0;
       reader.progress([]);
@@ -83,18 +87,41 @@ export async function readOn(
       signal.throwIfAborted();
       segment.cutAtEnd();
       failures = segment.until > start ? 1 : failures + 1;
-      isFirst &&= segment.until === start;
       if (failures >= limits.tries || !isPassing(error)) throw error;
-      await source.wait(pauseAfter(failures, error), signal);
+      reader.failed(error);
+      await streams.wait(pauseAfter(failures, error), signal);
     }
   }
 }
 
-/** Whether the window came whole: it is left early when there is no room for the rest. */
-async function readWindow(
+/** The time of the first message from a time on, if there is one. */
+export async function firstFrom(
+  start: Nanos,
+  end: Nanos,
+  topics: readonly string[],
+  streams: Streams,
+  signal: AbortSignal,
+): Promise<Nanos | undefined> {
+  const own = new AbortController();
+  const leave = () => own.abort(signal.reason);
+  signal.addEventListener("abort", leave);
+  try {
+    for await (const { messages } of streams.open({ topics, start, end, partial: true }, own.signal)) {
+      const [first] = messages;
+      if (first !== undefined) return first.logTime;
+    }
+    return undefined;
+  } finally {
+    signal.removeEventListener("abort", leave);
+    own.abort();
+  }
+}
+
+/** Whether the span came whole: it is left early when there is no room for the rest. */
+async function readSpan(
   segment: Segment,
   selection: Selection,
-  source: Source,
+  streams: Streams,
   reader: Reader,
   signal: AbortSignal,
   limits: Limits,
@@ -104,7 +131,7 @@ async function readWindow(
   const leave = () => own.abort(signal.reason);
   signal.addEventListener("abort", leave);
   try {
-    for await (const { messages, missing } of source.open(selection, own.signal)) {
+    for await (const { messages, missing } of streams.open(selection, own.signal)) {
       signal.throwIfAborted();
       segment.add(messages);
       reader.progress(missing);
@@ -124,7 +151,7 @@ function hasRoom(segment: Segment, reader: Reader, limits: Limits): boolean {
   const { moment, speed } = reader.position();
   const ahead = Number(segment.until - moment) / 1e9;
   if (ahead > limits.secondsAhead * Math.max(1, speed)) return false;
-  // With some hysteresis, so that windows are not of a few messages each.
+  // With some hysteresis, so that spans are not of a few messages each.
   return ahead <= 0 || !isMoreAhead(segment, reader, limits.bytesAhead / 2);
 }
 
@@ -133,13 +160,14 @@ function isMoreAhead(segment: Segment, reader: Reader, bytes: number): boolean {
 }
 
 /** Whether it may go better if it is tried again. */
-function isPassing(error: unknown): boolean {
+export function isPassing(error: unknown): boolean {
   if (error instanceof Refused) return error.status === 503;
   return error instanceof Unreachable || error instanceof CutOff;
 }
 
-function pauseAfter(failures: number, error: unknown): number {
+/** How long to wait before that, in milliseconds: as long as the loader says, where it says so. */
+export function pauseAfter(failures: number, error: unknown): number {
   const asked = error instanceof Refused ? error.retryAfterSeconds : undefined;
-  const pause = asked !== undefined ? asked * 1000 : FIRST_PAUSE_MS * 2 ** (failures - 1);
-  return Math.min(pause, LONGEST_PAUSE_MS);
+  if (asked !== undefined) return Math.min(asked * 1000, LONGEST_ASKED_MS);
+  return Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS);
 }

@@ -1,10 +1,15 @@
-// The messages in hand: of some topics, all within one stretch of time, and the newest before it.
+// The messages in hand: of some topics, all within one stretch of time, and before it what is still shown:
+// the newest of each topic, of a video all from its key frame on.
 
-import type { Nanos } from "../lib/nanos";
+import { type Nanos, SECOND } from "../lib/nanos";
 import type { Message } from "./messages";
 
 // What a message costs besides its bytes.
 const MESSAGE_BYTES = 120;
+// Of a video no more is kept before the stretch, however far its key frame lies back.
+const MOST_RUN_BYTES = 64 * 1024 * 1024;
+// Sources that lie further back are not loaded by the loader just to look back.
+const LOOKBACK = 1800n * SECOND;
 
 export class Segment {
   /** Every message from here on … */
@@ -12,13 +17,18 @@ export class Segment {
   /** … and before this time is here. */
   until: Nanos;
   bytes = 0;
-  readonly topics: ReadonlySet<string>;
-  private readonly before = new Map<string, Message>();
+  /** What was newest before `from` has still to come. */
+  looksBack = true;
+  readonly topics: Set<string>;
+  /** In ascending order. */
   private readonly messages = new Map<string, Message[]>();
 
-  constructor(from: Nanos, topics: Iterable<string>) {
-    this.from = from;
-    this.until = from;
+  constructor(
+    private readonly begun: Nanos,
+    topics: Iterable<string>,
+  ) {
+    this.from = begun;
+    this.until = begun;
     this.topics = new Set(topics);
   }
 
@@ -26,49 +36,62 @@ export class Segment {
     return this.from <= time && time < this.until;
   }
 
-  /** Takes messages in ascending order; those of before `from` were latched. */
+  /** Takes messages in ascending order; at first those that were newest before `from`. */
   add(messages: readonly Message[]): void {
     for (const message of messages) {
       const { topic } = message.channel;
-      if (message.logTime < this.from) {
-        this.latch(message);
-        continue;
-      }
-      const list = this.messages.get(topic);
-      if (list === undefined) this.messages.set(topic, [message]);
-      else list.push(message);
+      if (!this.topics.has(topic)) continue;
+      const isBefore = this.looksBack && message.logTime < this.begun;
+      if (!isBefore) this.hasLookedBack();
+      const list = this.listOf(topic);
+      if (isBefore && message.isDelta !== true) this.forget(list, list.length);
+      list.push(message);
       this.bytes += cost(message);
       // Others of the same time may follow.
       if (message.logTime > this.until) this.until = message.logTime;
     }
   }
 
+  /** Everything before this time has come. */
+  reach(time: Nanos): void {
+    this.hasLookedBack();
+    this.until = time;
+  }
+
   /** Forgets what lies at the end and may be there in part. */
   cutAtEnd(): void {
     for (const list of this.messages.values()) {
-      while ((list.at(-1)?.logTime ?? -1n) >= this.until) {
+      while (list.length > 0 && (this.looksBack || (list.at(-1) as Message).logTime >= this.until)) {
         this.bytes -= cost(list.pop() as Message);
       }
     }
   }
 
-  /** Forgets what is older than the time, but for the newest of each topic. */
-  forgetBefore(time: Nanos): void {
-    if (time <= this.from) return;
-    for (const [topic, list] of this.messages) {
-      const count = firstAtOrAfter(list, time);
-      if (count === 0) continue;
-      const gone = list.splice(0, count);
-      this.bytes -= gone.reduce((sum, message) => sum + cost(message), 0);
-      this.before.set(topic, gone.at(-1) as Message);
-    }
-    this.from = time;
+  /** Nobody wants the topic any more. */
+  drop(topic: string): void {
+    this.topics.delete(topic);
+    const list = this.listOf(topic);
+    this.forget(list, list.length);
+    this.messages.delete(topic);
   }
 
-  /** The newest message of the topic at this time. */
-  newestAt(topic: string, time: Nanos): Message | undefined {
+  /** Forgets what is older than the time, but for what is still shown. */
+  forgetBefore(time: Nanos): void {
+    if (time <= this.from) return;
+    let from = this.from;
+    for (const list of this.messages.values()) {
+      this.forget(list, firstOfRun(list, firstAtOrAfter(list, time), MOST_RUN_BYTES));
+      const first = list[0]?.logTime;
+      if (first !== undefined && first < time && first > from) from = first;
+    }
+    this.from = from;
+  }
+
+  /** The newest message of the topic at this time, last; before it those that it is made of. */
+  runAt(topic: string, time: Nanos): readonly Message[] {
     const list = this.messages.get(topic) ?? [];
-    return list[firstAtOrAfter(list, time + 1n) - 1] ?? this.before.get(topic);
+    const end = firstAtOrAfter(list, time + 1n);
+    return list.slice(firstOfRun(list, end, Infinity), end);
   }
 
   /** The time of the first message after this one. */
@@ -82,10 +105,15 @@ export class Segment {
     return next;
   }
 
-  /** The time of the last message before this one. */
+  /** The time of the last message before this one, if that is in hand. */
   timeBefore(time: Nanos, topics: Iterable<string>): Nanos | undefined {
-    const times = [...topics].map((topic) => this.newestAt(topic, time - 1n)?.logTime);
-    return times.reduce((a, b) => (a === undefined || (b !== undefined && b > a) ? b : a), undefined);
+    let last: Nanos | undefined;
+    for (const topic of topics) {
+      const list = this.messages.get(topic) ?? [];
+      const found = list[firstAtOrAfter(list, time) - 1]?.logTime;
+      if (found !== undefined && found >= this.from && (last === undefined || found > last)) last = found;
+    }
+    return last;
   }
 
   /** How many bytes lie after this time. */
@@ -101,15 +129,40 @@ export class Segment {
     return sum;
   }
 
-  private latch(message: Message): void {
-    const { topic } = message.channel;
-    const known = this.before.get(topic);
-    if (known === undefined || known.logTime <= message.logTime) this.before.set(topic, message);
+  /** From what was newest before it on, a topic is here, too. */
+  private hasLookedBack(): void {
+    if (!this.looksBack) return;
+    this.looksBack = false;
+    let from = this.begun - LOOKBACK;
+    for (const [first] of this.messages.values()) {
+      if (first !== undefined && first.logTime > from) from = first.logTime;
+    }
+    this.from = from;
+  }
+
+  private listOf(topic: string): Message[] {
+    let list = this.messages.get(topic);
+    if (list === undefined) this.messages.set(topic, (list = []));
+    return list;
+  }
+
+  private forget(list: Message[], count: number): void {
+    for (const message of list.splice(0, count)) this.bytes -= cost(message);
   }
 }
 
 function cost(message: Message): number {
   return message.data.length + MESSAGE_BYTES;
+}
+
+/** Where that begins which the message before this place is made of; 0 if nothing lies before. */
+function firstOfRun(list: readonly Message[], end: number, mostBytes: number): number {
+  let at = end - 1;
+  for (let sum = 0; at > 0 && list[at]?.isDelta === true; at--) {
+    sum += cost(list[at] as Message);
+    if (sum > mostBytes) break;
+  }
+  return Math.max(at, 0);
 }
 
 function firstAtOrAfter(list: readonly Message[], time: Nanos): number {

@@ -1,11 +1,13 @@
 // The worker: asks the loader, reads, decodes, and keeps the player's clock.
 
 import { Loader } from "../api/loader";
+import { wait } from "../lib/wait";
 import { Errands } from "./errands";
 import { Channels, readMessages } from "./messages";
 import { Player } from "./player";
 import type { FromWorker, Pong, ToWorker } from "./protocol";
 import { Showing } from "./showing";
+import { withDeltas } from "./video";
 
 // Its `self` is typed as a window's; only this is used of it.
 const scope = self as unknown as {
@@ -23,20 +25,13 @@ function start(asked: ToWorker & { do: "open" }): NonNullable<typeof open> {
   const loader = new Loader(asked.loader);
   const channels = new Channels();
   const showing = new Showing(tell);
-  const source = {
+  const streams = {
     async *open(selection: Parameters<Loader["stream"]>[0], signal: AbortSignal) {
-      yield* readMessages(await loader.stream(selection, signal), channels);
+      yield* withDeltas(readMessages(await loader.stream(selection, signal), channels));
     },
-    wait: (milliseconds: number, signal: AbortSignal) =>
-      new Promise<void>((resolve, reject) => {
-        const timer = setTimeout(resolve, milliseconds);
-        signal.addEventListener("abort", () => {
-          clearTimeout(timer);
-          reject(signal.reason as Error);
-        });
-      }),
+    wait,
   };
-  const player = new Player(asked, source, performance, (frame) => showing.show(frame));
+  const player = new Player(asked, streams, performance, (frame) => showing.show(frame));
   player.seek(asked.moment);
   setInterval(() => player.wantsTicks && player.tick(), FRAME_MS);
   return { player, showing, errands: new Errands(loader, channels, tell) };

@@ -3,6 +3,7 @@
 import { For, Show } from "solid-js";
 
 import { secondsBetween } from "../lib/nanos";
+import type { Status } from "../player/protocol";
 import { SPEEDS, type Viewer } from "./viewer";
 import { clock, duration } from "./words";
 
@@ -30,7 +31,7 @@ export function Transport(props: { viewer: Viewer }) {
         {duration(secondsBetween(range().start, status().moment))}
       </span>
       <span class="state faint" role="status">
-        {status().state === "seeking" ? "Seeking…" : status().state === "waiting" ? "Waiting for data…" : ""}
+        {waiting(status())}
       </span>
       <span class="stretch" />
       <Show when={viewer.stretch()}>
@@ -61,6 +62,18 @@ export function Transport(props: { viewer: Viewer }) {
       </select>
     </div>
   );
+}
+
+function waiting({ state, failure }: Status): string {
+  const why = failure === undefined ? "" : ` ${failure.words}`;
+  switch (state) {
+    case "seeking":
+      return `Seeking…${why}`;
+    case "waiting":
+      return `Waiting for data…${why}`;
+    default:
+      return "";
+  }
 }
 
 function Icon(props: { d: string }) {

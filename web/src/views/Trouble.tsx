@@ -10,7 +10,7 @@ import { words } from "./words";
 
 export function Trouble(props: { viewer: Viewer }) {
   const [problem, setProblem] = createSignal("");
-  const failure = () => props.viewer.status().failure;
+  const failure = () => (props.viewer.status().state === "failed" ? props.viewer.status().failure : undefined);
   const signInAgain = async () => {
     const { loader } = props.viewer;
     const url = ofLoader("login", loader.address.base);

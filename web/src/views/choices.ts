@@ -5,6 +5,7 @@ import type { PageLink, Panel } from "../lib/link";
 import { type Nanos, parseNanos, SECOND } from "../lib/nanos";
 import { isPictureSchema } from "../player/images";
 import { isLogSchema } from "../player/logs";
+import { isVideoSchema } from "../player/video";
 
 export interface Range {
   start: Nanos;
@@ -24,9 +25,13 @@ export function stretchOf({ start, end }: PageLink, range: Range): Range | undef
   return stretch.start < stretch.end ? stretch : undefined;
 }
 
+function isPicture({ schemaName }: Topic): boolean {
+  return isPictureSchema(schemaName) || isVideoSchema(schemaName);
+}
+
 /** How a topic is opened. */
 export function panelFor(topic: Topic): Panel {
-  if (isPictureSchema(topic.schemaName)) return { kind: "image", topic: topic.name };
+  if (isPicture(topic)) return { kind: "image", topic: topic.name };
   if (isLogSchema(topic.schemaName)) return { kind: "log", topics: [topic.name] };
   return { kind: "raw", topic: topic.name };
 }
@@ -36,7 +41,7 @@ const LOGS_UP_TO = 300n * SECOND;
 
 /** A picture, and one more thing that moves. */
 export function defaultPanels(topics: readonly Topic[], { start, end }: Range): Panel[] {
-  const picture = topics.find(({ schemaName }) => isPictureSchema(schemaName));
+  const picture = topics.find(isPicture);
   const logs = topics.filter(({ schemaName }) => isLogSchema(schemaName)).map(({ name }) => name);
   const isPlain = (topic: Topic) => panelFor(topic).kind === "raw";
   const called = (name: RegExp) => topics.find((topic) => isPlain(topic) && name.test(topic.name));

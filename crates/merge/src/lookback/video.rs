@@ -10,7 +10,11 @@ use rdl_mcap_io::ChannelDef;
 pub(super) fn is_video(def: &ChannelDef) -> bool {
     let names: &[&str] = match def.message_encoding.as_str() {
         "protobuf" => &["foxglove.CompressedVideo"],
-        "cdr" => &["foxglove_msgs/msg/CompressedVideo", "foxglove_msgs/CompressedVideo"],
+        "cdr" => &[
+            "foxglove_msgs/msg/CompressedVideo",
+            "foxglove_msgs/CompressedVideo",
+            "foxglove::CompressedVideo",
+        ],
         "ros1" => &["foxglove_msgs/CompressedVideo"],
         _ => return false,
     };
@@ -36,6 +40,8 @@ pub(super) fn is_key_frame(def: &ChannelDef, message: &[u8]) -> bool {
             let slice = first_slice(data, |header| (header >> 1) & 0x3f, 0..=31);
             slice.is_some_and(|slice| (16..=23).contains(&slice))
         }
+        Some(Frame { format: b"vp9", data }) => starts_vp9(data),
+        Some(Frame { format: b"av1", data }) => starts_av1(data).unwrap_or(false),
         Some(_) => true,
         None => false,
     }
@@ -55,6 +61,35 @@ fn first_slice(
 ) -> Option<u8> {
     let units = data.windows(4).filter(|window| window.starts_with(&[0, 0, 1]));
     units.map(|window| type_of(window[3])).find(|unit| slices.contains(unit))
+}
+
+/// By the uncompressed header of VP9 (section 6.2 of its specification): a marker, the profile,
+/// whether a frame is shown again, and its type.
+fn starts_vp9(data: &[u8]) -> bool {
+    let Some(head) = data.first() else { return false };
+    // The highest profile has one more bit, reserved.
+    let kind = if head & 0x30 == 0x30 { head >> 1 } else { head >> 2 };
+    head >> 6 == 2 && kind & 3 == 0
+}
+
+/// By the OBUs of AV1 (sections 5.3 and 5.9.2 of its specification): the first frame is a key
+/// frame that is not shown again.
+fn starts_av1(data: &[u8]) -> Option<bool> {
+    let mut bytes = Bytes { rest: data, taken: 0 };
+    loop {
+        let head = bytes.take(1)?[0];
+        if head & 4 != 0 {
+            bytes.take(1)?;
+        }
+        let len = match head & 2 {
+            0 => bytes.rest.len(),
+            _ => usize::try_from(bytes.varint()?).ok()?,
+        };
+        let unit = bytes.take(len)?;
+        if matches!(head >> 3 & 15, 3 | 6) {
+            return unit.first().map(|first| first >> 5 == 0);
+        }
+    }
 }
 
 fn protobuf(mut bytes: Bytes<'_>) -> Option<Frame<'_>> {
@@ -207,9 +242,10 @@ pub(super) mod tests {
         encode("protobuf", "h264", &[0, 0, 0, 1, 9, 0xf0, 0, 0, 1, 0x60 | unit, 1, 2, 3])
     }
 
-    const CHANNELS: [(&str, &str); 3] = [
+    const CHANNELS: [(&str, &str); 4] = [
         ("protobuf", "foxglove.CompressedVideo"),
         ("cdr", "foxglove_msgs/msg/CompressedVideo"),
+        ("cdr", "foxglove::CompressedVideo"),
         ("ros1", "foxglove_msgs/CompressedVideo"),
     ];
 
@@ -228,7 +264,17 @@ pub(super) mod tests {
             ("h265", h265(19), true),
             ("h265", h265(21), true),
             ("h265", h265(1), false),
-            ("vp9", vec![1, 2, 3], true),
+            ("vp9", vec![0x82, 0x49, 0x83, 0x42], true),
+            ("vp9", vec![0xb0, 0x49, 0x83, 0x42], true),
+            ("vp9", vec![0x86, 0], false),
+            ("vp9", vec![0x88, 0], false),
+            ("vp9", vec![], false),
+            ("av1", vec![0x12, 0, 0x0a, 1, 0, 0x32, 2, 0x10, 0], true),
+            ("av1", vec![0x12, 0, 0x32, 2, 0x30, 0], false),
+            ("av1", vec![0x12, 0, 0x1a, 2, 0x80, 0], false),
+            ("av1", vec![0x12, 0, 0x30, 0x10], true),
+            ("av1", vec![0x12, 0, 0x32, 9, 0x10], false),
+            ("mjpeg", vec![1, 2, 3], true),
         ];
         for (encoding, schema) in CHANNELS {
             let def = channel(encoding, schema);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::header::{
     ACCEPT_RANGES, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, RANGE,
+    RETRY_AFTER,
 };
 use http::{HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -25,6 +26,7 @@ pub(super) fn layer(settings: &ServerSettings) -> CorsLayer {
             CONTENT_LENGTH,
             CONTENT_RANGE,
             ETAG,
+            RETRY_AFTER,
             USER_MESSAGE,
             REQUEST_ID,
         ])

@@ -212,11 +212,12 @@ fn list(answer: &Answer, name: &str) -> Vec<String> {
     list
 }
 
-const EXPOSED: [&str; 6] = [
+const EXPOSED: [&str; 7] = [
     "accept-ranges",
     "content-length",
     "content-range",
     "etag",
+    "retry-after",
     "x-foxglove-error-message",
     "x-request-id",
 ];

@@ -34,3 +34,4 @@ mod sign_in;
 mod traces;
 mod users;
 mod view;
+mod view_video;

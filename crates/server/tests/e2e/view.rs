@@ -13,7 +13,7 @@ use tokio::process::Command;
 use crate::running::{BINARY, Running, needed, validate_file};
 
 /// What a script of `tests/node` saw.
-async fn seen_by(script: &str, arguments: &[&str], downloads: &Path) -> Value {
+pub(crate) async fn seen_by(script: &str, arguments: &[&str], downloads: &Path) -> Value {
     needed("RDL_TEST_NODE_MODULES").unwrap();
     needed("RDL_TEST_CHROMIUM").unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/node").join(script);
@@ -85,6 +85,31 @@ async fn somebody_looks_at_the_demo() {
     assert!(asked.contains(&other.url()), "{asked}");
 }
 
+/// A schema of two files, as rosbag2 writes it.
+const PLACE_IDL: &str = r#"================================================================================
+IDL: a/msg/Place
+#include "a/msg/Since.idl"
+module a {
+  module msg {
+    @verbatim (language="comment", text="Where it is.")
+    struct Place {
+      a::msg::Since since;
+      string name;
+    };
+  };
+};
+
+================================================================================
+IDL: a/msg/Since
+module a {
+  module msg {
+    struct Since {
+      uint32 nanosec;
+    };
+  };
+};
+"#;
+
 #[tokio::test]
 async fn each_encoding_is_shown() {
     let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../web/node_modules");
@@ -103,6 +128,7 @@ async fn each_encoding_is_shown() {
     pose.extend(1.25_f64.to_le_bytes());
     pose.extend(b"\x05\0\0\0map1\0");
     let pose_schema: &[u8] = b"float64 x\nstring frame";
+    let place = [&[0, 1, 0, 0], &7_u32.to_le_bytes()[..], b"\x05\0\0\0yard\0"].concat();
     let messages = [
         message(
             "/ros1",
@@ -111,6 +137,7 @@ async fn each_encoding_is_shown() {
             &picture,
         ),
         message("/ros2", "cdr", Some(("a/msg/Pose", "ros2msg", pose_schema)), &pose),
+        message("/ros2-idl", "cdr", Some(("a/msg/Place", "ros2idl", PLACE_IDL.as_bytes())), &place),
         message("/json", "json", None, br#"{"speed": 2.5}"#),
         message(
             "/flat",
@@ -134,6 +161,8 @@ async fn each_encoding_is_shown() {
         ("/ros1", "\"rgb8\""),
         ("/ros2", "1.25"),
         ("/ros2", "\"map1\""),
+        ("/ros2-idl", "nanosec\n7"),
+        ("/ros2-idl", "\"yard\""),
         ("/json", "2.5"),
         ("/flat", "\"reflection."),
         ("/bytes", "6e 6f 62 6f 64 79"),

@@ -87,7 +87,9 @@ async fn the_notes_say_what_to_open_and_what_is_missing() {
         "{notes}"
     );
     assert!(
-        notes.contains("  http://127.0.0.1:8080/view?ds=remote-data-loader&ds.recording=RECORDING\n"),
+        notes.contains(
+            "  http://127.0.0.1:8080/view?ds=remote-data-loader&ds.recording=RECORDING\n"
+        ),
         "{notes}"
     );
     assert_eq!(
@@ -110,7 +112,9 @@ async fn the_notes_say_what_to_open_and_what_is_missing() {
     ];
     let (_, notes) = bare.with(&common).await;
     assert!(
-        notes.contains("  http://loader.example.com/view?ds=remote-data-loader&ds.recording=RECORDING\n"),
+        notes.contains(
+            "  http://loader.example.com/view?ds=remote-data-loader&ds.recording=RECORDING\n"
+        ),
         "{notes}"
     );
     assert!(!notes.contains("port-forward") && !notes.contains("/login"), "{notes}");

@@ -17,7 +17,7 @@ export interface Report {
 }
 
 // What a worker has to know that is started again.
-const KEPT: ReadonlySet<ToWorker["do"]> = new Set(["open", "range", "watch", "speed", "loop"]);
+const KEPT: ReadonlySet<ToWorker["do"]> = new Set(["open", "range", "seek", "watch", "speed", "loop"]);
 const PING_MS = 1000;
 // So many pings later it is taken for stuck: some message may take forever to decode.
 const MOST_UNANSWERED = 5;
@@ -56,7 +56,10 @@ export class RemotePlayer {
     this.unanswered = 0;
     this.isThere = false;
     this.worker = this.started();
-    for (const message of this.kept.values()) this.tell(message.do === "open" ? { ...message, moment } : message);
+    for (const message of this.kept.values()) {
+      if (message.do === "open") this.tell({ ...message, moment });
+      else this.tell(message.do === "seek" ? { ...message, time: moment } : message);
+    }
   }
 
   private started(): Worker {

@@ -82,6 +82,18 @@ test("what cannot be decoded does not stop the rest", async () => {
   expect((report as FromWorker & { is: "logs" }).lines).toHaveLength(10);
 });
 
+test("of more log messages than are kept, the last ones or the first are told", async () => {
+  const fake = new Fake();
+  const topics = Array.from({ length: 520 }, (_, i) => `/log${i}`);
+  const asked = { kind: "logs" as const, topics, from: 0n, to: 10n };
+  fake.errands.begin(1, asked);
+  fake.errands.begin(2, { ...asked, keepsFirst: true });
+  const reports = (await fake.done(2)).map((message) => message as FromWorker & { is: "logs" });
+  const [last, first] = reports.sort((a, b) => a.id - b.id);
+  expect([last?.lines.length, last?.left, last?.lines.at(-1)?.topic]).toEqual([5000, 200, "/log519"]);
+  expect([first?.lines.length, first?.left, first?.lines[0]?.topic]).toEqual([5000, 200, "/log0"]);
+});
+
 test("two streams at a time, and what is ended is not begun", async () => {
   const fake = new Fake();
   const fields = [{ topic: "/a", path: "x" }];

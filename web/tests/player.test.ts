@@ -246,6 +246,28 @@ test("memory is bounded, however large the messages are", async () => {
   expect(Math.max(...stage.frames.map(({ bytes }) => bytes))).toBeLessThan(3.2 * limits.bytesAhead);
 });
 
+test("a recording that grows is read on, without beginning anew", async () => {
+  const stage = new Stage();
+  stage.player.setRange({ start: 0n, end: 2n * SECOND });
+  stage.player.watch(["/fast"]);
+  await stage.settled();
+  stage.player.play();
+  await stage.pass(1);
+  const asked = stage.fake.asked.length;
+  for (let end = 3n; end <= 6n; end++) {
+    stage.player.setRange({ start: 0n, end: end * SECOND });
+    expect(stage.last.state).toBe("playing");
+    await stage.pass(0.5);
+  }
+  const more = stage.fake.asked.slice(asked);
+  expect(more.every(({ replayPolicy }) => replayPolicy === undefined)).toBe(true);
+  expect(stage.fake.aborted).toBe(stage.fake.asked.length);
+  expect(stage.last).toMatchObject({ state: "playing", moment: 3n * SECOND, until: 6n * SECOND + 1n });
+  // Shorter after all: the moment lies within.
+  stage.player.setRange({ start: 0n, end: SECOND });
+  expect(stage.last.moment).toBe(SECOND);
+});
+
 test("without topics nothing is asked", async () => {
   const stage = new Stage();
   stage.player.seek(30n * SECOND);

@@ -75,7 +75,14 @@ export class Loader {
 
   async recording(signal?: AbortSignal): Promise<Recording> {
     const answer = await this.ask(this.about("v1/recording"), signal ? { signal } : {});
-    return (await answer.json()) as Recording;
+    const recording = (await answer.json().catch((error: unknown) => {
+      if (!(error instanceof SyntaxError)) throw error;
+    })) as Recording | undefined;
+    if (!Array.isArray(recording?.topics) || !Array.isArray(recording.sources)) {
+      const words = `${this.address.base} answers, but with no recording: there is something else than a loader.`;
+      throw new Refused(answer.status, "no-loader", words);
+    }
+    return recording;
   }
 
   async links(selection: Selection): Promise<NewLinks> {

@@ -66,9 +66,16 @@ export class Player {
 
   /** The recording turned out to be longer, or shorter. */
   setRange(range: { start: Nanos; end: Nanos }): void {
-    const grows = range.end > this.range.end;
     this.range = range;
-    if (grows && this.segment.until > range.start) this.restart();
+    const moment = clamp(this.moment, range.start, range.end);
+    if (moment !== this.moment) {
+      this.seek(moment);
+    } else if (this.segment.topics.size === 0) {
+      this.restart();
+    } else {
+      this.wake?.();
+      this.present();
+    }
   }
 
   watch(topics: Iterable<string>): void {
@@ -197,7 +204,7 @@ export class Player {
       },
     };
     signal.addEventListener("abort", () => this.wake?.(), { once: true });
-    readOn(segment, this.range.end, this.source, reader, signal, this.limits).catch((error: unknown) => {
+    readOn(segment, () => this.range.end, this.source, reader, signal, this.limits).catch((error: unknown) => {
       if (signal.aborted) return;
       this.error = error;
       this.isPlaying = false;

@@ -46,20 +46,21 @@ export interface Reader {
   moved(): Promise<void>;
 }
 
-/** Fills the segment to the end of the recording; returns then, throws when it cannot. */
+/** Fills the segment to the end of the recording, which may move on; throws when it cannot. */
 export async function readOn(
   segment: Segment,
-  end: Nanos,
+  endNow: () => Nanos,
   source: Source,
   reader: Reader,
   signal: AbortSignal,
   limits: Limits = LIMITS,
-): Promise<void> {
+): Promise<never> {
   let window = limits.firstWindow;
   let isFirst = true;
   let failures = 0;
-  while (segment.until <= end) {
-    if (!hasRoom(segment, reader, limits)) {
+  for (;;) {
+    const end = endNow();
+    if (segment.until > end || !hasRoom(segment, reader, limits)) {
       await reader.moved();
       continue;
     }

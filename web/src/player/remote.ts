@@ -12,6 +12,8 @@ export interface Listener {
 
 export interface Report {
   lines: Line[] | LogLine[];
+  /** Lines of a log that are not among these. */
+  left: number;
   done: boolean;
   failure: Failure | undefined;
 }
@@ -30,7 +32,8 @@ export class RemotePlayer {
         requestAnimationFrame(() => this.tell({ do: "shown" }));
       } else {
         const { lines, done, failure } = data;
-        this.reports.get(data.id)?.({ lines, done, failure });
+        const left = data.is === "logs" ? data.left : 0;
+        this.reports.get(data.id)?.({ lines, left, done, failure });
       }
     };
   }

@@ -13,10 +13,13 @@ const MOST_HEX = 4096;
 // A page that draws nothing (it is hidden, or busy) is sent a frame as often as this.
 const LONGEST_PAUSE_MS = 1000;
 
+/** A frame, and the last seek of before it was made. */
+type Numbered = Frame & { serial: number };
+
 export class Showing {
   private watches: readonly Watch[] = [];
   private readonly sent = new Map<number, Message>();
-  private frame: Frame | undefined;
+  private frame: Numbered | undefined;
   private isBusy = false;
   private shown: (() => void) | undefined;
 
@@ -34,7 +37,7 @@ export class Showing {
     this.shown?.();
   }
 
-  show(frame: Frame): void {
+  show(frame: Numbered): void {
     this.frame = frame;
     if (!this.isBusy) void this.go();
   }
@@ -96,8 +99,8 @@ async function shownAs({ id, as }: Watch, { channel, logTime: time, data }: Mess
   }
 }
 
-function statusOf({ state, moment, from, until, bytes, error, missing }: Frame): Status {
-  const status: Status = { state, moment, from, until, bytes, missing };
+function statusOf({ state, moment, serial, from, until, bytes, error, missing }: Numbered): Status {
+  const status: Status = { state, moment, serial, from, until, bytes, missing };
   if (error !== undefined) status.failure = failureOf(error);
   return status;
 }

@@ -17,6 +17,7 @@ const FRAME_MS = 16;
 
 const tell = (message: FromWorker, transfer: Transferable[] = []) => scope.postMessage(message, transfer);
 
+let seeks = 0;
 let open: { player: Player; showing: Showing; errands: Errands } | undefined;
 
 function start(asked: ToWorker & { do: "open" }): NonNullable<typeof open> {
@@ -36,7 +37,7 @@ function start(asked: ToWorker & { do: "open" }): NonNullable<typeof open> {
         });
       }),
   };
-  const player = new Player(asked, source, performance, (frame) => showing.show(frame));
+  const player = new Player(asked, source, performance, (frame) => showing.show({ ...frame, serial: seeks }));
   player.seek(asked.moment);
   setInterval(() => player.wantsTicks && player.tick(), FRAME_MS);
   return { player, showing, errands: new Errands(loader, channels, tell) };
@@ -56,6 +57,7 @@ scope.onmessage = ({ data: asked }) => {
       showing.watch(asked.watches);
       return player.watch(asked.watches.map(({ topic }) => topic));
     case "seek":
+      seeks = asked.serial;
       return player.seek(asked.time);
     case "play":
       return player.play();

@@ -5,8 +5,10 @@ import { createSignal, For, onCleanup, Show } from "solid-js";
 import type { Selection } from "../api/loader";
 import { copyText } from "../lib/clipboard";
 import { formatLink, ofLoader } from "../lib/link";
+import { store, stored } from "../lib/storage";
 import { failureOf } from "../player/failure";
 import { pythonFor, quoted } from "./commands";
+import { ready } from "./ready";
 import type { Viewer } from "./viewer";
 
 const LICHTBLICK = "remote-data-loader-lichtblick";
@@ -17,8 +19,10 @@ export function HandOn(props: { viewer: Viewer }) {
   const viewer = props.viewer;
   const [isOpen, setOpen] = createSignal(false);
   const [said, setSaid] = createSignal("");
-  const [lichtblick, setLichtblick] = createSignal(localStorage.getItem(LICHTBLICK) ?? "");
+  const [lichtblick, setLichtblick] = createSignal(stored("localStorage", LICHTBLICK) ?? "");
+  const [download, setDownload] = createSignal<{ waitsFor: string; stop: () => void }>();
   let menu!: HTMLDivElement;
+  let button!: HTMLButtonElement;
   let forget: ReturnType<typeof setTimeout> | undefined;
 
   const say = (text: string) => {
@@ -77,14 +81,24 @@ export function HandOn(props: { viewer: Viewer }) {
       }
     });
   };
-  const download = () =>
+  const begin = () =>
     attempt(async () => {
+      download()?.stop();
+      const own = new AbortController();
+      const stop = () => own.abort(new Error("The download was stopped"));
+      const say = (waitsFor: string) => setDownload({ waitsFor, stop });
       const anchor = document.createElement("a");
-      anchor.href = await file(selection());
       anchor.download = "";
+      try {
+        anchor.href = await file(selection());
+        await ready(viewer.loader, new URL(anchor.href), say, own.signal);
+      } finally {
+        if (download()?.stop === stop) setDownload(undefined);
+      }
       anchor.click();
       return "The download begins";
     });
+  onCleanup(() => download()?.stop());
   const streamUrl = () => {
     const url = viewer.loader.streamUrl(selection());
     url.searchParams.delete("compression");
@@ -102,7 +116,7 @@ export function HandOn(props: { viewer: Viewer }) {
   const here = () => new URL(formatLink(viewer.here()), location.href).href;
   const entries: [string, () => void][] = [
     ["Copy link to this moment", () => void copy(here(), "the link")],
-    ["Download as MCAP", () => void download()],
+    ["Download as MCAP", () => void begin()],
     ["Copy curl", () => void copy(curl(), "a curl command")],
     ["Copy Python", () => void copy(python(), "a Python program")],
     ["Open in Foxglove", () => openIn("https://app.foxglove.dev/~/view", "Foxglove")],
@@ -111,9 +125,15 @@ export function HandOn(props: { viewer: Viewer }) {
     <div
       class="hand-on"
       ref={menu}
-      onKeyDown={({ key }) => key === "Escape" && setOpen(false)}
+      onKeyDown={(event) => {
+        if (event.key !== "Escape" || !isOpen()) return;
+        // The page's own Escape selects no time.
+        event.stopPropagation();
+        setOpen(false);
+        button.focus();
+      }}
     >
-      <button aria-expanded={isOpen()} aria-haspopup="true" onClick={() => setOpen(!isOpen())}>
+      <button ref={button} aria-expanded={isOpen()} aria-haspopup="true" onClick={() => setOpen(!isOpen())}>
         Hand on
       </button>
       <Show when={isOpen()}>
@@ -123,7 +143,7 @@ export function HandOn(props: { viewer: Viewer }) {
           <form
             onSubmit={(event) => {
               event.preventDefault();
-              localStorage.setItem(LICHTBLICK, lichtblick());
+              store("localStorage", LICHTBLICK, lichtblick());
               openIn(lichtblick(), "Lichtblick");
             }}
           >
@@ -140,7 +160,13 @@ export function HandOn(props: { viewer: Viewer }) {
           </form>
         </div>
       </Show>
-      <output class="said" role="status">{said()}</output>
+      <Show when={download()} fallback={<output class="said" role="status">{said()}</output>}>
+        {(download) => (
+          <output class="said" role="status">
+            {download().waitsFor} <button class="small" onClick={() => download().stop()}>Stop</button>
+          </output>
+        )}
+      </Show>
     </div>
   );
 }

@@ -39,6 +39,7 @@ export function Header(props: {
       <h1>{recording.name ?? "Recording"}</h1>
       <span class="range">
         {day(range().start)} <span class="mono">{clock(range().start).slice(0, 8)}</span> –{" "}
+        <Show when={day(range().start) !== day(range().end)}>{day(range().end)} </Show>
         <span class="mono">{clock(range().end).slice(0, 8)}</span> UTC
         <span class="faint"> · {duration(secondsBetween(range().start, range().end)).slice(0, -4)}</span>
       </span>

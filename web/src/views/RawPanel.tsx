@@ -7,11 +7,12 @@ import { copyText } from "../lib/clipboard";
 import { joinField } from "../lib/link";
 import { secondsBetween } from "../lib/nanos";
 import { failureOf } from "../player/failure";
+import { stepInto } from "../player/path";
 import type { Shown } from "../player/protocol";
 import { isClipped, type Tree } from "../player/tree";
 import { Hex } from "./Hex";
 import type { Viewer } from "./viewer";
-import { clock, size } from "./words";
+import { size } from "./words";
 
 export function RawPanel(props: { viewer: Viewer; topic: string }) {
   const { viewer } = props;
@@ -64,7 +65,7 @@ function Age(props: { viewer: Viewer; shown: Shown }) {
   const age = () => secondsBetween(props.shown.time, props.viewer.status().moment);
   return (
     <p class="age faint">
-      <span class="mono">{clock(props.shown.time)}</span> · {size(props.shown.bytes)}
+      <span class="mono">{props.viewer.clock(props.shown.time)}</span> · {size(props.shown.bytes)}
       <Show when={age() >= 2}> · {age().toFixed(0)} s old</Show>
     </p>
   );
@@ -87,7 +88,7 @@ function Branch(props: {
   depth: number;
 }) {
   const path = (name: string) =>
-    props.isList === true ? `${props.path}[${name}]` : props.path === "" ? name : `${props.path}.${name}`;
+    stepInto(props.path, props.isList === true ? Number(name) : name);
   return (
     <ul class="tree">
       <For each={props.names}>
@@ -107,7 +108,7 @@ function Node(props: { name: string; value: Tree; path: string; topic: string; v
   });
   const [isOpen, setOpen] = createSignal(props.depth < OPEN_DEPTH && keysOf(props.value).length <= 20);
   const isNumeric = () => ["number", "bigint", "boolean"].includes(typeof props.value);
-  const field = () => joinField(props.topic, props.path);
+  const field = () => joinField(props.topic, props.path, props.viewer.topicNames());
   const [said, setSaid] = createSignal("copy path");
   const copy = () =>
     copyText(field()).then(

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 
-import type { Recording, Source, Topic } from "../src/api/loader";
+import { type Recording, Refused, type Source, type Topic } from "../src/api/loader";
+import { failureOf } from "../src/player/failure";
 import { defaultPanels, panelFor, type Range, rangeOf, roughly, stretchOf } from "../src/views/choices";
 import { parseLink } from "../src/lib/link";
 import { pythonFor, quoted } from "../src/views/commands";
@@ -104,6 +105,12 @@ test("the day is said where there are several", () => {
 test("commands survive what links hold", () => {
   expect(quoted("a'b")).toBe(`'a'\\''b'`);
   expect(pythonFor('http://a/?x="y"')).toContain('url = "http://a/?x=\\"y\\""');
+});
+
+test("a failure says where to sign in, as the loader did", () => {
+  const failure = failureOf(new Refused(401, "token-expired", "Sign in.", undefined, "/oauth/login"));
+  expect(failure).toEqual({ words: "Sign in.", status: 401, code: "token-expired", loginUrl: "/oauth/login" });
+  expect(failureOf(new Error("no"))).toEqual({ words: "no" });
 });
 
 test("times and sizes are legible", () => {

@@ -14,6 +14,8 @@ import type { Viewer } from "./viewer";
 const AROUND = 100;
 const LEVELS: Level[] = ["debug", "info", "warning", "error", "fatal"];
 
+const count = (lines: number) => lines.toLocaleString("en");
+
 export function LogPanel(props: { viewer: Viewer; topics: string[] }) {
   const { viewer } = props;
   const [lines, setLines] = createSignal<LogLine[]>([]);
@@ -94,11 +96,11 @@ export function LogPanel(props: { viewer: Viewer; topics: string[] }) {
       <Show when={left() > 0 || since() !== undefined}>
         <div class="bar small faint" role="status">
           {since() === undefined
-            ? `The first ${left().toLocaleString("en")} are not shown.`
-            : `From ${viewer.clock(since() as Nanos)} on${left() > 0 ? ", those later than the last are not shown" : ""}.`}
+            ? `The first ${count(left())} are not shown.`
+            : `${left() > 0 ? `The first ${count(lines().length)} from` : "From"} ${viewer.clock(since() as Nanos)} on.`}
           <span class="stretch" />
           <button class="small" title="Those from the moment on" onClick={() => setSince(viewer.status().moment)}>
-            From here
+            Read from here
           </button>
           <Show when={since() !== undefined}>
             <button class="small" onClick={() => setSince(undefined)}>
@@ -127,7 +129,7 @@ export function LogPanel(props: { viewer: Viewer; topics: string[] }) {
       <For each={unknown()}>{(topic) => <p class="faint pad">The recording has no topic {topic}.</p>}</For>
       <Show when={failure()}>
         {(failure) => (
-          <PanelTrouble viewer={viewer} failure={failure()} again={() => setTries((count) => count + 1)} />
+          <PanelTrouble viewer={viewer} failure={failure()} again={() => setTries((before) => before + 1)} />
         )}
       </Show>
       <Show when={found().length === 0 && known().length > 0 && (!isDone() || failure() === undefined)}>

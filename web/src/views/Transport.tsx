@@ -34,11 +34,11 @@ export function Transport(props: { viewer: Viewer }) {
       </span>
       <span class="stretch" />
       <span class="edges">
-        <button class="small" title="The selection begins here ( [ )" onClick={() => viewer.selectHere("start")}>
-          from here
+        <button class="small" title="The selection begins here" onClick={() => viewer.selectHere("start")}>
+          [ from here
         </button>
-        <button class="small" title="The selection ends here ( ] )" onClick={() => viewer.selectHere("end")}>
-          to here
+        <button class="small" title="The selection ends here" onClick={() => viewer.selectHere("end")}>
+          to here ]
         </button>
       </span>
       <Show when={viewer.stretch()}>

@@ -41,7 +41,7 @@ test("a stretch that ends before it starts is none", () => {
 
 test("commands survive what links hold", () => {
   expect(quoted("a'b")).toBe(`'a'\\''b'`);
-  expect(pythonFor('http://a/?x="y"')).toContain('url = "http://a/?x=\\"y\\""');
+  expect(pythonFor('http://a/?x="y"')).toContain('URL = "http://a/?x=\\"y\\""');
 });
 
 test("times and sizes are legible", () => {

@@ -1,6 +1,6 @@
 // The page: what is opened, or why nothing is.
 
-import { createSignal, Match, onCleanup, onMount, Show, Switch } from "solid-js";
+import { createSignal, For, Match, onCleanup, onMount, Show, Switch } from "solid-js";
 
 import type { Loader, Recording } from "../api/loader";
 import { type PageLink, parseLink } from "../lib/link";
@@ -50,7 +50,7 @@ export function App() {
         {(now) => (
           <Show
             when={now.recording.start !== null}
-            fallback={<Unknown loader={now.loader} again={begin} />}
+            fallback={<Unknown loader={now.loader} recording={now.recording} again={begin} />}
           >
             <Open loader={now.loader} recording={now.recording} link={link} />
           </Show>
@@ -84,24 +84,55 @@ function Open(props: { loader: Loader; recording: Recording; link: PageLink }) {
 }
 
 /** Sources that say no times have to be loaded before there is anything to show. */
-function Unknown(props: { loader: Loader; again: () => void }) {
+function Unknown(props: { loader: Loader; recording: Recording; again: () => void }) {
+  const [isOver, setOver] = createSignal(false);
   const asked = new URLSearchParams({ prefetch: "true" });
   const events = new EventSource(props.loader.about("v1/events", asked), {
     withCredentials: props.loader.address.credentials === "include",
   });
-  events.addEventListener("done", () => events.close());
-  events.addEventListener("failed", () => events.close());
-  const timer = setInterval(() => {
-    void props.loader.recording().then(({ start }) => start !== null && props.again(), () => undefined);
-  }, LOOK_AGAIN_MS);
-  onCleanup(() => {
+  const [recording, setRecording] = createSignal(props.recording);
+  const look = async () => {
+    const now = await props.loader.recording().catch(() => undefined);
+    if (now === undefined) return;
+    setRecording(now);
+    if (now.start !== null) props.again();
+  };
+  const timer = setInterval(() => void look(), LOOK_AGAIN_MS);
+  const stop = () => {
     clearInterval(timer);
     events.close();
-  });
+  };
+  const over = () => {
+    stop();
+    void look().then(() => setOver(true));
+  };
+  events.addEventListener("done", over);
+  events.addEventListener("failed", over);
+  onCleanup(stop);
+  const failed = () => recording().sources.filter(({ state }) => state === "failed");
   return (
-    <p class="notice" role="status">
-      No source says when it begins: they are being loaded to find out…
-    </p>
+    <Show
+      when={isOver()}
+      fallback={
+        <p class="notice" role="status">
+          No source says when it begins: they are being loaded to find out…
+        </p>
+      }
+    >
+      <main class="notice" role="alert">
+        <h1>{recording().name ?? "Recording"}: there is nothing to show</h1>
+        <Show when={recording().sources.length === 0}>
+          <p>The data backend lists no sources for this recording.</p>
+        </Show>
+        <Show when={recording().sources.length > 0 && failed().length === 0}>
+          <p>Its sources have no messages.</p>
+        </Show>
+        <For each={failed()}>
+          {({ id, error }) => <p>{id}: {error ?? "It failed."}</p>}
+        </For>
+        <button onClick={props.again}>Try again</button>
+      </main>
+    </Show>
   );
 }
 

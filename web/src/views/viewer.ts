@@ -86,6 +86,8 @@ export class Viewer {
           const { state } = status;
           // What is read ahead may have to be loaded.
           if (status.until !== this.status().until) this.listen();
+          // A source may have failed: its bar shall say so.
+          if (state === "failed" && this.status().state !== "failed") void this.look();
           setStatus(status);
           setPlaying((was) => state === "playing" || state === "waiting" || (was && state === "seeking"));
           shown.forEach((one) => this.shown.get(one.id)?.(one));
@@ -138,6 +140,7 @@ export class Viewer {
   retry(): void {
     this.set.setTries((count) => count + 1);
     this.player.tell({ do: "retry" });
+    this.listen();
   }
 
   // What is selected
@@ -276,6 +279,8 @@ export class Viewer {
     const finished = () => {
       stop();
       void this.look();
+      // What is waited for is about to load.
+      if (["seeking", "waiting"].includes(this.status().state)) this.listen();
     };
     events.addEventListener("done", finished);
     events.addEventListener("failed", finished);

@@ -27,7 +27,7 @@ const PICTURES = {
   light: [USUAL, {}],
   dark: [USUAL, { colorScheme: "dark" }],
   phone: [USUAL, { viewport: { width: 390, height: 780 }, hasTouch: true }],
-  plot: [link(["plot:/odom.pose.position.x /odom.linear_velocity.x /imu.linear_acceleration.z", "log:/log"]), {}],
+  plot: [link(["plot:/odom.pose.position.x /odom.linear_velocity.x /imu.linear_acceleration.z", "log:/log"]), { viewport: { width: 900, height: 520 } }],
 };
 
 // The fonts that are installed with the browser, whatever else the machine has.

@@ -52,6 +52,8 @@ watchFrames.inPage = () => {
   globalThis.frames = frames;
   let last = performance.now();
   const frame = (now) => {
+    // Somebody began anew.
+    if (globalThis.frames !== frames) return;
     frames.push(now - last);
     last = now;
     requestAnimationFrame(frame);

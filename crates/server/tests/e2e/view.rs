@@ -1,7 +1,7 @@
 //! The viewer, as somebody uses it in Chromium: `tests/node/view*.mjs` plays it.
 
 mod demo;
-mod handing_on;
+pub(crate) mod handing_on;
 mod looks;
 mod odd;
 mod panels;

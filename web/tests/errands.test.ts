@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 
 import { McapWriter } from "@mcap/core";
 
-import type { Loader, Selection } from "../src/api/loader";
+import { type Loader, type Selection, Unreachable } from "../src/api/loader";
 import { Errands } from "../src/player/errands";
 import { Channels } from "../src/player/messages";
 import type { FromWorker } from "../src/player/protocol";
@@ -36,10 +36,12 @@ class Fake {
   running = 0;
   most = 0;
   told: FromWorker[] = [];
+  cuts = 0;
 
   readonly loader = {
     stream: async (selection: Selection) => {
       this.asked.push(selection);
+      if (this.cuts-- > 0) throw new Unreachable();
       this.most = Math.max(this.most, ++this.running);
       const data = await recording(selection.topics);
       return new ReadableStream({
@@ -52,7 +54,12 @@ class Fake {
     },
   } as unknown as Loader;
 
-  readonly errands = new Errands(this.loader, new Channels(), (message) => this.told.push(message));
+  readonly errands = new Errands(
+    this.loader,
+    new Channels(),
+    (message) => this.told.push(message),
+    () => Promise.resolve(),
+  );
 
   async done(count: number): Promise<FromWorker[]> {
     const done = () => this.told.filter((message) => message.is !== "frame" && message.done);
@@ -102,4 +109,16 @@ test("two streams at a time, and what is ended is not begun", async () => {
   const ids = (await fake.done(5)).map((message) => (message as { id: number }).id);
   expect(ids.sort()).toEqual([1, 2, 3, 4, 6]);
   expect(fake.most).toBe(2);
+});
+
+test("a stream that breaks off is read again, and nothing counts twice", async () => {
+  const fake = new Fake();
+  fake.cuts = 2;
+  fake.errands.begin(1, { kind: "logs", topics: ["/log"], from: 0n, to: 10n });
+  const [report] = await fake.done(1);
+  expect(fake.asked).toHaveLength(3);
+  expect((report as FromWorker & { is: "logs" }).lines).toHaveLength(10);
+  fake.cuts = 100;
+  fake.errands.begin(2, { kind: "logs", topics: ["/log"], from: 0n, to: 10n });
+  expect((await fake.done(2))[1]).toMatchObject({ failure: { words: expect.stringContaining("cannot be reached") } });
 });

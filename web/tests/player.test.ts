@@ -219,6 +219,29 @@ test("a stream that breaks off again and again fails, and a retry goes on from t
   expect(stage.last).toMatchObject({ state: "idle", moment: 40n * SECOND });
 });
 
+test("what played when it failed plays on after a retry, and nothing else does", async () => {
+  const stage = new Stage({ secondsAhead: 1 });
+  stage.player.watch(["/fast"]);
+  await stage.settled();
+  stage.player.play();
+  stage.fake.refuse = new Refused(502, "source-failed", "away");
+  for (let i = 0; i < 40 && stage.last.state !== "failed"; i++) {
+    stage.time += 100;
+    stage.player.tick();
+    await stage.settled();
+  }
+  const { state, moment } = stage.last;
+  expect(state).toBe("failed");
+  stage.fake.refuse = undefined;
+  stage.player.retry();
+  await stage.settled();
+  expect(stage.last).toMatchObject({ state: "playing", moment });
+  stage.player.pause();
+  stage.player.retry();
+  await stage.settled();
+  expect(stage.last).toMatchObject({ state: "idle", moment });
+});
+
 test("a refusal is not asked again; a loader that is not ready is", async () => {
   const stage = new Stage();
   stage.fake.refuse = new Refused(403, "forbidden", "not yours");

@@ -104,7 +104,7 @@ test("the day is said where there are several", () => {
 
 test("commands survive what links hold", () => {
   expect(quoted("a'b")).toBe(`'a'\\''b'`);
-  expect(pythonFor('http://a/?x="y"')).toContain('url = "http://a/?x=\\"y\\""');
+  expect(pythonFor('http://a/?x="y"')).toContain('URL = "http://a/?x=\\"y\\""');
 });
 
 test("a failure says where to sign in, as the loader did", () => {

@@ -134,7 +134,10 @@ export class Loader {
     const { credentials } = this.address;
     const renew = () => reach(this.url("v1/session/refresh"), { method: "POST", credentials });
     const answer = await navigator.locks.request("remote-data-loader-session", renew);
-    if (!answer.ok) throw await refused(answer);
+    if (answer.ok) return;
+    const why = await refused(answer);
+    if (why.status !== 401) throw why;
+    throw new Refused(401, "token-expired", "Sign in to go on.", undefined, why.loginUrl);
   }
 
   // Nanoseconds are too long for JSON's numbers in JavaScript: as text.

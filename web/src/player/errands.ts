@@ -7,6 +7,7 @@ import { type Channels, type Message, readMessages } from "./messages";
 import { numberAt, parsePath, type Step } from "./path";
 import type { Errand, FromWorker } from "./protocol";
 import { failureOf } from "./failure";
+import { isPassing, LIMITS, pauseAfter, type Source } from "./reading";
 import { Series } from "./series";
 
 const MOST_STREAMS = 2;
@@ -28,6 +29,7 @@ export class Errands {
     private readonly loader: Loader,
     private readonly channels: Channels,
     private readonly tell: (message: FromWorker) => void,
+    private readonly wait: Source["wait"],
   ) {}
 
   begin(id: number, errand: Errand): void {
@@ -46,15 +48,27 @@ export class Errands {
       this.waiting.delete(id);
       const abort = new AbortController();
       this.running.set(id, abort);
+      void this.keepOn(id, errand, abort.signal).finally(() => {
+        this.running.delete(id);
+        this.next();
+      });
+    }
+  }
+
+  /** Reads it from the start again when its stream breaks off. */
+  private async keepOn(id: number, errand: Errand, signal: AbortSignal): Promise<void> {
+    for (let failures = 1; !signal.aborted; failures++) {
       const work = errand.kind === "series" ? new Plotting(id, errand) : new Listing(id, errand);
-      this.run(errand, work, abort.signal)
-        .catch((error: unknown) => {
-          if (!abort.signal.aborted) this.tell({ ...work.report(true), failure: failureOf(error) } as FromWorker);
-        })
-        .finally(() => {
-          this.running.delete(id);
-          this.next();
-        });
+      try {
+        return await this.run(errand, work, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (failures >= LIMITS.tries || !isPassing(error)) {
+          this.tell({ ...work.report(true), failure: failureOf(error) } as FromWorker);
+          return;
+        }
+        await this.wait(pauseAfter(failures, error), signal).catch(() => undefined);
+      }
     }
   }
 

@@ -36,13 +36,14 @@ export interface Clock {
   now(): number;
 }
 
-
 export class Player {
   private segment: Segment;
   private moment: Nanos;
   private topics: ReadonlySet<string> = new Set();
   private reading = new AbortController();
   private isPlaying = false;
+  /** It played when it failed, and goes on when it is tried again. */
+  private resumes = false;
   private speed = 1;
   private loop: { from: Nanos; to: Nanos } | undefined;
   private error: unknown;
@@ -139,9 +140,11 @@ export class Player {
     this.loop = loop;
   }
 
-  /** Reads again from the moment that is shown. */
+  /** Reads again from the moment that is shown, and plays on if it played. */
   retry(): void {
+    const { resumes } = this;
     this.restart();
+    if (resumes) this.play();
   }
 
   close(): void {
@@ -180,6 +183,7 @@ export class Player {
     this.wake = undefined;
     this.reading = new AbortController();
     this.error = undefined;
+    this.resumes = false;
     this.stepsBack = false;
     const { signal } = this.reading;
     const segment = new Segment(this.moment, this.topics);
@@ -207,6 +211,7 @@ export class Player {
     readOn(segment, () => this.range.end, this.source, reader, signal, this.limits).catch((error: unknown) => {
       if (signal.aborted) return;
       this.error = error;
+      this.resumes = this.isPlaying;
       this.isPlaying = false;
       this.present();
     });

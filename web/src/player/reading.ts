@@ -134,12 +134,13 @@ function isMoreAhead(segment: Segment, reader: Reader, bytes: number): boolean {
 }
 
 /** Whether it may go better if it is tried again. */
-function isPassing(error: unknown): boolean {
+export function isPassing(error: unknown): boolean {
   if (error instanceof Refused) return error.status === 503;
   return error instanceof Unreachable || error instanceof CutOff;
 }
 
-function pauseAfter(failures: number, error: unknown): number {
+/** In milliseconds, after so many failures in a row. */
+export function pauseAfter(failures: number, error: unknown): number {
   const asked = error instanceof Refused ? error.retryAfterSeconds : undefined;
   const pause = asked !== undefined ? asked * 1000 : FIRST_PAUSE_MS * 2 ** (failures - 1);
   return Math.min(pause, LONGEST_PAUSE_MS);

@@ -17,6 +17,15 @@ const FRAME_MS = 16;
 
 const tell = (message: FromWorker, transfer: Transferable[] = []) => scope.postMessage(message, transfer);
 
+const wait = (milliseconds: number, signal: AbortSignal) =>
+  new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason as Error);
+    });
+  });
+
 let seeks = 0;
 let open: { player: Player; showing: Showing; errands: Errands } | undefined;
 
@@ -28,19 +37,12 @@ function start(asked: ToWorker & { do: "open" }): NonNullable<typeof open> {
     async *open(selection: Parameters<Loader["stream"]>[0], signal: AbortSignal) {
       yield* readMessages(await loader.stream(selection, signal), channels);
     },
-    wait: (milliseconds: number, signal: AbortSignal) =>
-      new Promise<void>((resolve, reject) => {
-        const timer = setTimeout(resolve, milliseconds);
-        signal.addEventListener("abort", () => {
-          clearTimeout(timer);
-          reject(signal.reason as Error);
-        });
-      }),
+    wait,
   };
   const player = new Player(asked, source, performance, (frame) => showing.show({ ...frame, serial: seeks }));
   player.seek(asked.moment);
   setInterval(() => player.wantsTicks && player.tick(), FRAME_MS);
-  return { player, showing, errands: new Errands(loader, channels, tell) };
+  return { player, showing, errands: new Errands(loader, channels, tell, wait) };
 }
 
 scope.onmessage = ({ data: asked }) => {

@@ -1,15 +1,17 @@
 // Where to go from here: a link to what is seen, other viewers, a file, a command.
 
-import { createSignal, For, onCleanup, Show } from "solid-js";
+import { createEffect, createSignal, For, onCleanup, Show } from "solid-js";
 
 import type { Selection } from "../api/loader";
-import { copyText } from "../lib/clipboard";
+import { copies } from "../lib/clipboard";
 import { formatLink, ofLoader } from "../lib/link";
+import { parseNanos } from "../lib/nanos";
 import { store, stored } from "../lib/storage";
 import { failureOf } from "../player/failure";
-import { pythonFor, quoted } from "./commands";
+import { curlFor, pythonFor } from "./commands";
 import { ready } from "./ready";
 import type { Viewer } from "./viewer";
+import { clock, day } from "./words";
 
 const LICHTBLICK = "remote-data-loader-lichtblick";
 // What was said to have been done stands there so long.
@@ -19,6 +21,7 @@ export function HandOn(props: { viewer: Viewer }) {
   const viewer = props.viewer;
   const [isOpen, setOpen] = createSignal(false);
   const [said, setSaid] = createSignal("");
+  const [byHand, setByHand] = createSignal<string>();
   const [lichtblick, setLichtblick] = createSignal(stored("localStorage", LICHTBLICK) ?? "");
   const [download, setDownload] = createSignal<{ waitsFor: string; stop: () => void }>();
   let menu!: HTMLDivElement;
@@ -37,11 +40,11 @@ export function HandOn(props: { viewer: Viewer }) {
       say(failureOf(error).words);
     }
   };
-  const copy = (text: string, what: string) =>
-    attempt(async () => {
-      await copyText(text);
-      return `Copied ${what}`;
-    });
+  const copy = async (text: string, what: string) => {
+    const isCopied = await copies(text);
+    setByHand(isCopied ? undefined : text);
+    return isCopied ? `Copied ${what}` : "The browser does not copy for this page: copy it by hand";
+  };
 
   const selection = (): Selection => {
     const stretch = viewer.stretch();
@@ -56,12 +59,13 @@ export function HandOn(props: { viewer: Viewer }) {
     const topics = count === 0 ? "all topics" : count === 1 ? "1 topic" : `${count} topics`;
     return `${topics}, ${viewer.stretch() ? "the selected time" : "all of the time"}`;
   };
-  /** The address of the file; only on the loader itself. */
-  const file = async (chosen: Selection) => {
-    const { file } = await viewer.loader.links(chosen);
+  /** The address of the file with what is selected, only on the loader itself; and when it ends. */
+  const file = async () => {
+    const { file, expires } = await viewer.loader.links(selection());
     const url = ofLoader(`.${file}`, viewer.loader.address.base);
     if (url === undefined) throw new Error("the loader gave a link to somewhere else");
-    return url.href;
+    const ends = parseNanos(expires ?? "");
+    return { url: url.href, until: ends === undefined ? "" : `, good until ${day(ends)} ${clock(ends).slice(0, 5)} UTC` };
   };
   const openIn = (address: string, name: string) => {
     // Now, or the browser takes it for a popup.
@@ -70,7 +74,7 @@ export function HandOn(props: { viewer: Viewer }) {
       try {
         const url = new URL(address);
         url.searchParams.set("ds", "remote-file");
-        url.searchParams.set("ds.url", await file(selection()));
+        url.searchParams.set("ds.url", (await file()).url);
         if (tab === null) throw new Error("the browser opens no other tab");
         tab.opener = null;
         tab.location.href = url.href;
@@ -90,7 +94,7 @@ export function HandOn(props: { viewer: Viewer }) {
       const anchor = document.createElement("a");
       anchor.download = "";
       try {
-        anchor.href = await file(selection());
+        anchor.href = (await file()).url;
         await ready(viewer.loader, new URL(anchor.href), say, own.signal);
       } finally {
         if (download()?.stop === stop) setDownload(undefined);
@@ -99,13 +103,11 @@ export function HandOn(props: { viewer: Viewer }) {
       return "The download begins";
     });
   onCleanup(() => download()?.stop());
-  const streamUrl = () => {
-    const url = viewer.loader.streamUrl(selection());
-    url.searchParams.delete("compression");
-    return url.href;
-  };
-  const curl = () => `curl -o selection.mcap ${quoted(streamUrl())}`;
-  const python = () => pythonFor(streamUrl());
+  const copyCommand = (command: (url: string) => string, what: string) =>
+    attempt(async () => {
+      const { url, until } = await file();
+      return copy(command(url), what + until);
+    });
 
   const closeOutside = (event: Event) => {
     if (isOpen() && !menu.contains(event.target as Node)) setOpen(false);
@@ -115,10 +117,10 @@ export function HandOn(props: { viewer: Viewer }) {
 
   const here = () => new URL(formatLink(viewer.here()), location.href).href;
   const entries: [string, () => void][] = [
-    ["Copy link to this moment", () => void copy(here(), "the link")],
+    ["Copy link to this moment", () => void attempt(() => copy(here(), "the link"))],
     ["Download as MCAP", () => void begin()],
-    ["Copy curl", () => void copy(curl(), "a curl command")],
-    ["Copy Python", () => void copy(python(), "a Python program")],
+    ["Copy curl", () => void copyCommand(curlFor, "a curl command")],
+    ["Copy Python", () => void copyCommand(pythonFor, "a Python program")],
     ["Open in Foxglove", () => openIn("https://app.foxglove.dev/~/view", "Foxglove")],
   ];
   return (
@@ -133,7 +135,15 @@ export function HandOn(props: { viewer: Viewer }) {
         button.focus();
       }}
     >
-      <button ref={button} aria-expanded={isOpen()} aria-haspopup="true" onClick={() => setOpen(!isOpen())}>
+      <button
+        ref={button}
+        aria-expanded={isOpen()}
+        aria-haspopup="true"
+        onClick={() => {
+          setByHand(undefined);
+          setOpen(!isOpen());
+        }}
+      >
         Hand on
       </button>
       <Show when={isOpen()}>
@@ -158,6 +168,7 @@ export function HandOn(props: { viewer: Viewer }) {
             />
             <button>Open in Lichtblick</button>
           </form>
+          <Show when={byHand()}>{(text) => <ByHand text={text()} />}</Show>
         </div>
       </Show>
       <Show when={download()} fallback={<output class="said" role="status">{said()}</output>}>
@@ -169,4 +180,15 @@ export function HandOn(props: { viewer: Viewer }) {
       </Show>
     </div>
   );
+}
+
+/** Selected, so that a key copies it. */
+function ByHand(props: { text: string }) {
+  let area!: HTMLTextAreaElement;
+  createEffect(() => {
+    area.value = props.text;
+    area.focus();
+    area.select();
+  });
+  return <textarea class="mono" readonly rows="5" aria-label="To be copied by hand" ref={area} />;
 }

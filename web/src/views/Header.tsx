@@ -16,7 +16,7 @@ export function Header(props: {
   const [showsProblems, setShowsProblems] = createSignal(false);
   const problems = createMemo(() => [
     ...recording.sources
-      .filter(({ state }) => state === "failed")
+      .filter(({ id, state }) => state === "failed" && !recording.problems.some(({ source }) => source === id))
       .map(({ id, error }) => ({ severity: "error", message: error ?? "It failed.", at: id, count: 1 })),
     ...recording.problems.map(({ severity, message, source, topic, count }) => ({
       severity,

@@ -44,7 +44,13 @@ export function Panels(props: { viewer: Viewer }) {
     <main class="panels" ref={place} style={{ "--rows": String(rows()) }}>
       <For
         each={viewer.panels()}
-        fallback={<p class="notice faint">Nothing is open: pick a topic.</p>}
+        fallback={
+          <p class="notice faint">
+            {viewer.recording.topics.length === 0
+              ? "No source of this recording names a topic."
+              : "Nothing is open: pick a topic."}
+          </p>
+        }
       >
         {({ id, panel, change }) => (
           <section

@@ -3,10 +3,9 @@
 import { createEffect, createMemo, createSignal, For, Match, Show, Switch } from "solid-js";
 import { createStore, reconcile } from "solid-js/store";
 
-import { copyText } from "../lib/clipboard";
+import { copies } from "../lib/clipboard";
 import { joinField } from "../lib/link";
 import { secondsBetween } from "../lib/nanos";
-import { failureOf } from "../player/failure";
 import { stepInto } from "../player/path";
 import type { Shown } from "../player/protocol";
 import { isClipped, type Tree } from "../player/tree";
@@ -110,11 +109,7 @@ function Node(props: { name: string; value: Tree; path: string; topic: string; v
   const isNumeric = () => ["number", "bigint", "boolean"].includes(typeof props.value);
   const field = () => joinField(props.topic, props.path, props.viewer.topicNames());
   const [said, setSaid] = createSignal("copy path");
-  const copy = () =>
-    copyText(field()).then(
-      () => setSaid("copied"),
-      (error: unknown) => setSaid(failureOf(error).words),
-    );
+  const copy = async () => setSaid((await copies(field())) ? "copied" : "the browser does not copy");
   // A field may turn from one kind into another, and is asked before it is taken away.
   const item = (name: string) => (props.value as Record<string, Tree> | null)?.[name] ?? null;
   return (

@@ -52,7 +52,7 @@ export function Topics(props: { viewer: Viewer }) {
         </button>
       </div>
       <ul class="topics">
-        <For each={found()} fallback={<li class="faint pad">No topic is called so.</li>}>
+        <For each={found()} fallback={<li class="faint pad">{filter() === "" ? "No topics are known." : "No topic is called so."}</li>}>
           {(topic) => (
             <li>
               <input

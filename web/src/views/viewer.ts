@@ -137,6 +137,8 @@ export class Viewer {
           // What is read ahead may have to be loaded.
           if (status.until !== this.status().until) this.listen();
           if (state !== "seeking" && status.serial >= this.sentSeek) this.pace.answered();
+          // A source may have failed: its bar shall say so.
+          if (state === "failed" && this.status().state !== "failed") void this.look();
           if (status.serial < this.lastSeek) {
             // Made before the last seek: what it shows is as good as what was shown, its moment is not.
             setStatus((now) => ({ ...status, moment: now.moment, state: now.state }));
@@ -217,6 +219,7 @@ export class Viewer {
   retry(): void {
     this.set.setTries((count) => count + 1);
     this.player.tell({ do: "retry" });
+    this.listen();
   }
 
   // What is selected
@@ -369,6 +372,8 @@ export class Viewer {
       over: () => {
         this.unfollow = undefined;
         void this.look();
+        // What is waited for is about to load.
+        if (["seeking", "waiting"].includes(this.status().state)) this.listen();
       },
     });
   }

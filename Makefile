@@ -56,13 +56,14 @@ BENCH_PYTHON := $(BENCH_VENV)/bin/python
 BENCH_PACKAGES := $(BENCH_VENV)/installed
 BENCH_REQUIREMENTS := bench/compare/requirements.txt
 
-.PHONY: help demo test lint unit viewer viewer-files outside kit-python kit-cpp cpp bench bench-kit bench-smoke bench-tools cargo nginx haproxy curl chromium node go docs site image test-image soak clean
+.PHONY: help demo test lint unit viewer viewer-files outside kit-python kit-cpp cpp bench bench-kit bench-view bench-smoke bench-tools cargo nginx haproxy curl chromium node go docs site image test-image soak clean
 
 help:
 	@echo "make demo   build the loader and play a generated drive"
 	@echo "make test   formatting, lints and every test"
 	@echo "make bench  measures the loader beside other programs and rewrites bench/RESULTS.md"
 	@echo "make bench-kit  measures the kit's writers in each language beside Foxglove's"
+	@echo "make bench-view  plays the demo in a tab for ten minutes and prints what memory that takes"
 	@echo "make docs   rewrite the generated documents (docs/CONFIG.md, docs/METRICS.md, docs/openapi.json, docs/manifest.schema.json, the chart's README.md)"
 	@echo "make site   build the documents as a site, in target/site, and check its links"
 	@echo "make test-image  builds the image's content as it is shipped, without a container engine, and tries it"
@@ -138,6 +139,12 @@ bench: cargo nginx bench-tools $(VERSITYGW) $(BENCH_PACKAGES)
 bench-smoke: cargo nginx bench-tools $(VERSITYGW)
 	cargo build --locked --bin remote-data-loader --bin generate --bin digest --bin floor --bin delay --bin ranges
 	python3 bench/compare --smoke --binaries target/debug
+
+# What a tab holds that plays on and on.
+bench-view: cargo chromium viewer-files $(NODE_MODULES)/.package-lock.json
+	cargo build --release --locked --bin remote-data-loader
+	RDL_TEST_NODE_MODULES=$(abspath $(NODE_MODULES)) RDL_TEST_CHROMIUM=$(CHROMIUM) \
+		node bench/viewer/memory.mjs $(or $(MINUTES),10)
 
 # What bodies cost to write in each language, beside Foxglove's writers, in one run.
 bench-kit: cargo cpp $(KIT_PACKAGES)
@@ -229,9 +236,10 @@ cpp:
 		$(call APT,cmake g++ make pkg-config libcpp-httplib-dev nlohmann-json3-dev libprotobuf-dev \
 			protobuf-compiler); }
 
-# Tests read recordings and sign in from pages in it.
+# Tests read recordings and sign in from pages in it, and look at pages in its fonts.
 chromium:
-	@[ -x "$(CHROMIUM)" ] || { $(call APT,chromium fonts-dejavu-core); }
+	@{ [ -x "$(CHROMIUM)" ] && { [ -e /usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf ] || \
+		fc-list 2>/dev/null | grep -q DejaVuSansMono.ttf; }; } || { $(call APT,$$([ -x "$(CHROMIUM)" ] || echo chromium) fonts-dejavu-core); }
 
 # Prometheus's own tool reads what the loader says of itself, and the alert rules. Debian has it in
 # the package of the server, which nobody needs here: it is taken out of there.

@@ -19,6 +19,7 @@
 //                             good now
 //   GET  /_test/events        how often what happened
 //   GET  /_test/secrets       every code and token that was ever given out
+//   POST /_test/revoke        no session that began before is renewed any more
 //   POST /_test/away          from now on connections break; /_test/back ends that
 
 import { createRequire } from "node:module";
@@ -130,13 +131,17 @@ const HOOKS = {
   "GET /_test/user": ({ query }) => owner(query.token),
   "GET /_test/events": () => events,
   "GET /_test/secrets": () => secrets,
+  "POST /_test/revoke": async () => {
+    for (const { grantId } of live.values()) await provider.RefreshToken.revokeByGrantId(grantId);
+    return {};
+  },
   "POST /_test/away": () => ((away = true), {}),
   "POST /_test/back": () => ((away = false), {}),
 };
 provider.use(async (ctx, next) => {
   const hook = HOOKS[`${ctx.method} ${ctx.path}`];
   if (hook) {
-    const answer = hook(ctx);
+    const answer = await hook(ctx);
     ctx.status = answer ? 200 : 404;
     ctx.body = answer ?? {};
   } else if (away) {

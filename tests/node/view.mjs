@@ -167,23 +167,8 @@ async function findsTrouble() {
   const nameless = await lost.getByRole("alert").innerText();
   await lost.context().close();
 
-  // A source that fails, and then does not any more.
-  const failing = await somebody();
-  const problem = { status: 502, code: "source-failed", detail: "the camera's server is away" };
-  const contentType = "application/problem+json";
-  await failing.context().route("**/v1/stream**", (route) =>
-    route.fulfill({ status: 502, contentType, body: JSON.stringify(problem) }),
-  );
-  await failing.goto(`${LINK}&at=2026-01-31T09:30:20Z`);
-  const failed = await failing.locator(".trouble[role=alert]").innerText();
-  await shot(failing, "failing");
-  await failing.context().unroute("**/v1/stream**");
-  await failing.getByRole("button", { name: "Try again from here" }).click();
-  await pictured(failing);
-  const afterRetry = await clock(failing);
-  await failing.context().close();
   errors.splice(known);
-  return { overflow, unknown, nameless, failed, afterRetry };
+  return { overflow, unknown, nameless };
 }
 
 // The page of one loader reads from another one.

@@ -1,10 +1,12 @@
 import { readFile } from "node:fs/promises";
 
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 
 // @ts-expect-error a script without types
 import { TYPES, types } from "../api.mjs";
 import { Loader } from "../src/api/loader";
+
+afterEach(() => void vi.unstubAllGlobals());
 
 test("the types of the API are those of its document", async () => {
   const written = await readFile(TYPES as URL, "utf8");
@@ -19,4 +21,14 @@ test("manifest parameters go on as they are, in their order", () => {
     `https://example.com/loader/v1/stream?${query}` +
       "&topics=%2Fa&topics=%2Fb+c&start=5&replayPolicy=lastPerChannel&compression=lz4",
   );
+});
+
+test("what answers with something else is no loader", async () => {
+  const loader = new Loader({ base: "https://example.com/", credentials: "omit", query: "ds.a=1" });
+  for (const body of ['{"hello": "world"}', "null", "<html>", '{"topics": [], "sources": {}}']) {
+    vi.stubGlobal("fetch", async () => new Response(body));
+    await expect(loader.recording(), body).rejects.toMatchObject({ code: "no-loader", status: 200 });
+  }
+  vi.stubGlobal("fetch", async () => new Response('{"topics": [], "sources": []}'));
+  expect(await loader.recording()).toEqual({ topics: [], sources: [] });
 });

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 
 import { McapWriter } from "@mcap/core";
 
-import { type Loader, Refused, type Selection } from "../src/api/loader";
+import { type Loader, Refused, type Selection, Unreachable } from "../src/api/loader";
 import { Errands } from "../src/player/errands";
 import { Channels } from "../src/player/messages";
 import type { FromWorker } from "../src/player/protocol";
@@ -42,7 +42,7 @@ class Fake {
   told: FromWorker[] = [];
   /** So many streams break off after this share. */
   cuts = { count: 0, share: 0.5 };
-  refusals: Refused[] = [];
+  refusals: (Refused | Unreachable)[] = [];
   waits: number[] = [];
 
   readonly loader = {
@@ -103,6 +103,18 @@ test("what cannot be decoded does not stop the rest", async () => {
   expect((report as FromWorker & { is: "logs" }).lines).toHaveLength(10);
 });
 
+test("of more log messages than are kept, the last ones or the first are told", async () => {
+  const fake = new Fake();
+  const topics = Array.from({ length: 520 }, (_, i) => `/log${i}`);
+  const asked = { kind: "logs" as const, topics, from: 0n, to: 10n };
+  fake.errands.begin(1, asked);
+  fake.errands.begin(2, { ...asked, keepsFirst: true });
+  const reports = (await fake.done(2)).map((message) => message as FromWorker & { is: "logs" });
+  const [last, first] = reports.sort((a, b) => a.id - b.id);
+  expect([last?.lines.length, last?.left, last?.lines.at(-1)?.topic]).toEqual([5000, 200, "/log519"]);
+  expect([first?.lines.length, first?.left, first?.lines[0]?.topic]).toEqual([5000, 200, "/log0"]);
+});
+
 test("two streams at a time, and what is ended is not begun", async () => {
   const fake = new Fake();
   const fields = [{ topic: "/a", path: "x" }];
@@ -128,10 +140,10 @@ test("a stream that breaks off goes on where it was, without doubles", async () 
 
 test("a loader that is not ready is asked again, and one that refuses is not", async () => {
   const fake = new Fake();
-  fake.refusals = [new Refused(503, "busy", "no memory is left", 7)];
+  fake.refusals = [new Unreachable(), new Refused(503, "busy", "no memory is left", 7)];
   fake.errands.begin(1, { kind: "logs", topics: ["/log"], from: 0n, to: 10n });
   expect((await fake.done(1))[0]).toMatchObject({ lines: { length: 10 } });
-  expect(fake.waits).toEqual([7000]);
+  expect(fake.waits).toEqual([250, 7000]);
   fake.refusals = [new Refused(403, "forbidden", "not yours")];
   fake.errands.begin(2, { kind: "logs", topics: ["/log"], from: 0n, to: 10n });
   expect((await fake.done(2))[1]).toMatchObject({ failure: { words: "not yours", status: 403 } });

@@ -1,10 +1,13 @@
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 
 import { formatNanos, parseNanos } from "../src/lib/nanos";
+import { store, stored } from "../src/lib/storage";
 import { formatPath, numberAt, parsePath } from "../src/player/path";
 import { Series } from "../src/player/series";
 import { toRgba, pictureIn } from "../src/player/images";
 import { logLine } from "../src/player/logs";
+
+afterEach(() => void vi.unstubAllGlobals());
 
 test("times keep their nanoseconds", () => {
   const time = parseNanos("2026-01-31T09:30:00.000000001Z");
@@ -73,4 +76,24 @@ test("log messages of each kind have their level", () => {
   expect(level("foxglove.Log", 4)).toBe("error");
   expect(level("rosgraph_msgs/Log", 8)).toBe("error");
   expect(level("rcl_interfaces/msg/Log", 30)).toBe("warning");
+});
+
+test("a browser that keeps nothing is as good as one that has nothing", () => {
+  const kept = new Map<string, string>();
+  vi.stubGlobal("localStorage", {
+    getItem: (name: string) => kept.get(name) ?? null,
+    setItem: (name: string, value: string) => kept.set(name, value),
+    removeItem: (name: string) => kept.delete(name),
+  });
+  store("localStorage", "a", "1");
+  expect([stored("localStorage", "a"), stored("localStorage", "b")]).toEqual(["1", undefined]);
+  store("localStorage", "a");
+  expect(stored("localStorage", "a")).toBeUndefined();
+  const refuse = () => {
+    throw new DOMException("denied", "SecurityError");
+  };
+  Object.defineProperty(globalThis, "sessionStorage", { get: refuse, configurable: true });
+  store("sessionStorage", "a", "1");
+  expect(stored("sessionStorage", "a")).toBeUndefined();
+  Reflect.deleteProperty(globalThis, "sessionStorage");
 });

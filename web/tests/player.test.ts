@@ -251,6 +251,29 @@ test("a stream that breaks off again and again fails, and a retry goes on from t
   expect(stage.last).toMatchObject({ state: "idle", moment: 40n * SECOND });
 });
 
+test("what played when it failed plays on after a retry, and nothing else does", async () => {
+  const stage = new Stage({ secondsAhead: 1 });
+  stage.player.watch(["/fast"]);
+  await stage.settled();
+  stage.player.play();
+  stage.fake.refuse = new Refused(502, "source-failed", "away");
+  for (let i = 0; i < 40 && stage.last.state !== "failed"; i++) {
+    stage.time += 100;
+    stage.player.tick();
+    await stage.settled();
+  }
+  const { state, moment } = stage.last;
+  expect(state).toBe("failed");
+  stage.fake.refuse = undefined;
+  stage.player.retry();
+  await stage.settled();
+  expect(stage.last).toMatchObject({ state: "playing", moment });
+  stage.player.pause();
+  stage.player.retry();
+  await stage.settled();
+  expect(stage.last).toMatchObject({ state: "idle", moment });
+});
+
 test("a refusal is not asked again; a loader that is not ready is", async () => {
   const stage = new Stage();
   stage.fake.refuse = new Refused(403, "forbidden", "not yours");
@@ -408,6 +431,28 @@ test("a loader that says when to ask again is asked then", async () => {
   expect(stage.fake.waits).toEqual([30_000, 30_000, 30_000, 30_000, 30_000]);
   const waiting = stage.frames.find(({ state, error }) => state === "seeking" && error !== undefined);
   expect(waiting?.error).toMatchObject({ message: "no memory is left" });
+});
+
+test("a recording that grows is read on, without beginning anew", async () => {
+  const stage = new Stage();
+  stage.player.setRange({ start: 0n, end: 2n * SECOND });
+  stage.player.watch(["/fast"]);
+  await stage.settled();
+  stage.player.play();
+  await stage.pass(1);
+  const asked = stage.fake.asked.length;
+  for (let end = 3n; end <= 6n; end++) {
+    stage.player.setRange({ start: 0n, end: end * SECOND });
+    expect(stage.last.state).toBe("playing");
+    await stage.pass(0.5);
+  }
+  const more = stage.fake.asked.slice(asked);
+  expect(more.every(({ replayPolicy }) => replayPolicy === undefined)).toBe(true);
+  expect(stage.fake.aborted).toBe(stage.fake.asked.length);
+  expect(stage.last).toMatchObject({ state: "playing", moment: 3n * SECOND, until: 6n * SECOND + 1n });
+  // Shorter after all: the moment lies within.
+  stage.player.setRange({ start: 0n, end: SECOND });
+  expect(stage.last.moment).toBe(SECOND);
 });
 
 test("without topics nothing is asked", async () => {

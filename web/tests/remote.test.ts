@@ -32,7 +32,7 @@ class FakeWorker {
   }
 }
 
-const STATUS: Status = { state: "idle", moment: 3n, from: 0n, until: 9n, bytes: 0, missing: [] };
+const STATUS: Status = { state: "idle", moment: 3n, serial: 0, from: 0n, until: 9n, bytes: 0, missing: [] };
 
 let statuses: Status[];
 let player: RemotePlayer;
@@ -68,7 +68,7 @@ test("a worker that answers is left alone, and one that is not asked is not both
 test("a worker that is stuck is told of, and started again with what it has to know", async () => {
   const id = player.watch("/a", "tree");
   player.tell({ do: "speed", speed: 2 });
-  player.tell({ do: "seek", time: 3n });
+  player.tell({ do: "seek", time: 3n, serial: 1 });
   await Promise.resolve();
   newest().say({ is: "frame", status: STATUS, shown: [], gone: [] });
   newest().isStuck = true;

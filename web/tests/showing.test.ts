@@ -5,6 +5,7 @@ import type { Frame } from "../src/player/player";
 import type { FromWorker, Watch } from "../src/player/protocol";
 import { Showing } from "../src/player/showing";
 
+type Numbered = Frame & { serial: number };
 type FrameTold = FromWorker & { is: "frame" };
 
 const channel = (topic: string, messageEncoding = "json"): Channel => ({ topic, messageEncoding, schema: undefined });
@@ -15,9 +16,9 @@ function message(channel: Channel, value: unknown, logTime = 1n): Message {
   return { channel, logTime, data: new TextEncoder().encode(JSON.stringify(value)) };
 }
 
-function frame(messages: Message[] | undefined, more: Partial<Frame> = {}): Frame {
+function frame(messages: Message[] | undefined, more: Partial<Numbered> = {}): Numbered {
   const newest = messages && new Map(messages.map((message) => [message.channel.topic, [message]]));
-  return { state: "idle", moment: 1n, from: 0n, until: 2n, bytes: 0, error: undefined, missing: [], newest, ...more };
+  return { state: "idle", moment: 1n, from: 0n, until: 2n, bytes: 0, error: undefined, missing: [], newest, serial: 0, ...more };
 }
 
 const tree: Watch = { id: 1, topic: "/a", as: "tree" };
@@ -120,4 +121,16 @@ test("what cannot be decoded is bytes, with the reason", async () => {
   ]);
   expect((shown[1] as { data: Uint8Array }).data).toHaveLength(4096);
   expect(status).toMatchObject({ state: "failed", failure: { words: "it broke off" } });
+});
+
+test("a frame says which seek it knows of, however late it is told", async () => {
+  const settled = () => new Promise((resolve) => setTimeout(resolve));
+  showing.show(frame(undefined, { moment: 1n, serial: 0 }));
+  showing.show(frame(undefined, { moment: 7n, serial: 1 }));
+  await settled();
+  showing.drawn();
+  await settled();
+  const seen = told.map(({ status }) => [status.moment, status.serial]);
+  expect(seen).toEqual([[1n, 0], [7n, 1]]);
+  showing.drawn();
 });

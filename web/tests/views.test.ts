@@ -1,11 +1,12 @@
 import { expect, test } from "vitest";
 
-import type { Topic } from "../src/api/loader";
-import { defaultPanels, panelFor, stretchOf } from "../src/views/choices";
+import { type Recording, Refused, type Source, type Topic } from "../src/api/loader";
+import { failureOf } from "../src/player/failure";
+import { defaultPanels, panelFor, type Range, rangeOf, roughly, stretchOf } from "../src/views/choices";
 import { parseLink } from "../src/lib/link";
 import { pythonFor, quoted } from "../src/views/commands";
 import { hexDump } from "../src/views/hex_dump";
-import { clock, duration, size, words } from "../src/views/words";
+import { clock, clockIn, duration, size, whyNothing, words } from "../src/views/words";
 
 const topic = (name: string, schemaName: string | null): Topic => ({
   name,
@@ -40,9 +41,77 @@ test("a stretch that ends before it starts is none", () => {
   expect(stretchOf(parseLink("?at=15"), range)).toBeUndefined();
 });
 
+test("what lies outside of the recording is not selected", () => {
+  const range = { start: 10n, end: 20n };
+  expect(stretchOf(parseLink("?start=5&end=15"), range)).toEqual({ start: 10n, end: 15n });
+  expect(stretchOf(parseLink("?start=15&end=99"), range)).toEqual({ start: 15n, end: 20n });
+  expect(stretchOf(parseLink("?start=30&end=99"), range)).toBeUndefined();
+  expect(stretchOf(parseLink("?end=9"), range)).toBeUndefined();
+});
+
+const source = (more: Partial<Source>): Source => ({
+  id: "s",
+  kind: "streamed",
+  state: "loading",
+  start: null,
+  end: null,
+  loadedUntil: null,
+  bytes: null,
+  messageCount: null,
+  error: null,
+  ...more,
+});
+
+test("a recording is as long as is known of it", () => {
+  const at = (second: number) => `2026-01-31T09:30:${String(second).padStart(2, "0")}Z`;
+  const seconds = (recording: Pick<Recording, "start" | "end" | "sources">) => {
+    const { start, end } = rangeOf(recording);
+    return Number(end - start) / 1e9;
+  };
+  const sources = [source({ start: at(0), loadedUntil: at(12) }), source({ start: at(3), end: at(9) })];
+  expect(seconds({ start: at(0), end: null, sources })).toBe(12);
+  expect(seconds({ start: at(0), end: at(5), sources })).toBe(5);
+  expect(seconds({ start: at(2), end: null, sources: [source({})] })).toBe(0);
+});
+
+test("work over all of a recording that grows begins anew few times", () => {
+  let before: Range | undefined;
+  const seen = new Set<bigint>();
+  for (let end = 0n; end <= 1000n; end++) {
+    before = roughly({ start: 0n, end }, before);
+    seen.add(before.end);
+  }
+  expect(seen.size).toBeLessThan(13);
+  expect(roughly({ start: 1n, end: 1001n }, before)).toEqual({ start: 1n, end: 1001n });
+});
+
+test("it is said why a recording shows nothing", () => {
+  expect(whyNothing({ sources: [], problems: [] })[0]).toContain("lists no sources");
+  expect(whyNothing({ sources: [source({ state: "cached" })], problems: [] })).toEqual(["Its sources have no messages."]);
+  const failed = [source({ id: "camera", state: "failed", error: "404" }), source({ state: "pending" })];
+  const problem = { message: "it is cut off", source: "lidar" } as Recording["problems"][number];
+  expect(whyNothing({ sources: failed, problems: [problem] })).toEqual([
+    "camera: 404",
+    "The loader did not get to 1 of 2 sources.",
+    "lidar: it is cut off",
+  ]);
+});
+
+test("the day is said where there are several", () => {
+  const [time, day] = [1_769_851_800_000_000_000n, 86_400_000_000_000n];
+  expect(clockIn(time, { start: time, end: time + 1n })).toBe("09:30:00.000");
+  expect(clockIn(time + day, { start: time, end: time + day })).toBe("2026-02-01 09:30:00.000");
+});
+
 test("commands survive what links hold", () => {
   expect(quoted("a'b")).toBe(`'a'\\''b'`);
-  expect(pythonFor('http://a/?x="y"')).toContain('url = "http://a/?x=\\"y\\""');
+  expect(pythonFor('http://a/?x="y"')).toContain('URL = "http://a/?x=\\"y\\""');
+});
+
+test("a failure says where to sign in, as the loader did", () => {
+  const failure = failureOf(new Refused(401, "token-expired", "Sign in.", undefined, "/oauth/login"));
+  expect(failure).toEqual({ words: "Sign in.", status: 401, code: "token-expired", loginUrl: "/oauth/login" });
+  expect(failureOf(new Error("no"))).toEqual({ words: "no" });
 });
 
 test("times and sizes are legible", () => {

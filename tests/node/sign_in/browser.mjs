@@ -6,7 +6,7 @@ import * as chromium from "../chromium.mjs";
 const { env } = process;
 
 export const { LOADER, VIEWER, NEIGHBOUR, STRANGER, SAME_SITE, PROVIDER, PROVIDER_HOOKS } = env;
-export const { RECORDING } = env;
+export const { RECORDING, PAGE } = env;
 
 export const SESSION_COOKIE = /^__Host-rdl-(session|embedded)/;
 const CALLBACK = `${LOADER}/oauth/callback`;

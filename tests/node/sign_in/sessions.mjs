@@ -14,7 +14,6 @@ import {
   ask,
   consent,
   logIn,
-  mainText,
   openViewer,
   read,
   readAll,
@@ -128,20 +127,4 @@ function firstBytes(page, url) {
       return { failed: String(error) };
     }
   }, url);
-}
-
-// In the loader's own viewer.
-export async function loaders_viewer(context) {
-  const page = await context.newPage();
-  await page.goto(`${LOADER}/view?${RECORDING}`);
-  const before = await mainText(page);
-  const button = page.getByRole("button", { name: "Sign in" });
-  const [popup] = await Promise.all([page.waitForEvent("popup"), button.click()]);
-  await logIn(popup);
-  await Promise.all([popup.waitForEvent("close"), consent(popup)]);
-  await page.locator(".panel.raw .age").waitFor();
-  const topics = await page.locator(".topics .name").count();
-  await page.reload();
-  await page.locator(".panel.raw .age").waitFor();
-  return { before, topics, panel: await page.locator(".panel.raw").innerText() };
 }

@@ -1,6 +1,9 @@
 // Somebody's browser, at the loader's viewer.
 //
 //   SCREENSHOTS     a folder: what was seen is put there
+//   CHROMIUM_ARGUMENTS  more of them
+
+import { createInterface } from "node:readline";
 
 import { launch } from "../chromium.mjs";
 
@@ -12,7 +15,7 @@ const PATIENCE_MS = 20_000;
 // What is wrong with pages themselves: errors, breaches of their policy.
 export const errors = [];
 
-export const browser = await launch();
+export const browser = await launch(...(env.CHROMIUM_ARGUMENTS ?? "").split(/ (?=--)/).filter(Boolean));
 
 export async function somebody(options = {}) {
   const context = await browser.newContext({ viewport: WIDE, colorScheme: "light", ...options });
@@ -41,22 +44,42 @@ export async function pictured(page) {
 
 // How long the page takes from one frame to the next, from now on.
 export function watchFrames(page) {
-  return page.evaluate(() => {
-    const frames = [];
-    globalThis.frames = frames;
-    let last = performance.now();
-    const frame = (now) => {
-      frames.push(now - last);
-      last = now;
-      requestAnimationFrame(frame);
-    };
-    requestAnimationFrame(frame);
-  });
+  return page.evaluate(watchFrames.inPage);
 }
+
+watchFrames.inPage = () => {
+  const frames = [];
+  globalThis.frames = frames;
+  let last = performance.now();
+  const frame = (now) => {
+    // Somebody began anew.
+    if (globalThis.frames !== frames) return;
+    frames.push(now - last);
+    last = now;
+    requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+};
 
 export async function framesOf(page) {
   const frames = (await page.evaluate("frames")).sort((a, b) => a - b);
   return { frames: frames.length, medianFrameMs: frames[frames.length >> 1], longestFrameMs: frames.at(-1) };
+}
+
+// Has the test do something to what the page reads from, and waits until it is done.
+let answers;
+export async function ask(what) {
+  answers ??= createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+  process.stdout.write(`? ${what}\n`);
+  await answers.next();
+}
+
+// What browsers report in here is no error of the page: they report each answer that is not good.
+export async function expectingTrouble(act) {
+  const known = errors.length;
+  const seen = await act();
+  errors.splice(known);
+  return seen;
 }
 
 // Prints as JSON what was seen, and with it what was wrong with the page.
@@ -73,5 +96,6 @@ export async function tell(see) {
     throw error;
   } finally {
     await browser.close();
+    process.stdin.destroy();
   }
 }

@@ -77,7 +77,14 @@ export class Loader {
 
   async recording(signal?: AbortSignal): Promise<Recording> {
     const answer = await this.ask(this.about("v1/recording"), signal ? { signal } : {});
-    return (await answer.json()) as Recording;
+    const recording = (await answer.json().catch((error: unknown) => {
+      if (!(error instanceof SyntaxError)) throw error;
+    })) as Recording | undefined;
+    if (!Array.isArray(recording?.topics) || !Array.isArray(recording.sources)) {
+      const words = `${this.address.base} answers, but with no recording: there is something else than a loader.`;
+      throw new Refused(answer.status, "no-loader", words);
+    }
+    return recording;
   }
 
   async links(selection: Selection): Promise<NewLinks> {
@@ -130,7 +137,10 @@ export class Loader {
     const { credentials } = this.address;
     const renew = () => reach(this.url("v1/session/refresh"), { method: "POST", credentials });
     const answer = await navigator.locks.request("remote-data-loader-session", renew);
-    if (!answer.ok) throw await refused(answer);
+    if (answer.ok) return;
+    const why = await refused(answer);
+    if (why.status !== 401) throw why;
+    throw new Refused(401, "token-expired", "Sign in to go on.", undefined, why.loginUrl);
   }
 
   private streamBody(selection: Selection): object {

@@ -1,6 +1,10 @@
 // Copying, which browsers allow on https pages and those of the machine itself.
 
-export async function copyText(text: string): Promise<void> {
-  if (!isSecureContext) throw new Error("the browser copies on https pages alone");
-  await navigator.clipboard.writeText(text);
+/** Whether the browser took the text: it may not let pages copy. */
+export async function copies(text: string): Promise<boolean> {
+  if (!isSecureContext) return false;
+  return navigator.clipboard.writeText(text).then(
+    () => true,
+    () => false,
+  );
 }

@@ -2,7 +2,8 @@
 //
 // `ds=remote-data-loader`, `ds.<name>=<value>` (the manifest's parameters, kept as they are written),
 // `ds.dataLoaderUrl` (another loader); `at`, the moment; `start`, `end`, `topics`, the selection;
-// `panel`, one for each that is open: `raw:/odom`, `image:/camera`, `plot:/odom.pose.x /imu.a.z`, `log:/log`.
+// `panel`, one for each that is open: `raw:/odom`, `image:/camera`, `plot:/odom.pose.x /imu.a.z`, `log:/log`;
+// in each name a space is `%20` and a percent sign `%25`.
 
 import { formatNanos, type Nanos, parseNanos } from "./nanos";
 
@@ -33,7 +34,10 @@ export function parseLink(search: string): PageLink {
     query: search
       .replace(/^\?/, "")
       .split("&")
-      .filter((part) => part.startsWith("ds.") && !part.startsWith(`${LOADER}=`))
+      .filter((part) => {
+        const [name = ""] = new URLSearchParams(part).keys();
+        return name.startsWith("ds.") && name !== LOADER;
+      })
       .join("&"),
     loader: parameters.get(LOADER) ?? undefined,
     at: time("at"),
@@ -61,31 +65,38 @@ export function formatLink(link: PageLink): string {
 }
 
 function parsePanel(text: string): Panel[] {
-  const [, kind, rest] = /^(\w+):(.+)$/.exec(text) ?? [];
-  const words = rest?.split(" ").filter((word) => word !== "") ?? [];
-  if (rest === undefined || words.length === 0) return [];
+  const [, kind, rest = ""] = /^(\w+):(.*)$/s.exec(text) ?? [];
+  const names = rest.split(" ").filter((name) => name !== "").map(unescaped);
   switch (kind) {
     case "raw":
     case "image":
-      return [{ kind, topic: rest }];
+      return rest === "" ? [] : [{ kind, topic: unescaped(rest) }];
     case "plot":
-      return [{ kind, fields: words }];
+      return [{ kind, fields: names }];
     case "log":
-      return [{ kind, topics: words }];
+      return names.length === 0 ? [] : [{ kind, topics: names }];
     default:
       return [];
   }
 }
 
-function formatPanel(panel: Panel): string {
+export function formatPanel(panel: Panel): string {
   switch (panel.kind) {
     case "plot":
-      return `plot:${panel.fields.join(" ")}`;
+      return `plot:${panel.fields.map(escaped).join(" ")}`;
     case "log":
-      return `log:${panel.topics.join(" ")}`;
+      return `log:${panel.topics.map(escaped).join(" ")}`;
     default:
-      return `${panel.kind}:${panel.topic}`;
+      return `${panel.kind}:${escaped(panel.topic)}`;
   }
+}
+
+function escaped(name: string): string {
+  return name.replace(/[% ]/g, encodeURIComponent);
+}
+
+function unescaped(name: string): string {
+  return name.replace(/%20|%25/g, decodeURIComponent);
 }
 
 /** The topic and the path of `/odom.pose.position.x`; topics may have dots, too. */
@@ -100,8 +111,11 @@ export function splitField(
   return { topic, path: field.slice(topic.length).replace(/^\./, "") };
 }
 
-export function joinField(topic: string, path: string): string {
-  return path.startsWith("[") ? topic + path : `${topic}.${path}`;
+/** What is split into this topic and path again, though others of these topics begin like it. */
+export function joinField(topic: string, path: string, topics: readonly string[]): string {
+  const field = path.startsWith("[") ? topic + path : `${topic}.${path}`;
+  if ((splitField(field, topics)?.topic ?? topic) === topic) return field;
+  return topic + path.replace(/^[^.[]+/, (name) => `[${JSON.stringify(name)}]`);
 }
 
 /** The base of the loader's API, with a slash at the end; undefined: that is no loader's address. */

@@ -3,6 +3,7 @@
 // docs/guides/sign-in.md has the whole way.
 
 import type { Loader } from "../api/loader";
+import { store, stored } from "./storage";
 
 const STATE = "remote-data-loader-state";
 const MESSAGE = "remote-data-loader:";
@@ -10,7 +11,7 @@ const MESSAGE = "remote-data-loader:";
 /** Resolves when somebody is signed in; has to be called on a click. */
 export async function signIn(loader: Loader, loginUrl: URL): Promise<void> {
   const state = crypto.randomUUID();
-  sessionStorage.setItem(STATE, state);
+  store("sessionStorage", STATE, state);
   const url = new URL(loginUrl);
   url.searchParams.set("return_to", location.href.split("#")[0] ?? "");
   url.searchParams.set("state", state);
@@ -43,15 +44,15 @@ export async function signIn(loader: Loader, loginUrl: URL): Promise<void> {
 /** Without a popup the code comes in the fragment. */
 export async function finishSignIn(loader: Loader): Promise<void> {
   const returned = new URLSearchParams(location.hash.slice(1));
-  const [code, state] = [returned.get("code"), sessionStorage.getItem(STATE)];
+  const [code, state] = [returned.get("code"), stored("sessionStorage", STATE)];
   if (code === null) return;
   // It serves once, and belongs in no history.
   history.replaceState(null, "", location.pathname + location.search);
-  if (state !== null && returned.get("state") === state) await redeem(loader, code, state);
+  if (state !== undefined && returned.get("state") === state) await redeem(loader, code, state);
 }
 
 async function redeem(loader: Loader, code: string, state: string): Promise<void> {
-  sessionStorage.removeItem(STATE);
+  store("sessionStorage", STATE);
   const isElsewhere = new URL(loader.address.base).origin !== location.origin;
   const embedded = !isElsewhere && window.top !== window.self;
   await loader.post("v1/session", { code, state, embedded });

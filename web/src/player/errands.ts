@@ -20,6 +20,7 @@ const REPORT_MS = 200;
 interface Work {
   take(message: Message, value: unknown): void;
   report(done: boolean): FromWorker;
+  readonly isFull?: boolean;
 }
 
 export class Errands {
@@ -49,7 +50,7 @@ export class Errands {
       this.waiting.delete(id);
       const abort = new AbortController();
       this.running.set(id, abort);
-      const work = errand.kind === "series" ? new Plotting(id, errand) : new Listing(id);
+      const work = errand.kind === "series" ? new Plotting(id, errand) : new Listing(id, errand);
       this.run(errand, work, abort.signal)
         .catch((error: unknown) => {
           if (!abort.signal.aborted) this.tell({ ...work.report(true), failure: failureOf(error) } as FromWorker);
@@ -79,13 +80,14 @@ export class Errands {
       for (const message of messages) await take(message);
       missing.forEach((words) => unread.set(words, ""));
       signal.throwIfAborted();
+      if (work.isFull) break;
       if (performance.now() - told > REPORT_MS) {
         told = performance.now();
         this.tell(work.report(false));
       }
     }
     const words = [...unread].map((said) => said.filter(Boolean).join(": ")).join("; ");
-    this.tell({ ...work.report(true), ...(words !== "" && { failure: { words } }) });
+    this.tell({ ...work.report(true), ...(words !== "" && { failure: { words, code: "unread" } }) });
   }
 
   /** Every message once, though the stream may break off: others of the time it came to may follow. */
@@ -149,16 +151,28 @@ class Plotting implements Work {
 
 class Listing implements Work {
   private lines: LogLine[] = [];
+  private count = 0;
 
-  constructor(private readonly id: number) {}
+  constructor(
+    private readonly id: number,
+    private readonly errand: Errand & { kind: "logs" },
+  ) {}
 
   take({ logTime, channel }: Message, value: unknown): void {
+    this.count += 1;
+    if (this.isFull) return;
     this.lines.push(logLine(logTime, channel.topic, channel.schema?.name ?? "", value));
     // The newest; with room, so that not every line moves them all.
     if (this.lines.length > 2 * MOST_LOG_LINES) this.lines = this.lines.slice(-MOST_LOG_LINES);
   }
 
   report(done: boolean): FromWorker {
-    return { is: "logs", id: this.id, lines: this.lines.slice(-MOST_LOG_LINES), done };
+    const lines = this.lines.slice(-MOST_LOG_LINES);
+    return { is: "logs", id: this.id, lines, left: this.count - lines.length, done };
+  }
+
+  /** Nothing that follows would be kept. */
+  get isFull(): boolean {
+    return this.errand.keepsFirst === true && this.count > MOST_LOG_LINES;
   }
 }

@@ -5,7 +5,8 @@ import type { Failure } from "./protocol";
 
 export function failureOf(error: unknown): Failure {
   if (error instanceof Refused) {
-    return { words: error.message, status: error.status, code: error.code };
+    const { message: words, status, code, loginUrl } = error;
+    return { words, status, code, ...(loginUrl !== undefined && { loginUrl }) };
   }
   return { words: error instanceof Error ? error.message : String(error) };
 }

@@ -1,23 +1,42 @@
-// Paths into messages: `pose.position.x`, `transforms[0].translation.x`, `data[3]`; behind a topic they
-// are written `/odom.pose.position.x`.
+// Paths into messages: `pose.position.x`, `transforms[0].translation.x`, `data[3]`, and `pose["a b"]` for
+// names that would not be read as one; behind a topic they are written `/odom.pose.position.x`.
 
 import type { Value } from "./decode";
 
 export type Step = string | number;
 
+const PLAIN = /^[^\s.[\]"]+$/;
+const STEP = /\[(\d+)\]|\[("(?:[^"\\]|\\.)*")\]|(?:^|(?!^)\.)([^\s.[\]"]+)/gsy;
+
 export function parsePath(text: string): Step[] | undefined {
   const steps: Step[] = [];
-  const rest = text.replace(/\[(\d+)\]|\.?([^.[\]]+)/g, (_, index?: string, name?: string) => {
-    steps.push(index !== undefined ? Number(index) : (name ?? ""));
-    return "";
-  });
-  return rest === "" && steps.length > 0 ? steps : undefined;
+  let read = 0;
+  for (const [all, index, quoted, name] of text.matchAll(STEP)) {
+    read += all.length;
+    const step = index !== undefined ? Number(index) : quoted !== undefined ? unquoted(quoted) : name;
+    if (step === undefined) return undefined;
+    steps.push(step);
+  }
+  return read === text.length && steps.length > 0 ? steps : undefined;
+}
+
+function unquoted(text: string): string | undefined {
+  try {
+    return JSON.parse(text) as string;
+  } catch {
+    return undefined;
+  }
 }
 
 export function formatPath(steps: readonly Step[]): string {
-  return steps
-    .map((step, i) => (typeof step === "number" ? `[${step}]` : i === 0 ? step : `.${step}`))
-    .join("");
+  return steps.reduce<string>(stepInto, "");
+}
+
+/** The path one step further. */
+export function stepInto(path: string, step: Step): string {
+  if (typeof step === "number") return `${path}[${step}]`;
+  if (!PLAIN.test(step)) return `${path}[${JSON.stringify(step)}]`;
+  return path === "" ? step : `${path}.${step}`;
 }
 
 /** The number at a path: booleans and bigints too, and times in seconds. */

@@ -82,10 +82,14 @@ export class Player {
   setRange(range: { start: Nanos; end: Nanos }): void {
     this.range = range;
     const moment = clamp(this.moment, range.start, range.end);
-    if (moment !== this.moment) this.seek(moment);
-    else if (this.segment.topics.size === 0) this.restart();
-    else if (!this.isReading && this.error === undefined) this.read();
-    else this.wake?.();
+    if (moment !== this.moment) {
+      this.seek(moment);
+    } else if (this.segment.topics.size === 0) {
+      this.restart();
+    } else {
+      this.wake?.();
+      this.present();
+    }
   }
 
   watch(topics: Iterable<string>): void {
@@ -277,12 +281,7 @@ export class Player {
     };
     signal.addEventListener("abort", () => this.wake?.(), { once: true });
     this.isReading = true;
-    readOn(this.segment, this.streams, reader, signal, this.limits).then(
-      () => {
-        if (!signal.aborted) this.isReading = false;
-      },
-      (error: unknown) => this.fail(error, signal),
-    );
+    readOn(this.segment, this.streams, reader, signal, this.limits).catch((error: unknown) => this.fail(error, signal));
     this.present();
   }
 

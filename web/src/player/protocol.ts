@@ -22,13 +22,14 @@ export interface Field {
 /** Work over the whole range, beside the player. */
 export type Errand =
   | { kind: "series"; fields: Field[]; from: Nanos; to: Nanos; origin: Nanos }
-  | { kind: "logs"; topics: string[]; from: Nanos; to: Nanos };
+  /** Of more lines than are kept, the last ones, or the first. */
+  | { kind: "logs"; topics: string[]; from: Nanos; to: Nanos; keepsFirst?: boolean };
 
 export type ToWorker =
   | { do: "open"; loader: LoaderAddress; start: Nanos; end: Nanos; moment: Nanos }
   | { do: "range"; start: Nanos; end: Nanos }
   | { do: "watch"; watches: Watch[] }
-  | { do: "seek"; time: Nanos }
+  | { do: "seek"; time: Nanos; serial: number }
   | { do: "play" | "pause" | "retry" | "shown" | "ping" }
   | { do: "step"; direction: 1 | -1 }
   | { do: "speed"; speed: number }
@@ -41,8 +42,13 @@ export interface Failure {
   words: string;
   /** Of the loader's answer; none: no answer came. */
   status?: number;
-  /** As the loader named it; `link`: the page's own link is wrong; `stuck`: the worker answers no more. */
+  /**
+   * As the loader named it; `link`: the page's own link is wrong; `unread`: messages that are not decoded;
+   * `stuck`: the worker answers no more.
+   */
   code?: string;
+  /** With a 401: where to sign in, as the loader says: not to be followed unseen. */
+  loginUrl?: string;
 }
 
 /** The newest message of a watch. */
@@ -56,6 +62,8 @@ export type Shown = { id: number; time: Nanos; bytes: number } & (
 export interface Status {
   state: State;
   moment: Nanos;
+  /** Of the last seek that it knows of. */
+  serial: number;
   from: Nanos;
   until: Nanos;
   bytes: number;
@@ -67,7 +75,7 @@ export interface Status {
 export type FromWorker =
   | { is: "frame"; status: Status; shown: Shown[]; gone: number[] }
   | { is: "series"; id: number; lines: Line[]; done: boolean; failure?: Failure }
-  | { is: "logs"; id: number; lines: LogLine[]; done: boolean; failure?: Failure };
+  | { is: "logs"; id: number; lines: LogLine[]; left: number; done: boolean; failure?: Failure };
 
 /** Says that the worker is not stuck. */
 export type Pong = { is: "pong" };

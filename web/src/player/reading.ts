@@ -51,23 +51,23 @@ export interface Reader {
   moved(): Promise<void>;
 }
 
-/** Fills the segment to the end of the recording; returns then, throws when it cannot. */
+/** Fills the segment to the end of the recording, which may move on; throws when it cannot. */
 export async function readOn(
   segment: Segment,
   streams: Streams,
   reader: Reader,
   signal: AbortSignal,
   limits: Limits = LIMITS,
-): Promise<void> {
+): Promise<never> {
   let span = limits.firstSpan;
   let failures = 0;
-  while (segment.until <= reader.end()) {
-    if (!hasRoom(segment, reader, limits)) {
+  for (;;) {
+    const end = reader.end();
+    if (segment.until > end || !hasRoom(segment, reader, limits)) {
       await reader.moved();
       continue;
     }
     const start = segment.until;
-    const end = reader.end();
     const last = start + span - 1n < end ? start + span - 1n : end;
     const selection: Selection = {
       topics: [...segment.topics],

@@ -12,6 +12,8 @@ export interface Listener {
 
 export interface Report {
   lines: Line[] | LogLine[];
+  /** Lines of a log that are not among these. */
+  left: number;
   done: boolean;
   failure: Failure | undefined;
 }
@@ -74,7 +76,8 @@ export class RemotePlayer {
         requestAnimationFrame(() => this.tell({ do: "shown" }));
       } else if (data.is !== "pong") {
         const { lines, done, failure } = data;
-        this.reports.get(data.id)?.({ lines, done, failure });
+        const left = data.is === "logs" ? data.left : 0;
+        this.reports.get(data.id)?.({ lines, left, done, failure });
       }
       if (wasStuck && this.status !== undefined) this.listener.frame(this.status, [], []);
     };
@@ -91,7 +94,7 @@ export class RemotePlayer {
   }
 
   open(loader: LoaderAddress, range: { start: Nanos; end: Nanos }, moment: Nanos): void {
-    this.status = { state: "seeking", moment, from: moment, until: moment, bytes: 0, missing: [] };
+    this.status = { state: "seeking", moment, serial: 0, from: moment, until: moment, bytes: 0, missing: [] };
     this.tell({ do: "open", loader, ...range, moment });
   }
 

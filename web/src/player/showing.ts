@@ -20,13 +20,16 @@ const VIDEO_MS = 100;
 
 type VideoScreen = Screen<VideoFrame, ImageBitmap>;
 
+/** A frame, and the last seek of before it was made. */
+type Numbered = Frame & { serial: number };
+
 export class Showing {
   private watches: readonly Watch[] = [];
   private readonly sent = new Map<number, Message>();
   private readonly screens = new Map<number, VideoScreen>();
   /** Pictures of videos that are still to be sent, by watches. */
   private readonly decoded = new Map<number, Shown>();
-  private frame: Frame | undefined;
+  private frame: Numbered | undefined;
   private isStale = false;
   private isBusy = false;
   private shown: (() => void) | undefined;
@@ -50,7 +53,7 @@ export class Showing {
     this.shown?.();
   }
 
-  show(frame: Frame): void {
+  show(frame: Numbered): void {
     this.frame = frame;
     this.isStale = true;
     if (!this.isBusy) void this.go();
@@ -159,8 +162,8 @@ async function shownAs({ id, as }: Watch, message: Message): Promise<Shown> {
   }
 }
 
-function statusOf({ state, moment, from, until, bytes, error, missing }: Frame): Status {
-  const status: Status = { state, moment, from, until, bytes, missing };
+function statusOf({ state, moment, serial, from, until, bytes, error, missing }: Numbered): Status {
+  const status: Status = { state, moment, serial, from, until, bytes, missing };
   if (error !== undefined) status.failure = failureOf(error);
   return status;
 }

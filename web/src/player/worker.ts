@@ -19,6 +19,8 @@ const FRAME_MS = 16;
 
 const tell = (message: FromWorker, transfer: Transferable[] = []) => scope.postMessage(message, transfer);
 
+// The last seek that was asked for.
+let seeks = 0;
 let open: { player: Player; showing: Showing; errands: Errands } | undefined;
 
 function start(asked: ToWorker & { do: "open" }): NonNullable<typeof open> {
@@ -31,7 +33,7 @@ function start(asked: ToWorker & { do: "open" }): NonNullable<typeof open> {
     },
     wait,
   };
-  const player = new Player(asked, streams, performance, (frame) => showing.show(frame));
+  const player = new Player(asked, streams, performance, (frame) => showing.show({ ...frame, serial: seeks }));
   player.seek(asked.moment);
   setInterval(() => player.wantsTicks && player.tick(), FRAME_MS);
   return { player, showing, errands: new Errands(loader, channels, tell) };
@@ -51,6 +53,7 @@ scope.onmessage = ({ data: asked }) => {
       showing.watch(asked.watches);
       return player.watch(asked.watches.map(({ topic }) => topic));
     case "seek":
+      seeks = asked.serial;
       return player.seek(asked.time);
     case "play":
       return player.play();

@@ -1,6 +1,6 @@
 // The page: what is opened, or why nothing is.
 
-import { createSignal, Match, onCleanup, onMount, Show, Switch } from "solid-js";
+import { createSignal, ErrorBoundary, Match, onCleanup, onMount, Show, Switch } from "solid-js";
 
 import type { Loader, Recording } from "../api/loader";
 import { type PageLink, parseLink } from "../lib/link";
@@ -14,13 +14,19 @@ import { Timeline } from "./Timeline";
 import { Topics } from "./Topics";
 import { Transport } from "./Transport";
 import { Trouble } from "./Trouble";
+import { Unknown } from "./Unknown";
 import { Viewer } from "./viewer";
 import { words } from "./words";
 
-// A recording of which not even the times are known is asked for again so often.
-const LOOK_AGAIN_MS = 1000;
-
 export function App() {
+  return (
+    <ErrorBoundary fallback={(error: unknown) => <Broken error={error} />}>
+      <Page />
+    </ErrorBoundary>
+  );
+}
+
+function Page() {
   const link = parseLink(location.search);
   const [opened, setOpened] = createSignal<Opened>();
   const begin = async () => {
@@ -50,7 +56,7 @@ export function App() {
         {(now) => (
           <Show
             when={now.recording.start !== null}
-            fallback={<Unknown loader={now.loader} again={begin} />}
+            fallback={<Unknown loader={now.loader} recording={now.recording} again={() => void begin()} />}
           >
             <Open loader={now.loader} recording={now.recording} link={link} />
           </Show>
@@ -83,25 +89,15 @@ function Open(props: { loader: Loader; recording: Recording; link: PageLink }) {
   );
 }
 
-/** Sources that say no times have to be loaded before there is anything to show. */
-function Unknown(props: { loader: Loader; again: () => void }) {
-  const asked = new URLSearchParams({ prefetch: "true" });
-  const events = new EventSource(props.loader.about("v1/events", asked), {
-    withCredentials: props.loader.address.credentials === "include",
-  });
-  events.addEventListener("done", () => events.close());
-  events.addEventListener("failed", () => events.close());
-  const timer = setInterval(() => {
-    void props.loader.recording().then(({ start }) => start !== null && props.again(), () => undefined);
-  }, LOOK_AGAIN_MS);
-  onCleanup(() => {
-    clearInterval(timer);
-    events.close();
-  });
+/** A fault of the page itself. */
+function Broken(props: { error: unknown }) {
+  console.error(props.error);
   return (
-    <p class="notice" role="status">
-      No source says when it begins: they are being loaded to find out…
-    </p>
+    <main class="notice" role="alert">
+      <h1>The page went wrong</h1>
+      <p>{failureOf(props.error).words}</p>
+      <button onClick={() => location.reload()}>Load it again</button>
+    </main>
   );
 }
 

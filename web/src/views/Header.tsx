@@ -16,7 +16,7 @@ export function Header(props: {
   const [showsProblems, setShowsProblems] = createSignal(false);
   const problems = createMemo(() => [
     ...recording.sources
-      .filter(({ state }) => state === "failed")
+      .filter(({ id, state }) => state === "failed" && !recording.problems.some(({ source }) => source === id))
       .map(({ id, error }) => ({ severity: "error", message: error ?? "It failed.", at: id, count: 1 })),
     ...recording.problems.map(({ severity, message, source, topic, count }) => ({
       severity,
@@ -39,6 +39,7 @@ export function Header(props: {
       <h1>{recording.name ?? "Recording"}</h1>
       <span class="range">
         {day(range().start)} <span class="mono">{clock(range().start).slice(0, 8)}</span> –{" "}
+        <Show when={day(range().start) !== day(range().end)}>{day(range().end)} </Show>
         <span class="mono">{clock(range().end).slice(0, 8)}</span> UTC
         <span class="faint"> · {duration(secondsBetween(range().start, range().end)).slice(0, -4)}</span>
       </span>

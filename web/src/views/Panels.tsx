@@ -1,8 +1,9 @@
 // The panels, side by side.
 
-import { createSignal, For, Match, onCleanup, onMount, Show, Switch } from "solid-js";
+import { createEffect, createSignal, For, Match, onCleanup, onMount, Show, Switch } from "solid-js";
 
 import type { Panel } from "../lib/link";
+import { unknownOf } from "./choices";
 import { ImagePanel } from "./ImagePanel";
 import { LogPanel } from "./LogPanel";
 import { PlotPanel } from "./PlotPanel";
@@ -27,8 +28,7 @@ export function Panels(props: { viewer: Viewer }) {
   });
   const rows = () => Math.ceil(viewer.panels().length / columns()) || 1;
   const missing = (panel: Panel) => {
-    const known = (topic: string) => viewer.recording.topics.some(({ name }) => name === topic);
-    return "topic" in panel && !known(panel.topic);
+    return "topic" in panel && unknownOf([panel.topic], viewer.topicNames()).length > 0;
   };
   const title = (panel: Panel) => {
     switch (panel.kind) {
@@ -44,10 +44,21 @@ export function Panels(props: { viewer: Viewer }) {
     <main class="panels" ref={place} style={{ "--rows": String(rows()) }}>
       <For
         each={viewer.panels()}
-        fallback={<p class="notice faint">Nothing is open: pick a topic.</p>}
+        fallback={
+          <p class="notice faint">
+            {viewer.recording.topics.length === 0
+              ? "No source of this recording names a topic."
+              : "Nothing is open: pick a topic."}
+          </p>
+        }
       >
         {({ id, panel, change }) => (
-          <section class={`panel ${panel().kind}`} aria-label={`${panel().kind} ${title(panel())}`}>
+          <section
+            class={`panel ${panel().kind}`}
+            aria-label={`${panel().kind} ${title(panel())}`}
+            tabindex="-1"
+            ref={(section) => createEffect(() => viewer.openedLast().id === id && section.focus())}
+          >
             <div class="bar">
               <h2>{title(panel())}</h2>
               <span class="stretch" />

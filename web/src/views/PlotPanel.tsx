@@ -1,14 +1,26 @@
 // Fields over the whole range, or what is zoomed to. Click to seek, drag to zoom, double-click for all.
 
-import { createEffect, createMemo, createSignal, For, onCleanup, onMount, Show, untrack } from "solid-js";
+import {
+  createEffect,
+  createMemo,
+  createSignal,
+  createUniqueId,
+  For,
+  onCleanup,
+  onMount,
+  Show,
+  untrack,
+} from "solid-js";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
 import { splitField } from "../lib/link";
 import { later, secondsBetween } from "../lib/nanos";
+import { parsePath } from "../player/path";
 import type { Failure } from "../player/protocol";
 import type { Line } from "../player/series";
 import { legible } from "./parts";
+import { PanelTrouble } from "./Trouble";
 import type { Viewer } from "./viewer";
 import { duration } from "./words";
 
@@ -16,15 +28,14 @@ const COLOURS = ["#3b82f6", "#f97316", "#10b981", "#a855f7", "#ef4444", "#eab308
 
 export function PlotPanel(props: { viewer: Viewer; fields: string[]; change: (fields: string[]) => void }) {
   const { viewer } = props;
-  const { range, status } = viewer;
+  const { overall: range, status, topicNames: topics } = viewer;
   const [lines, setLines] = createSignal<ReadonlyMap<string, Line>>(new Map());
   const [failures, setFailures] = createSignal<Failure[]>([]);
   const [reading, setReading] = createSignal(0);
   const [zoom, setZoom] = createSignal<{ from: number; to: number }>();
+  const [tries, setTries] = createSignal(0);
   const bounds = () => zoom() ?? { from: 0, to: secondsBetween(range().start, range().end) };
-  const topics = createMemo(() => viewer.recording.topics.map(({ name }) => name), undefined, {
-    equals: (a, b) => a.join() === b.join(),
-  });
+  const unknown = createMemo(() => props.fields.filter((field) => !isField(field, topics())));
 
   // What was asked for these times; a field more asks for that one alone.
   let asked = { times: "", fields: new Set<string>() };
@@ -33,7 +44,7 @@ export function PlotPanel(props: { viewer: Viewer; fields: string[]; change: (fi
   createEffect(() => {
     const { start } = range();
     const [from, to] = [later(start, bounds().from), later(start, bounds().to)];
-    const times = [from, to, viewer.tries()].join();
+    const times = [from, to, viewer.tries(), tries()].join();
     if (times !== asked.times) {
       stop();
       asked = { times, fields: new Set() };
@@ -44,7 +55,7 @@ export function PlotPanel(props: { viewer: Viewer; fields: string[]; change: (fi
       .filter((field) => !asked.fields.has(field))
       .flatMap((field) => {
         const split = splitField(field, topics());
-        return split === undefined ? [] : [{ field, ...split }];
+        return split === undefined || unknown().includes(field) ? [] : [{ field, ...split }];
       });
     if (more.length === 0) return;
     more.forEach(({ field }) => asked.fields.add(field));
@@ -65,6 +76,8 @@ export function PlotPanel(props: { viewer: Viewer; fields: string[]; change: (fi
   });
   onCleanup(stop);
 
+  const isRead = () => reading() === 0 && failures().length === 0;
+  const without = () => shown().filter(({ line }) => isRead() && line !== undefined && line.times.length + line.notFinite === 0);
   const shown = createMemo(() => props.fields.map((field) => ({ field, line: lines().get(field) })));
   let place!: HTMLDivElement;
   let plot: uPlot | undefined;
@@ -200,7 +213,11 @@ export function PlotPanel(props: { viewer: Viewer; fields: string[]; change: (fi
       <div class="chart" ref={place}>
         <div class="moment" style={{ left: left() }} />
       </div>
-      <For each={failures()}>{({ words }) => <p class="bad pad">{words}</p>}</For>
+      <For each={failures()}>
+        {(failure) => (
+          <PanelTrouble viewer={viewer} failure={failure} again={() => setTries((count) => count + 1)} />
+        )}
+      </For>
       <For each={shown().filter(({ line }) => line !== undefined && line.notFinite > 0)}>
         {({ field, line }) => (
           <p class="faint pad">
@@ -208,11 +225,63 @@ export function PlotPanel(props: { viewer: Viewer; fields: string[]; change: (fi
           </p>
         )}
       </For>
-      <For each={shown().filter(({ line }) => reading() === 0 && line !== undefined && line.times.length + line.notFinite === 0)}>
-        {({ field }) => <p class="faint pad">{field} has no numbers here.</p>}
-      </For>
+      <For each={unknown()}>{(field) => <p class="faint pad">{field} is no field of this recording's topics.</p>}</For>
+      <For each={without()}>{({ field }) => <p class="faint pad">{field} has no numbers here.</p>}</For>
+      <AddField
+        topics={topics()}
+        add={(field) => !props.fields.includes(field) && props.change([...props.fields, field])}
+      />
     </div>
   );
+}
+
+/** A line more, typed: its topic, and where in its messages. */
+function AddField(props: { topics: string[]; add: (field: string) => void }) {
+  const [field, setField] = createSignal("");
+  const [problem, setProblem] = createSignal("");
+  const list = createUniqueId();
+  const add = (event: Event) => {
+    event.preventDefault();
+    const text = field().trim();
+    if (!isField(text, props.topics)) {
+      setProblem("A topic and a field of it, such as /odom.pose.position.x");
+      return;
+    }
+    props.add(text);
+    setField("");
+  };
+  return (
+    <form class="bar" onSubmit={add}>
+      <input
+        type="search"
+        class="stretch"
+        list={list}
+        required
+        aria-label="Add a field to the plot"
+        placeholder="/topic.field to add"
+        autocomplete="off"
+        value={field()}
+        onInput={({ currentTarget }) => {
+          setField(currentTarget.value);
+          setProblem("");
+        }}
+      />
+      <datalist id={list}>
+        <For each={props.topics}>{(topic) => <option value={`${topic}.`} />}</For>
+      </datalist>
+      <button class="small">Add</button>
+      <Show when={problem()}>
+        <span class="bad small" role="alert">
+          {problem()}
+        </span>
+      </Show>
+    </form>
+  );
+}
+
+function isField(text: string, topics: readonly string[]): boolean {
+  const split = splitField(text, topics);
+  return split !== undefined && parsePath(split.path) !== undefined;
 }
 
 /** The last value up to the time. */

@@ -3,17 +3,16 @@
 import { createEffect, createMemo, createSignal, For, Show } from "solid-js";
 import { createStore, reconcile } from "solid-js/store";
 
-import { copyText } from "../lib/clipboard";
+import { copies } from "../lib/clipboard";
 import { joinField } from "../lib/link";
 import { secondsBetween } from "../lib/nanos";
-import { failureOf } from "../player/failure";
 import { formatPath, type Step } from "../player/path";
 import type { Shown } from "../player/protocol";
 import { countNodes, type Tree } from "../player/tree";
 import { Hex } from "./Hex";
 import { isPlottable, leaf, lengthOf, moreOf, partOf, stepsOf } from "./parts";
 import type { Viewer } from "./viewer";
-import { clock, size } from "./words";
+import { size } from "./words";
 
 export function RawPanel(props: { viewer: Viewer; topic: string }) {
   const { viewer } = props;
@@ -66,7 +65,7 @@ function Age(props: { viewer: Viewer; shown: Shown }) {
   const age = () => secondsBetween(props.shown.time, props.viewer.status().moment);
   return (
     <p class="age faint">
-      <span class="mono">{clock(props.shown.time)}</span> · {size(props.shown.bytes)}
+      <span class="mono">{props.viewer.clock(props.shown.time)}</span> · {size(props.shown.bytes)}
       <Show when={age() >= 2}> · {age().toFixed(0)} s old</Show>
     </p>
   );
@@ -109,13 +108,9 @@ function Node(props: { name: string; value: Tree; place: Place }) {
   const { viewer, topic, opens } = props.place;
   const isBranch = createMemo(() => stepsOf(props.value).length > 0);
   const [isOpen, setOpen] = createSignal(opens > 0 && stepsOf(props.value).length <= OPEN_PARTS);
-  const field = () => joinField(topic, formatPath(props.place.steps));
+  const field = () => joinField(topic, formatPath(props.place.steps), viewer.topicNames());
   const [said, setSaid] = createSignal("copy path");
-  const copy = () =>
-    copyText(field()).then(
-      () => setSaid("copied"),
-      (error: unknown) => setSaid(failureOf(error).words),
-    );
+  const copy = async () => setSaid((await copies(field())) ? "copied" : "the browser does not copy");
   return (
     <li>
       <div class="node">

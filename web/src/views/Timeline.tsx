@@ -6,7 +6,7 @@ import { createEffect, createMemo, createSignal, For, on, onCleanup, onMount, Sh
 import type { Source } from "../api/loader";
 import { clamp, type Nanos, parseNanos, secondsBetween } from "../lib/nanos";
 import type { Viewer } from "./viewer";
-import { clock, duration } from "./words";
+import { duration } from "./words";
 
 const LANE_PX = 8;
 const MOST_LANES = 8;
@@ -93,7 +93,7 @@ export function Timeline(props: { viewer: Viewer }) {
       frame = 0;
       if (next === undefined) return;
       if (selects) viewer.select(begin === next ? undefined : sorted(begin, next));
-      else viewer.seek(next);
+      else viewer.drag(next);
       next = undefined;
     };
     const move = (event: PointerEvent) => {
@@ -104,6 +104,7 @@ export function Timeline(props: { viewer: Viewer }) {
       track.removeEventListener("pointermove", move);
       cancelAnimationFrame(frame);
       go();
+      viewer.drop();
     };
     track.addEventListener("pointermove", move);
     track.addEventListener("lostpointercapture", up, { once: true });
@@ -128,7 +129,7 @@ export function Timeline(props: { viewer: Viewer }) {
         aria-valuemin="0"
         aria-valuemax={secondsBetween(range().start, range().end)}
         aria-valuenow={secondsBetween(range().start, status().moment)}
-        aria-valuetext={clock(status().moment)}
+        aria-valuetext={viewer.clock(status().moment)}
         onPointerDown={drag}
         onPointerMove={hover}
         onPointerLeave={() => setHovered(undefined)}
@@ -151,7 +152,7 @@ export function Timeline(props: { viewer: Viewer }) {
         <Show when={hovered()}>
           {(hovered) => (
             <div class="tip" classList={{ left: part(hovered().time) > 0.6 }} style={{ left: `${hovered().x}px` }}>
-              <span class="mono">{clock(hovered().time)}</span>
+              <span class="mono">{viewer.clock(hovered().time)}</span>
               <Show when={hovered().bar}>
                 {(bar) => (
                   <>

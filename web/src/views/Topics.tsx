@@ -43,9 +43,16 @@ export function Topics(props: { viewer: Viewer }) {
         <label class="small" title="Select what is listed, to hand it on">
           <input type="checkbox" checked={isAllSelected()} onChange={toggleAll} /> all
         </label>
+        <button
+          class="small"
+          title="Open a plot, to type fields into"
+          onClick={() => viewer.openPanel({ kind: "plot", fields: [] })}
+        >
+          Plot
+        </button>
       </div>
       <ul class="topics">
-        <For each={found()} fallback={<li class="faint pad">No topic is called so.</li>}>
+        <For each={found()} fallback={<li class="faint pad">{filter() === "" ? "No topics are known." : "No topic is called so."}</li>}>
           {(topic) => (
             <li>
               <input

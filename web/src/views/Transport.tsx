@@ -5,7 +5,7 @@ import { For, Show } from "solid-js";
 import { secondsBetween } from "../lib/nanos";
 import type { Status } from "../player/protocol";
 import { SPEEDS, type Viewer } from "./viewer";
-import { clock, duration } from "./words";
+import { duration } from "./words";
 
 export function Transport(props: { viewer: Viewer }) {
   const viewer = props.viewer;
@@ -26,7 +26,7 @@ export function Transport(props: { viewer: Viewer }) {
       <button class="quiet" title="To the next message ( . )" aria-label="Step forward" onClick={() => viewer.step(1)}>
         <Icon d="M5 3l6 5-6 5zM11.4 3H13v10h-1.6z" />
       </button>
-      <time class="mono clock">{clock(status().moment)}</time>
+      <time class="mono clock">{viewer.clock(status().moment)}</time>
       <span class="mono faint offset">
         {duration(secondsBetween(range().start, status().moment))}
       </span>
@@ -34,6 +34,14 @@ export function Transport(props: { viewer: Viewer }) {
         {waiting(status())}
       </span>
       <span class="stretch" />
+      <span class="edges">
+        <button class="small" title="The selection begins here" onClick={() => viewer.selectHere("start")}>
+          [ from here
+        </button>
+        <button class="small" title="The selection ends here" onClick={() => viewer.selectHere("end")}>
+          to here ]
+        </button>
+      </span>
       <Show when={viewer.stretch()}>
         {(stretch) => (
           <span class="selection">

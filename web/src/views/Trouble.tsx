@@ -1,21 +1,78 @@
-// What stands in the way of playing, in words, with what to do about it.
+// What stands in the way, in words, with what to do about it.
 
 import { createSignal, Show } from "solid-js";
 
 import { ofLoader } from "../lib/link";
 import { signIn } from "../lib/signing_in";
 import { failureOf } from "../player/failure";
+import type { Failure } from "../player/protocol";
 import type { Viewer } from "./viewer";
 import { words } from "./words";
 
+/** For what the player reads. */
 export function Trouble(props: { viewer: Viewer }) {
+  const { viewer } = props;
+  const [saysNothing, setSaysNothing] = createSignal(viewer.selectsNothing);
+  return (
+    <>
+      <Show when={viewer.status().failure}>
+        {(failure) => (
+          <div class="trouble" role="alert">
+            <span>
+              <strong>{words(failure()).title}.</strong> {failure().words}
+            </span>
+            <span class="stretch" />
+            <SignIn viewer={viewer} failure={failure()} />
+            <button onClick={() => viewer.retry()}>Try again from here</button>
+          </div>
+        )}
+      </Show>
+      <Show when={viewer.status().missing.length > 0}>
+        <div class="trouble mild" role="status">
+          Not everything is there: {viewer.status().missing.join("; ")}
+          <span class="stretch" />
+          <button onClick={() => viewer.retry()}>Try again</button>
+        </div>
+      </Show>
+      <Show when={saysNothing()}>
+        <div class="trouble mild" role="status">
+          The link selects a time that lies outside of this recording: nothing is selected.
+          <span class="stretch" />
+          <button class="quiet small" aria-label="Close" onClick={() => setSaysNothing(false)}>
+            ✕
+          </button>
+        </div>
+      </Show>
+    </>
+  );
+}
+
+/** For what a panel reads beside the player. */
+export function PanelTrouble(props: { viewer: Viewer; failure: Failure; again: () => void }) {
+  return (
+    <div class="bar" role="alert">
+      <p class="bad">{props.failure.words}</p>
+      <span class="stretch" />
+      <SignIn viewer={props.viewer} failure={props.failure} />
+      <Show when={props.failure.code !== "unread"}>
+        <button class="small" onClick={() => props.again()}>
+          Try again
+        </button>
+      </Show>
+    </div>
+  );
+}
+
+/** Where signing in helps, and the loader says where. */
+function SignIn(props: { viewer: Viewer; failure: Failure }) {
   const [problem, setProblem] = createSignal("");
-  const failure = () => (props.viewer.status().state === "failed" ? props.viewer.status().failure : undefined);
-  const signInAgain = async () => {
-    const { loader } = props.viewer;
-    const url = ofLoader("login", loader.address.base);
+  const url = () => {
+    const { loginUrl } = props.failure;
+    return loginUrl === undefined ? undefined : ofLoader(loginUrl, props.viewer.loader.address.base);
+  };
+  const go = async (url: URL) => {
     try {
-      if (url !== undefined) await signIn(loader, url);
+      await signIn(props.viewer.loader, url);
       setProblem("");
       props.viewer.retry();
     } catch (error) {
@@ -23,24 +80,12 @@ export function Trouble(props: { viewer: Viewer }) {
     }
   };
   return (
-    <>
-      <Show when={failure()}>
-        {(failure) => (
-          <div class="trouble" role="alert">
-            <strong>{words(failure()).title}.</strong> {failure().words} {problem()}
-            <span class="stretch" />
-            <Show when={words(failure()).what === "sign-in"}>
-              <button onClick={() => void signInAgain()}>Sign in</button>
-            </Show>
-            <button onClick={() => props.viewer.retry()}>Try again from here</button>
-          </div>
-        )}
-      </Show>
-      <Show when={props.viewer.status().missing.length > 0}>
-        <div class="trouble mild" role="status">
-          Not everything is there: {props.viewer.status().missing.join("; ")}
-        </div>
-      </Show>
-    </>
+    <Show when={words(props.failure).what === "sign-in" && url()}>
+      {(url) => (
+        <>
+          {problem()} <button onClick={() => void go(url())}>Sign in</button>
+        </>
+      )}
+    </Show>
   );
 }

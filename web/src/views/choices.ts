@@ -2,7 +2,7 @@
 
 import type { Recording, Topic } from "../api/loader";
 import type { PageLink, Panel } from "../lib/link";
-import { type Nanos, parseNanos, SECOND } from "../lib/nanos";
+import { clamp, type Nanos, parseNanos, SECOND } from "../lib/nanos";
 import { isPictureSchema } from "../player/images";
 import { isLogSchema } from "../player/logs";
 import { isVideoSchema } from "../player/video";
@@ -12,21 +12,35 @@ export interface Range {
   end: Nanos;
 }
 
-/** The times of a recording, as far as they are known. */
-export function rangeOf({ start, end }: Pick<Recording, "start" | "end">): Range {
+/** The times of a recording, as far as they are known: while nobody knows its end, what is known of it. */
+export function rangeOf({ start, end, sources }: Pick<Recording, "start" | "end" | "sources">): Range {
   const from = parseNanos(start ?? "") ?? 0n;
-  return { start: from, end: parseNanos(end ?? "") ?? from };
+  const texts = end !== null ? [end] : sources.flatMap((source) => [source.start, source.end, source.loadedUntil]);
+  const times = texts.flatMap((text) => parseNanos(text ?? "") ?? []);
+  return { start: from, end: times.reduce((last, time) => (time > last ? time : last), from) };
 }
 
-/** What the link selects. */
+/** Times that grow, in steps: the ones from before until they are twice as long. */
+export function roughly(now: Range, before: Range | undefined): Range {
+  const isLittle = before?.start === now.start && now.end - now.start < 2n * (before.end - before.start);
+  return isLittle ? before : now;
+}
+
+/** What the link selects of these times. */
 export function stretchOf({ start, end }: PageLink, range: Range): Range | undefined {
   if (start === undefined && end === undefined) return undefined;
-  const stretch = { start: start ?? range.start, end: end ?? range.end };
+  const within = (time: Nanos) => clamp(time, range.start, range.end);
+  const stretch = { start: within(start ?? range.start), end: within(end ?? range.end) };
   return stretch.start < stretch.end ? stretch : undefined;
 }
 
 function isPicture({ schemaName }: Topic): boolean {
   return isPictureSchema(schemaName) || isVideoSchema(schemaName);
+}
+
+/** Those that the recording does not have. */
+export function unknownOf(topics: readonly string[], known: readonly string[]): string[] {
+  return topics.filter((topic) => !known.includes(topic));
 }
 
 /** How a topic is opened. */

@@ -10,8 +10,11 @@ export function keys(viewer: Viewer): () => void {
     const target = event.target as HTMLElement;
     if (target.closest("input:not([type=checkbox]), select, textarea")) return;
     const isButton = target.closest("button, a, input") !== null;
-    const by = (seconds: number) => viewer.seek(later(viewer.status().moment, seconds));
-    const { start, end } = viewer.stretch() ?? viewer.range();
+    const by = (seconds: number) => {
+      const time = later(viewer.status().moment, seconds);
+      if (event.repeat) viewer.drag(time);
+      else viewer.seek(time);
+    };
     const does: Record<string, () => void> = {
       ArrowLeft: () => by(event.shiftKey ? -10 : -1),
       ArrowRight: () => by(event.shiftKey ? 10 : 1),
@@ -19,8 +22,8 @@ export function keys(viewer: Viewer): () => void {
       End: () => viewer.seek(viewer.range().end),
       ",": () => viewer.step(-1),
       ".": () => viewer.step(1),
-      "[": () => selectFrom(viewer, viewer.status().moment, end),
-      "]": () => selectFrom(viewer, start, viewer.status().moment),
+      "[": () => viewer.selectHere("start"),
+      "]": () => viewer.selectHere("end"),
       Escape: () => viewer.select(undefined),
       ...(isButton ? {} : { " ": () => viewer.toggle() }),
     };
@@ -31,8 +34,4 @@ export function keys(viewer: Viewer): () => void {
   };
   addEventListener("keydown", press);
   return () => removeEventListener("keydown", press);
-}
-
-function selectFrom(viewer: Viewer, start: bigint, end: bigint): void {
-  if (start < end) viewer.select({ start, end });
 }

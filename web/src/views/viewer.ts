@@ -1,14 +1,17 @@
 // What the page knows, as signals; and what it does.
 
-import { batch, createMemo, createSignal, onCleanup, type Accessor } from "solid-js";
+import { type Accessor, batch, createEffect, createMemo, createSignal, on, onCleanup } from "solid-js";
 import { createStore, reconcile } from "solid-js/store";
 
-import type { Loader, Recording, RecordingEvent, Topic } from "../api/loader";
-import { formatLink, type PageLink, type Panel } from "../lib/link";
+import type { Loader, Recording, Topic } from "../api/loader";
+import { formatLink, formatPanel, type PageLink, type Panel } from "../lib/link";
 import { clamp, type Nanos } from "../lib/nanos";
 import type { Errand, Shown, Status, Watch } from "../player/protocol";
 import { RemotePlayer, type Report } from "../player/remote";
-import { defaultPanels, panelFor, type Range, rangeOf, stretchOf } from "./choices";
+import { defaultPanels, panelFor, type Range, rangeOf, roughly, stretchOf } from "./choices";
+import { follow } from "./follow";
+import { Pace } from "./pace";
+import { clockIn } from "./words";
 
 /** One that stays itself when what it shows changes. */
 export interface OpenPanel {
@@ -23,12 +26,15 @@ export const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 5, 10];
 const LINK_MS = 1000;
 // Where nothing loads, events end at once: whoever drags would ask for them all the time.
 const LISTEN_MS = 2000;
-// Times that nobody knows yet are asked for again so often.
+// A recording of which nobody knows the end yet is asked for again so often.
 const LOOK_AGAIN_MS = 2000;
 
 export class Viewer {
   readonly recording: Recording;
   readonly range: Accessor<Range>;
+  /** The range for work over all of it, that does not begin anew with each bit that is known of it. */
+  readonly overall: Accessor<Range>;
+  readonly topicNames: Accessor<string[]>;
   readonly status: Accessor<Status>;
   readonly isPlaying: Accessor<boolean>;
   readonly panels: Accessor<OpenPanel[]>;
@@ -38,14 +44,27 @@ export class Viewer {
   readonly loops: Accessor<boolean>;
   /** Counts how often somebody said to try again. */
   readonly tries: Accessor<number>;
+  /** The panel that was opened last; zero: none was. */
+  readonly openedLast: Accessor<{ id: number }>;
+  /** The link selects a time, and none that the recording has. */
+  readonly selectsNothing: boolean;
 
   private readonly player: RemotePlayer;
   private readonly shown = new Map<number, (shown: Shown | undefined) => void>();
   private readonly set;
+  private readonly pace = new Pace<{ time: Nanos; serial: number }>((seek) => {
+    this.sentSeek = seek.serial;
+    this.player.tell({ do: "seek", ...seek });
+  });
   private lastPanel = 0;
-  private events: EventSource | undefined;
+  /** Seeks are numbered, so that frames say which they know of. */
+  private lastSeek = 0;
+  private sentSeek = 0;
+  private unfollow: (() => void) | undefined;
   private listenedAt = 0;
   private listensLater: ReturnType<typeof setTimeout> | undefined;
+  private looksLater: ReturnType<typeof setTimeout> | undefined;
+  private readonly gone = new AbortController();
 
   constructor(
     readonly loader: Loader,
@@ -54,22 +73,40 @@ export class Viewer {
   ) {
     const [store, setStore] = createStore<Recording>(recording);
     this.recording = store;
-    const range = createMemo(() => rangeOf(store), undefined, {
-      equals: (a, b) => a.start === b.start && a.end === b.end,
-    });
+    const equals = (a: Range, b: Range) => a.start === b.start && a.end === b.end;
+    const range = createMemo(() => rangeOf(store), undefined, { equals });
     this.range = range;
+    this.overall = createMemo(
+      (before: Range | undefined): Range => (this.isEndKnown ? range() : roughly(range(), before)),
+      undefined,
+      { equals },
+    );
+    this.topicNames = createMemo(() => store.topics.map(({ name }) => name), undefined, {
+      equals: (a, b) => a.length === b.length && a.every((name, i) => name === b[i]),
+    });
     const { start, end } = range();
     const moment = clamp(link.at ?? link.start ?? start, start, end);
-    const nothing: Status = { state: "seeking", moment, from: moment, until: moment, bytes: 0, missing: [] };
+    const nothing: Status = {
+      state: "seeking",
+      moment,
+      serial: 0,
+      from: moment,
+      until: moment,
+      bytes: 0,
+      missing: [],
+    };
     const [status, setStatus] = createSignal<Status>(nothing);
     const [isPlaying, setPlaying] = createSignal(false);
     const panels = (link.panels ?? defaultPanels(recording.topics, range())).map((panel) => this.numbered(panel));
     const [open, setOpen] = createSignal(panels);
     const [selected, setSelected] = createSignal<ReadonlySet<string>>(new Set(link.topics));
-    const [stretch, setStretch] = createSignal(stretchOf(link, range()));
+    // What lies behind all that is known of it may still come.
+    const selectable = recording.end !== null ? end : (link.end ?? end);
+    const [stretch, setStretch] = createSignal(stretchOf(link, { start, end: selectable }));
     const [speed, setSpeed] = createSignal(1);
     const [loops, setLoops] = createSignal(false);
     const [tries, setTries] = createSignal(0);
+    const [openedLast, setOpenedLast] = createSignal({ id: 0 });
     this.status = status;
     this.isPlaying = isPlaying;
     this.panels = open;
@@ -78,7 +115,20 @@ export class Viewer {
     this.speed = speed;
     this.loops = loops;
     this.tries = tries;
-    this.set = { setStore, setStatus, setPlaying, setOpen, setSelected, setStretch, setSpeed, setLoops, setTries };
+    this.openedLast = openedLast;
+    this.selectsNothing = (link.start ?? link.end) !== undefined && stretch() === undefined;
+    this.set = {
+      setStore,
+      setStatus,
+      setPlaying,
+      setOpen,
+      setSelected,
+      setStretch,
+      setSpeed,
+      setLoops,
+      setTries,
+      setOpenedLast,
+    };
 
     this.player = new RemotePlayer({
       frame: (status, shown, gone) =>
@@ -86,34 +136,65 @@ export class Viewer {
           const { state } = status;
           // What is read ahead may have to be loaded.
           if (status.until !== this.status().until) this.listen();
-          setStatus(status);
-          setPlaying((was) => state === "playing" || state === "waiting" || (was && state === "seeking"));
+          if (state !== "seeking" && status.serial >= this.sentSeek) this.pace.answered();
+          // A source may have failed: its bar shall say so.
+          const { state: before, missing } = this.status();
+          if ((state === "failed" && before !== "failed") || status.missing.length > missing.length) void this.look();
+          if (status.serial < this.lastSeek) {
+            // Made before the last seek: what it shows is as good as what was shown, its moment is not.
+            setStatus((now) => ({ ...status, moment: now.moment, state: now.state }));
+          } else {
+            setStatus(status);
+            setPlaying((was) => state === "playing" || state === "waiting" || (was && state === "seeking"));
+          }
           shown.forEach((one) => this.shown.get(one.id)?.(one));
           gone.forEach((id) => this.shown.get(id)?.(undefined));
         }),
     });
     this.player.open(loader.address, range(), moment);
+    createEffect(
+      on(range, (now) => {
+        this.player.tell({ do: "range", ...now });
+        this.tellOfLoop();
+      }, { defer: true }),
+    );
     this.listen();
+    this.lookLater();
     this.keepLink();
     onCleanup(() => {
+      this.gone.abort();
       this.player.close();
-      this.events?.close();
+      this.pace.close();
+      this.unfollow?.();
       clearTimeout(this.listensLater);
+      clearTimeout(this.looksLater);
     });
   }
 
   // What is played
 
   seek(time: Nanos): void {
+    this.drag(time);
+    this.drop();
+  }
+
+  /** Seeks for as long as it goes on: to the next time when something of the last is seen. */
+  drag(time: Nanos): void {
     const { start, end } = this.range();
     const moment = clamp(time, start, end);
     // At once, so that what is dragged follows the hand.
     this.set.setStatus((status) => ({ ...status, moment }));
-    this.player.tell({ do: "seek", time: moment });
+    this.pace.ask({ time: moment, serial: ++this.lastSeek });
     this.listen();
   }
 
+  /** Dragged no more: what was asked for last is read now. */
+  drop(): void {
+    this.pace.now();
+  }
+
   toggle(): void {
+    this.drop();
     const isPlaying = !this.isPlaying();
     this.set.setPlaying(isPlaying);
     this.player.tell({ do: isPlaying ? "play" : "pause" });
@@ -121,6 +202,7 @@ export class Viewer {
   }
 
   step(direction: 1 | -1): void {
+    this.drop();
     this.set.setPlaying(false);
     this.player.tell({ do: "step", direction });
   }
@@ -138,6 +220,7 @@ export class Viewer {
   retry(): void {
     this.player.retry(this.status().moment);
     this.set.setTries((count) => count + 1);
+    this.listen();
   }
 
   // What is selected
@@ -145,6 +228,18 @@ export class Viewer {
   select(stretch: Range | undefined): void {
     this.set.setStretch(stretch);
     this.tellOfLoop();
+  }
+
+  /** The selection begins, or ends, at the moment; where that leaves nothing of it, the other end goes. */
+  selectHere(edge: "start" | "end"): void {
+    const { moment } = this.status();
+    const { start, end } = this.range();
+    const before = this.stretch() ?? { start, end };
+    const after =
+      edge === "start"
+        ? { start: moment, end: before.end > moment ? before.end : end }
+        : { start: before.start < moment ? before.start : start, end: moment };
+    if (after.start < after.end) this.select(after);
   }
 
   toggleTopic(name: string): void {
@@ -161,8 +256,12 @@ export class Viewer {
 
   // What is open
 
+  /** Opens it, or goes to where it is open. */
   openPanel(panel: Panel): void {
-    this.set.setOpen((panels) => [...panels, this.numbered(panel)]);
+    const same = this.panels().find((one) => formatPanel(one.panel()) === formatPanel(panel));
+    const opened = same ?? this.numbered(panel);
+    if (same === undefined) this.set.setOpen((panels) => [...panels, opened]);
+    this.set.setOpenedLast({ id: opened.id });
   }
 
   openTopic(topic: Topic): void {
@@ -175,10 +274,11 @@ export class Viewer {
 
   /** Puts a field into the plot that is open, or into a new one. */
   plot(field: string): void {
-    for (const { panel, change } of this.panels()) {
+    for (const { id, panel, change } of this.panels()) {
       const now = panel();
       if (now.kind !== "plot") continue;
       if (!now.fields.includes(field)) change({ kind: "plot", fields: [...now.fields, field] });
+      this.set.setOpenedLast({ id });
       return;
     }
     this.openPanel({ kind: "plot", fields: [field] });
@@ -238,10 +338,22 @@ export class Viewer {
     });
   }
 
-  /** How the sources come along, while the page is seen and something is loading. */
+  /** What is shown of a time of day. */
+  clock(time: Nanos): string {
+    return clockIn(time, this.range());
+  }
+
+  private get isEndKnown(): boolean {
+    return this.recording.end !== null || this.isSettled;
+  }
+
+  private get isSettled(): boolean {
+    return this.recording.sources.every(({ state }) => state !== "pending" && state !== "loading");
+  }
+
+  /** How the sources come along, while something is loading. */
   private listen(): void {
-    const isSettled = this.recording.sources.every(({ state }) => state !== "pending" && state !== "loading");
-    if (this.events !== undefined || document.hidden || isSettled) return;
+    if (this.unfollow !== undefined || this.isSettled) return;
     const wait = this.listenedAt + LISTEN_MS - Date.now();
     if (wait > 0) {
       this.listensLater ??= setTimeout(() => {
@@ -251,47 +363,34 @@ export class Viewer {
       return;
     }
     this.listenedAt = Date.now();
-    const { credentials } = this.loader.address;
-    const events = new EventSource(this.loader.about("v1/events"), {
-      withCredentials: credentials === "include",
+    // What nobody knows the end of is loaded to find out.
+    this.unfollow = follow(this.loader, !this.isEndKnown, {
+      event: ({ sources, problems }) =>
+        batch(() => {
+          this.set.setStore("sources", reconcile(sources, { key: "id" }));
+          this.set.setStore("problems", reconcile(problems, { key: null }));
+        }),
+      over: () => {
+        this.unfollow = undefined;
+        void this.look();
+        // What is waited for is about to load.
+        if (["seeking", "waiting"].includes(this.status().state)) this.listen();
+      },
     });
-    this.events = events;
-    const stop = () => {
-      events.close();
-      document.removeEventListener("visibilitychange", hide);
-      if (this.events === events) this.events = undefined;
-    };
-    const hide = () => {
-      if (!document.hidden) return;
-      stop();
-      this.listenedAt = 0;
-      document.addEventListener("visibilitychange", () => this.listen(), { once: true });
-    };
-    document.addEventListener("visibilitychange", hide);
-    events.onmessage = ({ data }: MessageEvent<string>) => {
-      const { sources, problems } = JSON.parse(data) as RecordingEvent;
-      this.set.setStore("sources", reconcile(sources, { key: "id" }));
-      this.set.setStore("problems", reconcile(problems, { key: null }));
-    };
-    const finished = () => {
-      stop();
-      void this.look();
-    };
-    events.addEventListener("done", finished);
-    events.addEventListener("failed", finished);
-    events.onerror = stop;
   }
 
   /** Asks again what is known, such as how many messages there are. */
   private async look(): Promise<void> {
-    const recording = await this.loader.recording().catch(() => undefined);
-    if (recording === undefined) return;
-    const before = this.range();
-    this.set.setStore(reconcile(recording, { key: "id" }));
-    const after = this.range();
-    if (after.start !== before.start || after.end !== before.end) {
-      this.player.tell({ do: "range", ...after });
+    if (!document.hidden) {
+      const recording = await this.loader.recording(this.gone.signal).catch(() => undefined);
+      if (recording !== undefined) this.set.setStore(reconcile(recording, { key: "id" }));
     }
-    if (recording.end === null) setTimeout(() => void this.look(), LOOK_AGAIN_MS);
+    this.lookLater();
+  }
+
+  private lookLater(): void {
+    clearTimeout(this.looksLater);
+    if (this.isEndKnown || this.gone.signal.aborted) return;
+    this.looksLater = setTimeout(() => void this.look(), LOOK_AGAIN_MS);
   }
 }

@@ -1,5 +1,6 @@
 // What people read: failures, times, sizes.
 
+import type { Recording } from "../api/loader";
 import type { Nanos } from "../lib/nanos";
 import type { Failure } from "../player/protocol";
 
@@ -9,6 +10,8 @@ export function words({ status, code }: Failure): { title: string; what: "sign-i
       if (code === "link") return { title: "The link is wrong", what: "retry" };
       if (code === "stuck") return { title: "The page is stuck", what: "retry" };
       return { title: "No answer from the loader", what: "retry" };
+    case 200:
+      return { title: "This is no loader", what: "retry" };
     case 400:
       return { title: "The link is wrong", what: "retry" };
     case 401:
@@ -28,6 +31,18 @@ export function words({ status, code }: Failure): { title: string; what: "sign-i
   }
 }
 
+/** Why nothing is shown of a recording that was loaded, and has no times. */
+export function whyNothing({ sources, problems }: Pick<Recording, "sources" | "problems">): string[] {
+  if (sources.length === 0) return ["The data backend lists no sources for this recording."];
+  const why = sources
+    .filter(({ state }) => state === "failed")
+    .map(({ id, error }) => `${id}: ${error ?? "it failed"}`);
+  const unread = sources.filter(({ state }) => state === "pending" || state === "loading").length;
+  if (unread > 0) why.push(`The loader did not get to ${unread} of ${sources.length} sources.`);
+  if (why.length === 0) why.push("Its sources have no messages.");
+  return [...why, ...problems.map(({ source, message }) => [source, message].filter(Boolean).join(": "))];
+}
+
 /** `09:30:12.345`, UTC. */
 export function clock(time: Nanos): string {
   return new Date(Number(time / 1_000_000n)).toISOString().slice(11, 23);
@@ -36,6 +51,11 @@ export function clock(time: Nanos): string {
 /** `2026-01-31`, UTC. */
 export function day(time: Nanos): string {
   return new Date(Number(time / 1_000_000n)).toISOString().slice(0, 10);
+}
+
+/** The time of day, and before it the day where a recording has several. */
+export function clockIn(time: Nanos, { start, end }: { start: Nanos; end: Nanos }): string {
+  return day(start) === day(end) ? clock(time) : `${day(time)} ${clock(time)}`;
 }
 
 /** `1:02.345`, or `1:00:02.345`. */

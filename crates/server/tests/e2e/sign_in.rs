@@ -3,6 +3,7 @@
 //! What they do is in `tests/node/sign_in.mjs`; here is where they do it, and what they have to see.
 
 mod stage;
+mod viewing;
 
 use serde_json::{Value, json};
 
@@ -49,6 +50,8 @@ async fn people_sign_in_from_anywhere_and_nobody_else_gets_in() {
         "same_site",
         "own_page",
         "loaders_viewer",
+        "handed_on",
+        "another_loader",
         "popup_blocked",
         "file_link",
         "refused",
@@ -60,7 +63,9 @@ async fn people_sign_in_from_anywhere_and_nobody_else_gets_in() {
     let seen = stage.play(&scenarios).await;
     embedded(&seen["embedded"]);
     own_site(&seen["same_site"], &seen["own_page"]);
-    loaders_viewer(&seen["loaders_viewer"]);
+    viewing::loaders_viewer(&seen["loaders_viewer"]);
+    viewing::handed_on(&seen["handed_on"], &stage.environment()).await;
+    viewing::another_loader(&seen["another_loader"]);
     popup_blocked(&seen["popup_blocked"]);
     file_link(&seen["file_link"]);
     refused(&seen["refused"]);
@@ -104,13 +109,6 @@ fn own_site(same_site: &Value, own_page: &Value) {
         );
         assert!(cookie["partitionKey"].is_null(), "{cookie}");
     }
-}
-
-fn loaders_viewer(seen: &Value) {
-    assert!(seen["before"].as_str().unwrap().contains("Sign in to see this recording"), "{seen}");
-    assert!(seen["topics"].as_u64().unwrap() > 1, "{seen}");
-    // Its messages are nothing that could be decoded.
-    assert!(seen["panel"].as_str().unwrap().contains("Shown as bytes"), "{seen}");
 }
 
 fn popup_blocked(seen: &Value) {
@@ -183,7 +181,8 @@ fn damaged_cookies(seen: &Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_goes_on_while_somebody_watches_and_ends_when_they_sign_out() {
     let stage = Stage::set(3).await;
-    let all = stage.play(&["playback"]).await;
+    let all = stage.play(&["playback", "session_ends"]).await;
+    viewing::session_ends(&all["session_ends"]);
     let seen = &all["playback"];
     // Windows were all there, but for those that were told that the token had run out.
     let windows = seen["windows"].as_object().unwrap();

@@ -44,7 +44,7 @@ async fn video_is_watched() {
     backend.recording("all", &manifest_json(Some("Videos"), &entries));
     let loader = Running::start(&backend.manifest_endpoint(), &[]).await;
     let link = format!("{}/view?ds.recording=all", loader.process.url());
-    let seen = seen_by("view_video.mjs", &[&link], Path::new("")).await;
+    let seen = seen_by("view_video.mjs", &[link], &[]).await;
     println!("{seen}");
 
     assert_eq!(seen["middle"], 15);

@@ -16,6 +16,8 @@ const LOADER: &str = "loader.robots.test";
 const SAME_SITE: &str = "app.robots.test";
 const VIEWER: &str = "viewer.cameras.test";
 const NEIGHBOUR: &str = "viewer.lidars.test";
+/// Another loader, without users.
+const PAGE: &str = "loader.cameras.test";
 const STRANGER: &str = "viewer.strangers.test";
 const PROVIDER: &str = "id.accounts.test";
 
@@ -30,12 +32,13 @@ pub(crate) struct Stage {
     folder: tempfile::TempDir,
     _backend: FakeBackend,
     _loader: Process,
+    _other: Process,
 }
 
 impl Stage {
     /// Access tokens last so long.
     pub(crate) async fn set(access_token_seconds: u32) -> Stage {
-        let names = [LOADER, SAME_SITE, VIEWER, NEIGHBOUR, STRANGER, PROVIDER];
+        let names = [LOADER, SAME_SITE, VIEWER, NEIGHBOUR, PAGE, STRANGER, PROVIDER];
         let mut sites = Sites::open(&names).await.unwrap();
         let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/node/viewer");
         for viewer in [SAME_SITE, VIEWER, NEIGHBOUR, STRANGER] {
@@ -57,7 +60,10 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let loader = loader(&sites, &backend, &bucket, folder.path()).await;
         sites.lead_to(LOADER, &loader.url()).await.unwrap();
-        Stage { provider, sites, bucket, folder, _backend: backend, _loader: loader }
+        let other = Process::start(BINARY.as_ref(), &["demo"], &[("ADDRESS", "127.0.0.1:0")]);
+        let other = other.await.unwrap();
+        sites.lead_to(PAGE, &other.url()).await.unwrap();
+        Stage { provider, sites, bucket, folder, _backend: backend, _loader: loader, _other: other }
     }
 
     /// What was seen in these scenarios.
@@ -75,6 +81,7 @@ impl Stage {
             .env("VIEWER", origin(VIEWER))
             .env("NEIGHBOUR", origin(NEIGHBOUR))
             .env("STRANGER", origin(STRANGER))
+            .env("PAGE", origin(PAGE))
             .env("PROVIDER", origin(PROVIDER))
             .env("PROVIDER_HOOKS", self.provider.url())
             .env("RECORDING", "ds.recording=drive")
@@ -86,6 +93,13 @@ impl Stage {
         let provider = self.provider.process.printed();
         assert!(output.status.success(), "{told}\n{provider}");
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// What programs need in their environment to reach the sites; curl has a variable of its own.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        let authority = self.sites.authority_file().display().to_string();
+        let own = ("CURL_CA_BUNDLE", authority);
+        self.sites.environment().into_iter().chain([own]).collect()
     }
 
     /// Of all that was secret in what was played nothing stands in the log, in the bucket, on the
@@ -156,6 +170,18 @@ async fn backend() -> FakeBackend {
         }
     }
     backend.recording("drive", &manifest_json(Some("a drive"), &entries));
+    let minutes = Drive {
+        duration_nanos: 600_000_000_000,
+        windows: 1,
+        groups: 1,
+        topics: 1,
+        messages: 6000,
+        ..Drive::default()
+    };
+    let messages = minutes.generate().sources.remove(0);
+    backend.streamed("/long", FileSpec::default().write(&messages));
+    let entry = streamed_entry(Some("long"), "/long?ticket=secret-ticket", &messages);
+    backend.recording("long", &manifest_json(Some("ten minutes"), &[entry]));
     backend.judge_tokens(|token| match claims(token) {
         Some(claims) if claims["sub"] == "anna" && is_in_time(&claims) => 200,
         Some(claims) if is_in_time(&claims) => 403,
@@ -196,7 +222,7 @@ async fn loader(
     folder: &Path,
 ) -> Process {
     let origin = |name: &str| sites.origin(name);
-    let allowed = [SAME_SITE, VIEWER, NEIGHBOUR].map(origin).join(",");
+    let allowed = [SAME_SITE, VIEWER, NEIGHBOUR, PAGE].map(origin).join(",");
     let (endpoint, callback) =
         (backend.manifest_endpoint(), format!("{}/oauth/callback", origin(LOADER)));
     let (issuer, log, disk, url) =

@@ -43,6 +43,8 @@ export class Viewer {
   private readonly shown = new Map<number, (shown: Shown | undefined) => void>();
   private readonly set;
   private lastPanel = 0;
+  /** Nobody chose what is open. */
+  private isByDefault: boolean;
   private events: EventSource | undefined;
   private listenedAt = 0;
   private listensLater: ReturnType<typeof setTimeout> | undefined;
@@ -63,6 +65,7 @@ export class Viewer {
     const nothing: Status = { state: "seeking", moment, from: moment, until: moment, bytes: 0, missing: [] };
     const [status, setStatus] = createSignal<Status>(nothing);
     const [isPlaying, setPlaying] = createSignal(false);
+    this.isByDefault = link.panels === undefined;
     const panels = (link.panels ?? defaultPanels(recording.topics, range())).map((panel) => this.numbered(panel));
     const [open, setOpen] = createSignal(panels);
     const [selected, setSelected] = createSignal<ReadonlySet<string>>(new Set(link.topics));
@@ -165,6 +168,7 @@ export class Viewer {
   // What is open
 
   openPanel(panel: Panel): void {
+    this.isByDefault = false;
     this.set.setOpen((panels) => [...panels, this.numbered(panel)]);
   }
 
@@ -173,6 +177,7 @@ export class Viewer {
   }
 
   closePanel(id: number): void {
+    this.isByDefault = false;
     this.set.setOpen((panels) => panels.filter((one) => one.id !== id));
   }
 
@@ -216,6 +221,13 @@ export class Viewer {
       topics: [...this.selected()],
       panels: this.panels().map(({ panel }) => panel()),
     };
+  }
+
+  /** Topics may have come to be known; what is open of them stays as it is. */
+  private openDefaults(): void {
+    const open = new Map(this.panels().map((one) => [JSON.stringify(one.panel()), one]));
+    const wanted = defaultPanels(this.recording.topics, this.range());
+    this.set.setOpen(wanted.map((panel) => open.get(JSON.stringify(panel)) ?? this.numbered(panel)));
   }
 
   private numbered(panel: Panel): OpenPanel {
@@ -297,6 +309,7 @@ export class Viewer {
     if (after.start !== before.start || after.end !== before.end) {
       this.player.tell({ do: "range", ...after });
     }
+    if (this.isByDefault) this.openDefaults();
     if (recording.end === null) setTimeout(() => void this.look(), LOOK_AGAIN_MS);
   }
 }

@@ -57,6 +57,8 @@ export class Viewer {
     this.player.tell({ do: "seek", ...seek });
   });
   private lastPanel = 0;
+  /** Nobody chose what is open. */
+  private isByDefault: boolean;
   /** Seeks are numbered, so that frames say which they know of. */
   private lastSeek = 0;
   private sentSeek = 0;
@@ -97,6 +99,7 @@ export class Viewer {
     };
     const [status, setStatus] = createSignal<Status>(nothing);
     const [isPlaying, setPlaying] = createSignal(false);
+    this.isByDefault = link.panels === undefined;
     const panels = (link.panels ?? defaultPanels(recording.topics, range())).map((panel) => this.numbered(panel));
     const [open, setOpen] = createSignal(panels);
     const [selected, setSelected] = createSignal<ReadonlySet<string>>(new Set(link.topics));
@@ -258,6 +261,7 @@ export class Viewer {
 
   /** Opens it, or goes to where it is open. */
   openPanel(panel: Panel): void {
+    this.isByDefault = false;
     const same = this.panels().find((one) => formatPanel(one.panel()) === formatPanel(panel));
     const opened = same ?? this.numbered(panel);
     if (same === undefined) this.set.setOpen((panels) => [...panels, opened]);
@@ -269,6 +273,7 @@ export class Viewer {
   }
 
   closePanel(id: number): void {
+    this.isByDefault = false;
     this.set.setOpen((panels) => panels.filter((one) => one.id !== id));
   }
 
@@ -313,6 +318,13 @@ export class Viewer {
       topics: [...this.selected()],
       panels: this.panels().map(({ panel }) => panel()),
     };
+  }
+
+  /** Topics may have come to be known; what is open of them stays as it is. */
+  private openDefaults(): void {
+    const open = new Map(this.panels().map((one) => [JSON.stringify(one.panel()), one]));
+    const wanted = defaultPanels(this.recording.topics, this.range());
+    this.set.setOpen(wanted.map((panel) => open.get(JSON.stringify(panel)) ?? this.numbered(panel)));
   }
 
   private numbered(panel: Panel): OpenPanel {
@@ -385,6 +397,7 @@ export class Viewer {
       const recording = await this.loader.recording(this.gone.signal).catch(() => undefined);
       if (recording !== undefined) this.set.setStore(reconcile(recording, { key: "id" }));
     }
+    if (this.isByDefault) this.openDefaults();
     this.lookLater();
   }
 

@@ -1,6 +1,6 @@
 //! What a recording looks like from outside.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use rdl_mcap_io::{ChannelDef, SchemaDef};
@@ -142,13 +142,14 @@ type TopicKey = (String, String, Option<Arc<SchemaDef>>);
 
 impl Topics {
     fn add(&mut self, declared: &Declared, state: &State) {
-        if state.channels.is_empty() {
-            if let Declared::Streamed(declared) = declared {
-                self.add_declared(declared, matches!(state.phase, Phase::Complete));
-            }
-            return;
-        }
         let known = matches!(state.phase, Phase::Complete);
+        if let Declared::Streamed(declared) = declared
+            && (state.channels.is_empty() || !known)
+        {
+            // What is declared may be still to come.
+            let seen = state.channels.values().map(|channel| channel.def.topic.as_str());
+            self.add_declared(declared, &seen.collect(), known);
+        }
         let mut counts: BTreeMap<u16, Option<u64>> =
             state.channels.keys().map(|id| (*id, known.then_some(0))).collect();
         for chunk in &state.chunks {
@@ -168,8 +169,11 @@ impl Topics {
         }
     }
 
-    fn add_declared(&mut self, declared: &StreamedSource, complete: bool) {
+    fn add_declared(&mut self, declared: &StreamedSource, seen: &BTreeSet<&str>, complete: bool) {
         for topic in &declared.topics {
+            if seen.contains(topic.name.as_str()) {
+                continue;
+            }
             let schema = topic.schema_id.and_then(|id| {
                 let schema = declared.schemas.iter().find(|schema| schema.id == id)?;
                 Some(Arc::new(SchemaDef {

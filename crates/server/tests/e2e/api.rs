@@ -1,9 +1,13 @@
 //! What the other routes answer while and after sources load, and what a restart keeps.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rdl_testkit::{FakeBackend, Fault, Process, Recording, decode, get};
+use rdl_testkit::{
+    Channel, FakeBackend, Fault, FileSpec, Message, Process, Recording, decode, get, manifest_json,
+    streamed_entry,
+};
 use serde_json::{Value, json};
 
 use crate::drive::{drive, path};
@@ -31,6 +35,43 @@ async fn events_tell_of_a_prefetch_until_everything_is_there() {
         assert_eq!(source["state"], "cached", "{source}");
     }
     assert!(downloads(&backend, &recording).iter().all(|count| *count == 1));
+}
+
+#[tokio::test]
+async fn what_is_declared_is_known_while_a_source_loads() {
+    let channels = ["/first", "/then"].map(|topic| Arc::new(Channel::json(topic)));
+    let messages: Vec<Message> = (0..8000)
+        .map(|n: u32| Message {
+            channel: Arc::clone(&channels[usize::from(n >= 7900)]),
+            log_time: u64::from(n),
+            publish_time: 0,
+            sequence: n,
+            data: vec![7; 1000],
+        })
+        .collect();
+    let backend = FakeBackend::start().await;
+    let file = FileSpec { compression: None, ..FileSpec::default() }.write(&messages);
+    backend.always("/slow", Fault::StallAfter(file.len() as u64 / 2, Duration::from_millis(1500)));
+    backend.streamed("/slow", file);
+    let entry = streamed_entry(Some("slow"), "/slow", &messages);
+    backend.recording("drive", &manifest_json(None, &[entry]));
+    let loader = Running::start(&backend.manifest_endpoint(), &[]).await;
+    let watch = async {
+        loop {
+            let described = loader.describe(QUERY).await;
+            let source = &described["sources"][0];
+            assert_ne!(source["state"], "cached", "it was not seen while it loaded");
+            if source["state"] == "loading" && !source["loadedUntil"].is_null() {
+                return described;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let (described, _) = tokio::join!(watch, loader.ask(QUERY, &[]));
+    let topics = described["topics"].as_array().unwrap();
+    let names: Vec<&Value> = topics.iter().map(|topic| &topic["name"]).collect();
+    assert_eq!(names, ["/first", "/then"], "{described}");
+    assert!(topics.iter().all(|topic| topic["messageCount"].is_null()), "{described}");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ const topic = (name: string, schemaName: string | null): Topic => ({
   schemaEncoding: "ros2msg",
   schemaData: null,
   messageCount: null,
+  ranges: [],
 });
 
 test("a topic is opened as what it is", () => {

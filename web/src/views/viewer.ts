@@ -9,6 +9,7 @@ import { clamp, type Nanos } from "../lib/nanos";
 import type { Errand, Shown, Status, Watch } from "../player/protocol";
 import { RemotePlayer, type Report } from "../player/remote";
 import { defaultPanels, panelFor, type Range, rangeOf, stretchOf } from "./choices";
+import { KnownSpans, type Spans } from "./spans";
 
 /** One that stays itself when what it shows changes. */
 export interface OpenPanel {
@@ -23,8 +24,10 @@ export const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 5, 10];
 const LINK_MS = 1000;
 // Where nothing loads, events end at once: whoever drags would ask for them all the time.
 const LISTEN_MS = 2000;
-// Times that nobody knows yet are asked for again so often.
+// What is known is asked for again so often while times are unknown, and while something loads; where an
+// answer takes long, after so many times as long.
 const LOOK_AGAIN_MS = 2000;
+const LOOK_SHARE = 4;
 
 export class Viewer {
   readonly recording: Recording;
@@ -34,6 +37,10 @@ export class Viewer {
   readonly panels: Accessor<OpenPanel[]>;
   readonly selected: Accessor<ReadonlySet<string>>;
   readonly stretch: Accessor<Range | undefined>;
+  /** Where in time each topic has data, as far as is known. */
+  readonly spans: Accessor<Spans>;
+  /** The topic that is pointed at, among the topics. */
+  readonly pointed: Accessor<string | undefined>;
   readonly speed: Accessor<number>;
   readonly loops: Accessor<boolean>;
   /** Counts how often somebody said to try again. */
@@ -41,11 +48,16 @@ export class Viewer {
 
   private readonly player: RemotePlayer;
   private readonly shown = new Map<number, (shown: Shown | undefined) => void>();
+  private readonly knownSpans = new KnownSpans();
   private readonly set;
   private lastPanel = 0;
   private events: EventSource | undefined;
   private listenedAt = 0;
   private listensLater: ReturnType<typeof setTimeout> | undefined;
+  private isLooking = false;
+  private looksAgain = false;
+  private lookTookMs = 0;
+  private looksLater: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     readonly loader: Loader,
@@ -67,6 +79,8 @@ export class Viewer {
     const [open, setOpen] = createSignal(panels);
     const [selected, setSelected] = createSignal<ReadonlySet<string>>(new Set(link.topics));
     const [stretch, setStretch] = createSignal(stretchOf(link, range()));
+    const [spans, setSpans] = createSignal(this.knownSpans.of(recording.topics));
+    const [pointed, setPointed] = createSignal<string>();
     const [speed, setSpeed] = createSignal(1);
     const [loops, setLoops] = createSignal(false);
     const [tries, setTries] = createSignal(0);
@@ -75,10 +89,13 @@ export class Viewer {
     this.panels = open;
     this.selected = selected;
     this.stretch = stretch;
+    this.spans = spans;
+    this.pointed = pointed;
     this.speed = speed;
     this.loops = loops;
     this.tries = tries;
-    this.set = { setStore, setStatus, setPlaying, setOpen, setSelected, setStretch, setSpeed, setLoops, setTries };
+    const more = { setSpans, setPointed, setSpeed, setLoops, setTries };
+    this.set = { setStore, setStatus, setPlaying, setOpen, setSelected, setStretch, ...more };
 
     this.player = new RemotePlayer({
       frame: (status, shown, gone) =>
@@ -99,6 +116,7 @@ export class Viewer {
       this.player.close();
       this.events?.close();
       clearTimeout(this.listensLater);
+      clearTimeout(this.looksLater);
     });
   }
 
@@ -157,6 +175,10 @@ export class Viewer {
 
   setSelected(names: Iterable<string>): void {
     this.set.setSelected(new Set(names));
+  }
+
+  point(topic: string | undefined): void {
+    this.set.setPointed(topic);
   }
 
   // What is open
@@ -272,6 +294,7 @@ export class Viewer {
       const { sources, problems } = JSON.parse(data) as RecordingEvent;
       this.set.setStore("sources", reconcile(sources, { key: "id" }));
       this.set.setStore("problems", reconcile(problems, { key: null }));
+      if (sources.some(({ state }) => state === "loading")) this.lookLater();
     };
     const finished = () => {
       stop();
@@ -282,16 +305,37 @@ export class Viewer {
     events.onerror = stop;
   }
 
-  /** Asks again what is known, such as how many messages there are. */
+  /** Asks again what is known, such as how many messages there are, and when. */
   private async look(): Promise<void> {
+    clearTimeout(this.looksLater);
+    this.looksLater = undefined;
+    // One at a time.
+    this.looksAgain = this.isLooking;
+    if (this.isLooking) return;
+    this.isLooking = true;
+    const asked = performance.now();
     const recording = await this.loader.recording().catch(() => undefined);
-    if (recording === undefined) return;
+    this.lookTookMs = performance.now() - asked;
+    this.isLooking = false;
+    if (recording !== undefined) this.take(recording);
+    if (this.looksAgain) void this.look();
+    else if (recording?.end === null) this.lookLater();
+  }
+
+  private lookLater(): void {
+    const wait = Math.max(LOOK_AGAIN_MS, LOOK_SHARE * this.lookTookMs);
+    this.looksLater ??= setTimeout(() => void this.look(), wait);
+  }
+
+  private take(recording: Recording): void {
     const before = this.range();
-    this.set.setStore(reconcile(recording, { key: "id" }));
+    batch(() => {
+      this.set.setStore(reconcile(recording, { key: "id" }));
+      this.set.setSpans(this.knownSpans.of(recording.topics));
+    });
     const after = this.range();
     if (after.start !== before.start || after.end !== before.end) {
       this.player.tell({ do: "range", ...after });
     }
-    if (recording.end === null) setTimeout(() => void this.look(), LOOK_AGAIN_MS);
   }
 }

@@ -1,5 +1,7 @@
 //! The viewer, as somebody uses it in Chromium: `tests/node/view.mjs` plays it.
 
+mod spans;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;

@@ -2,10 +2,19 @@ import { expect, test } from "vitest";
 
 import { type Recording, Refused, type Source, type Topic } from "../src/api/loader";
 import { failureOf } from "../src/player/failure";
-import { defaultPanels, panelFor, type Range, rangeOf, roughly, stretchOf } from "../src/views/choices";
+import {
+  defaultPanels,
+  laneTopics,
+  panelFor,
+  type Range,
+  rangeOf,
+  roughly,
+  stretchOf,
+} from "../src/views/choices";
 import { parseLink } from "../src/lib/link";
 import { pythonFor, quoted } from "../src/views/commands";
 import { hexDump } from "../src/views/hex_dump";
+import { bands, KnownSpans, told } from "../src/views/spans";
 import { clock, clockIn, duration, size, whyNothing, words } from "../src/views/words";
 
 const topic = (name: string, schemaName: string | null): Topic => ({
@@ -15,6 +24,7 @@ const topic = (name: string, schemaName: string | null): Topic => ({
   schemaEncoding: "ros2msg",
   schemaData: null,
   messageCount: null,
+  ranges: [],
 });
 
 test("a topic is opened as what it is", () => {
@@ -120,4 +130,45 @@ test("times and sizes are legible", () => {
   expect([size(999), size(1000), size(123_456), size(2_500_000)]).toEqual(["999 B", "1.0 kB", "123 kB", "2.5 MB"]);
   expect(words({ words: "", status: 401 }).what).toBe("sign-in");
   expect(hexDump(Uint8Array.of(65, 0, 255))).toMatch(/^0000 {2}41 00 ff +A··$/);
+});
+
+const span = (from: number, to: number) => ({ start: BigInt(from * 1e9), end: BigInt(to * 1e9) });
+const written = (from: number, to: number) => ({
+  start: new Date(from * 1000).toISOString(),
+  end: new Date(to * 1000).toISOString(),
+});
+
+test("a topic with several schemas has the data of all of them", () => {
+  const ranges = [[written(5, 6), written(8, 9)], [written(0, 1), written(6, 7)], []];
+  const topics = ranges.map((ranges) => ({ name: "/a", ranges }));
+  const known = new KnownSpans();
+  const spans = known.of(topics);
+  expect([...spans]).toEqual([["/a", [span(0, 1), span(5, 7), span(8, 9)]]]);
+  expect(known.of([...topics]).get("/a")).toBe(spans.get("/a"));
+  // What was given before may be written into.
+  topics[0]?.ranges.splice(0);
+  expect(known.of(topics).get("/a")).toEqual([span(0, 1), span(6, 7)]);
+});
+
+test("data is drawn where it is, however little it is", () => {
+  expect(bands([], span(0, 10))).toBe("none");
+  const drawn = bands([span(0, 2.5), span(10, 10)], span(0, 10));
+  expect(drawn).toBe(
+    "linear-gradient(90deg, transparent 0 min(0%, 100% - 2px), currentColor 0 max(25%, 0% + 2px), " +
+      "transparent 0 min(100%, 100% - 2px), currentColor 0 max(100%, 100% + 2px), transparent 0)",
+  );
+  // What lies outside of the times that are known, and a recording of one moment.
+  expect(bands([span(0, 90)], span(10, 20))).toContain("min(0%, 100% - 2px), currentColor 0 max(100%, 0% + 2px)");
+  expect(bands([span(1, 1)], span(1, 1))).toContain("min(0%, 100% - 2px), currentColor 0 max(0%, 0% + 2px)");
+});
+
+test("data is said in a few words", () => {
+  expect(told([])).toBe("no data that is known of");
+  expect(told([span(1, 2), span(4, 4)])).toBe("data from 00:00:01.000 to 00:00:02.000, at 00:00:04.000");
+  expect(told([0, 2, 4, 6, 8].map((at) => span(at, at)))).toMatch(/^data at .* 00:00:04.000, and 2 times more$/);
+});
+
+test("what is open has a lane, and then what is selected", () => {
+  const panels = parseLink("?panel=plot:/b.x%20/a.y%20/gone.z&panel=raw:/a&panel=log:/log").panels ?? [];
+  expect(laneTopics(panels, ["/c", "/b", "/no"], ["/a", "/b", "/c", "/log"])).toEqual(["/b", "/a", "/log", "/c"]);
 });

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use rdl_model::{Nanos, Problem};
+use rdl_model::{Nanos, Problem, TimeRange};
 
 /// What is known of a recording.
 #[derive(Clone, Debug)]
@@ -33,6 +33,19 @@ pub struct TopicInfo {
     pub schema_data: Option<Bytes>,
     /// How many messages; `None` until every source that has the topic is known whole.
     pub message_count: Option<u64>,
+    /// Where it has messages, as far as is known: disjoint, ascending, at most 64. Gaps up to a
+    /// 500th of the recording's time are not told, and none up to twice the usual time from one
+    /// message to the next.
+    pub ranges: Vec<TimeRange>,
+}
+
+/// How the sources of a recording come along.
+#[derive(Clone, Debug)]
+pub struct SourcesInfo {
+    /// Every source, in the order of the manifest.
+    pub sources: Vec<SourceInfo>,
+    /// Everything that is wrong with the data.
+    pub problems: Vec<Problem>,
 }
 
 /// The two kinds of source.

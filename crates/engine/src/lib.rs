@@ -34,7 +34,7 @@ pub use config::{EngineConfig, SharingConfig};
 pub use engine::Engine;
 pub use error::EngineError;
 pub use files::{FileBody, FileInfo, FileRequest, FileVersion, OpenFile};
-pub use info::{RecordingInfo, SourceInfo, SourceKind, SourceStatus, TopicInfo};
+pub use info::{RecordingInfo, SourceInfo, SourceKind, SourceStatus, SourcesInfo, TopicInfo};
 pub use rdl_fetch::{
     AskedManifest, FetchConfig, HttpClient, IpNet, ManifestClient, ManifestParams, Token,
     TokenPolicy,

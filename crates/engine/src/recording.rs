@@ -12,12 +12,13 @@ use rdl_merge::Query;
 use rdl_model::Nanos;
 use rdl_wire::Source as DeclaredSource;
 
+use crate::cpu::Urgency;
 use crate::response::{self, Answer, Explanation, ResponseStream};
 use crate::shared::Shared;
 use crate::source::{Phase, Source};
 use crate::standing::{Rights, Standing};
 use crate::viewers::{Held, Interest, ViewerId};
-use crate::{EngineError, RecordingInfo, SourceKind};
+use crate::{EngineError, RecordingInfo, SourceKind, SourcesInfo};
 
 /// How long [`Recording::describe`] waits for static sources.
 const DESCRIBE_PATIENCE: Duration = Duration::from_secs(5);
@@ -113,14 +114,14 @@ impl Recording {
     /// What is known of the recording. Starts no load, but indexes the static sources side by
     /// side and looks for sources that are stored whole; what is not known after 5 s stays
     /// pending.
-    pub async fn describe(&self) -> RecordingInfo {
+    pub async fn describe(&self) -> Result<RecordingInfo, EngineError> {
         let known = async {
             self.find_stored().await;
             self.index_static().await;
         };
         // What is under way goes on without us; only the waiting ends.
         let _ = tokio::time::timeout(DESCRIBE_PATIENCE, known).await;
-        self.snapshot()
+        self.snapshot().await
     }
 
     /// The title that the manifest gives.
@@ -128,9 +129,15 @@ impl Recording {
         self.0.manifest.name.as_deref()
     }
 
-    /// What is known now, without waiting.
-    pub fn snapshot(&self) -> RecordingInfo {
-        describe::describe(&self.0)
+    /// What is known now.
+    pub async fn snapshot(&self) -> Result<RecordingInfo, EngineError> {
+        let recording = self.0.clone();
+        self.0.shared.cpu.run(Urgency::Now, move || describe::describe(&recording)).await
+    }
+
+    /// Of that, how the sources come along, which takes much less to tell.
+    pub fn sources(&self) -> SourcesInfo {
+        describe::sources(&self.0)
     }
 
     /// Loads and indexes everything in the background, a bounded number of sources at a time.
@@ -147,7 +154,7 @@ impl Recording {
         Ok((!is_same).then(|| Recording::new(shared.clone(), rights.clone())))
     }
 
-    /// Resolves when [`Recording::snapshot`] may have changed.
+    /// Resolves when [`Recording::sources`] may have changed.
     pub async fn changed(&self) {
         watching::changed(&self.0).await;
     }

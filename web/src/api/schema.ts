@@ -694,6 +694,19 @@ export interface components {
         };
         /** @description RFC 3339, or whole nanoseconds since the Unix epoch, for the schema. */
         Time: string | number;
+        /** @description Times between two, both of which are in it. */
+        TimeRange: {
+            /**
+             * Format: date-time
+             * @description The last time in it.
+             */
+            end: string;
+            /**
+             * Format: date-time
+             * @description The first time in it.
+             */
+            start: string;
+        };
         /** @description A topic. */
         Topic: {
             /**
@@ -705,6 +718,12 @@ export interface components {
             messageEncoding: string;
             /** @description The topic. */
             name: string;
+            /**
+             * @description Where it has messages, as far as is known: disjoint, in order of time, at most 64. Gaps up
+             *     to a 500th of the recording's time are not told, and none up to twice the usual time from
+             *     one message to the next. What is not loaded yet counts as the manifest declares it.
+             */
+            ranges: components["schemas"]["TimeRange"][];
             /**
              * Format: byte
              * @description Its schema, standard base64.

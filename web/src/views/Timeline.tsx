@@ -1,10 +1,11 @@
-// The recording by time: each source as a bar, what is in hand, the selection and the moment. Click or
-// drag to seek, drag with shift to select.
+// The recording by time: each source as a bar, where topics have data, what is in hand, the selection and
+// the moment. Click or drag to seek, drag with shift to select.
 
 import { createEffect, createMemo, createSignal, For, on, onCleanup, onMount, Show } from "solid-js";
 
 import type { Source } from "../api/loader";
 import { clamp, type Nanos, parseNanos, secondsBetween } from "../lib/nanos";
+import { laneAt, Lanes } from "./Lanes";
 import type { Viewer } from "./viewer";
 import { duration } from "./words";
 
@@ -25,7 +26,7 @@ export function Timeline(props: { viewer: Viewer }) {
   const { range, status, stretch } = viewer;
   let track!: HTMLDivElement;
   let canvas!: HTMLCanvasElement;
-  const [hovered, setHovered] = createSignal<{ x: number; time: Nanos; bar: Bar | undefined }>();
+  const [hovered, setHovered] = createSignal<{ x: number; time: Nanos; what: string | undefined }>();
   const part = (time: Nanos) => {
     const all = Number(range().end - range().start) || 1;
     return Math.min(Math.max(Number(time - range().start) / all, 0), 1);
@@ -115,7 +116,7 @@ export function Timeline(props: { viewer: Viewer }) {
     const { left } = track.getBoundingClientRect();
     const lane = Math.floor((event.clientY - canvas.getBoundingClientRect().top) / LANE_PX);
     const bar = layout().bars.find((bar) => bar.lane === lane && bar.from <= time && time <= bar.to);
-    setHovered({ x: event.clientX - left, time, bar });
+    setHovered({ x: event.clientX - left, time, what: bar ? saying(bar.source) : laneAt(viewer, event) });
   };
 
   return (
@@ -136,6 +137,7 @@ export function Timeline(props: { viewer: Viewer }) {
       >
         <Ruler seconds={secondsBetween(range().start, range().end)} />
         <canvas ref={canvas} aria-hidden="true" style={{ height: `${height()}px` }} />
+        <Lanes viewer={viewer} />
         <div
           class="in-hand"
           style={{ left: percent(status().from), width: width(part(status().from), part(status().until)) }}
@@ -153,15 +155,7 @@ export function Timeline(props: { viewer: Viewer }) {
           {(hovered) => (
             <div class="tip" classList={{ left: part(hovered().time) > 0.6 }} style={{ left: `${hovered().x}px` }}>
               <span class="mono">{viewer.clock(hovered().time)}</span>
-              <Show when={hovered().bar}>
-                {(bar) => (
-                  <>
-                    {" "}
-                    {bar().source.id} · {NAMES[bar().source.state]}
-                    <Show when={bar().source.error}>{(error) => <> · {error()}</>}</Show>
-                  </>
-                )}
-              </Show>
+              <Show when={hovered().what}>{(what) => <> {what()}</>}</Show>
             </div>
           )}
         </Show>
@@ -195,6 +189,10 @@ function Ruler(props: { seconds: number }) {
       </For>
     </div>
   );
+}
+
+function saying({ id, state, error }: Source): string {
+  return [id, NAMES[state], ...(error === null ? [] : [error])].join(" · ");
 }
 
 function width(from: number, to: number): string {

@@ -1,10 +1,11 @@
-// The topics: what they are, how much there is of them, which are selected, and panels of them.
+// The topics: what they are, how much there is of them and when, which are selected, and panels of them.
 
 import { createMemo, createSignal, For, Show } from "solid-js";
 
 import type { Topic } from "../api/loader";
 import { secondsBetween } from "../lib/nanos";
 import { panelFor } from "./choices";
+import { bands, told } from "./spans";
 import type { Viewer } from "./viewer";
 
 export function Topics(props: { viewer: Viewer }) {
@@ -24,6 +25,8 @@ export function Topics(props: { viewer: Viewer }) {
     const hertz = messageCount / seconds();
     return `${hertz >= 10 ? Math.round(hertz) : hertz.toPrecision(2)} Hz`;
   };
+  const about = ({ name, schemaName, messageEncoding }: Topic) =>
+    `Open ${name}\n${schemaName ?? "no schema"} in ${messageEncoding}\n${told(viewer.spans().get(name) ?? [])}`;
   const isAllSelected = () => found().length > 0 && found().every(({ name }) => viewer.selected().has(name));
   const toggleAll = () => {
     const names = found().map(({ name }) => name);
@@ -54,7 +57,12 @@ export function Topics(props: { viewer: Viewer }) {
       <ul class="topics">
         <For each={found()} fallback={<li class="faint pad">{filter() === "" ? "No topics are known." : "No topic is called so."}</li>}>
           {(topic) => (
-            <li>
+            <li
+              onPointerEnter={() => viewer.point(topic.name)}
+              onPointerLeave={() => viewer.point(undefined)}
+              onFocusIn={() => viewer.point(topic.name)}
+              onFocusOut={() => viewer.point(undefined)}
+            >
               <input
                 type="checkbox"
                 aria-label={`Select ${topic.name}`}
@@ -64,7 +72,7 @@ export function Topics(props: { viewer: Viewer }) {
               />
               <button
                 class="topic"
-                title={`Open ${topic.name}\n${topic.schemaName ?? "no schema"} in ${topic.messageEncoding}`}
+                title={about(topic)}
                 onClick={() => viewer.openTopic(topic)}
               >
                 <span class="name">{topic.name}</span>
@@ -73,6 +81,7 @@ export function Topics(props: { viewer: Viewer }) {
                   {topic.schemaName ?? "no schema"} · {topic.messageEncoding || "?"}
                 </span>
                 <span class="numbers mono">{count(topic)}</span>
+                <Span viewer={viewer} topic={topic.name} />
               </button>
               <Show when={panelFor(topic).kind !== "raw"}>
                 <button
@@ -90,4 +99,12 @@ export function Topics(props: { viewer: Viewer }) {
       </ul>
     </aside>
   );
+}
+
+/** Where a topic has data, along the recording. */
+function Span(props: { viewer: Viewer; topic: string }) {
+  const { viewer } = props;
+  // There are many: one that stays as it is is not drawn again.
+  const ranges = createMemo(() => viewer.spans().get(props.topic) ?? []);
+  return <span class="span" style={{ "background-image": bands(ranges(), viewer.range()) }} />;
 }

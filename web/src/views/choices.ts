@@ -1,7 +1,7 @@
 // What the page shows and selects when it is opened, and how a topic is shown.
 
 import type { Recording, Topic } from "../api/loader";
-import type { PageLink, Panel } from "../lib/link";
+import { type PageLink, type Panel, splitField } from "../lib/link";
 import { clamp, type Nanos, parseNanos, SECOND } from "../lib/nanos";
 import { isPictureSchema } from "../player/images";
 import { isLogSchema } from "../player/logs";
@@ -65,4 +65,19 @@ export function defaultPanels(topics: readonly Topic[], { start, end }: Range): 
     ...(other ? [panelFor(other)] : []),
     ...(logs.length > 0 && end - start <= LOGS_UP_TO ? [{ kind: "log" as const, topics: logs }] : []),
   ];
+}
+
+/** The topics that are open, and then those that are selected, each once. */
+export function laneTopics(
+  panels: readonly Panel[],
+  selected: Iterable<string>,
+  topics: readonly string[],
+): string[] {
+  const open = panels.flatMap((panel) => {
+    if (panel.kind === "log") return panel.topics;
+    if (panel.kind !== "plot") return [panel.topic];
+    return panel.fields.flatMap((field) => splitField(field, topics)?.topic ?? []);
+  });
+  const known = new Set(topics);
+  return [...new Set([...open, ...selected])].filter((topic) => known.has(topic));
 }

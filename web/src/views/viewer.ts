@@ -1,16 +1,16 @@
 // What the page knows, as signals; and what it does.
 
-import { type Accessor, batch, createEffect, createMemo, createSignal, on, onCleanup } from "solid-js";
-import { createStore, reconcile } from "solid-js/store";
+import { type Accessor, batch, createEffect, createSignal, on, onCleanup } from "solid-js";
 
 import type { Loader, Recording, Topic } from "../api/loader";
 import { formatLink, formatPanel, type PageLink, type Panel } from "../lib/link";
 import { clamp, type Nanos } from "../lib/nanos";
 import type { Errand, Shown, Status, Watch } from "../player/protocol";
 import { RemotePlayer, type Report } from "../player/remote";
-import { defaultPanels, panelFor, type Range, rangeOf, roughly, stretchOf } from "./choices";
-import { follow } from "./follow";
+import { defaultPanels, panelFor, type Range, stretchOf } from "./choices";
+import { KnownRecording } from "./known";
 import { Pace } from "./pace";
+import type { Spans } from "./spans";
 import { clockIn } from "./words";
 
 /** One that stays itself when what it shows changes. */
@@ -24,10 +24,6 @@ export const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 5, 10];
 
 // Browsers allow few changes of the address in a while.
 const LINK_MS = 1000;
-// Where nothing loads, events end at once: whoever drags would ask for them all the time.
-const LISTEN_MS = 2000;
-// A recording of which nobody knows the end yet is asked for again so often.
-const LOOK_AGAIN_MS = 2000;
 
 export class Viewer {
   readonly recording: Recording;
@@ -40,6 +36,10 @@ export class Viewer {
   readonly panels: Accessor<OpenPanel[]>;
   readonly selected: Accessor<ReadonlySet<string>>;
   readonly stretch: Accessor<Range | undefined>;
+  /** Where in time each topic has data, as far as is known. */
+  readonly spans: Accessor<Spans>;
+  /** The topic that is pointed at, among the topics. */
+  readonly pointed: Accessor<string | undefined>;
   readonly speed: Accessor<number>;
   readonly loops: Accessor<boolean>;
   /** Counts how often somebody said to try again. */
@@ -51,6 +51,7 @@ export class Viewer {
 
   private readonly player: RemotePlayer;
   private readonly shown = new Map<number, (shown: Shown | undefined) => void>();
+  private readonly known: KnownRecording;
   private readonly set;
   private readonly pace = new Pace<{ time: Nanos; serial: number }>((seek) => {
     this.sentSeek = seek.serial;
@@ -62,30 +63,23 @@ export class Viewer {
   /** Seeks are numbered, so that frames say which they know of. */
   private lastSeek = 0;
   private sentSeek = 0;
-  private unfollow: (() => void) | undefined;
-  private listenedAt = 0;
-  private listensLater: ReturnType<typeof setTimeout> | undefined;
-  private looksLater: ReturnType<typeof setTimeout> | undefined;
-  private readonly gone = new AbortController();
 
   constructor(
     readonly loader: Loader,
     recording: Recording,
     private readonly link: PageLink,
   ) {
-    const [store, setStore] = createStore<Recording>(recording);
-    this.recording = store;
-    const equals = (a: Range, b: Range) => a.start === b.start && a.end === b.end;
-    const range = createMemo(() => rangeOf(store), undefined, { equals });
-    this.range = range;
-    this.overall = createMemo(
-      (before: Range | undefined): Range => (this.isEndKnown ? range() : roughly(range(), before)),
-      undefined,
-      { equals },
-    );
-    this.topicNames = createMemo(() => store.topics.map(({ name }) => name), undefined, {
-      equals: (a, b) => a.length === b.length && a.every((name, i) => name === b[i]),
+    const known = new KnownRecording(loader, recording, {
+      isWaiting: () => ["seeking", "waiting"].includes(this.status().state),
+      looked: () => this.isByDefault && this.openDefaults(),
     });
+    const { range } = known;
+    this.known = known;
+    this.recording = known.recording;
+    this.range = range;
+    this.overall = known.overall;
+    this.topicNames = known.topicNames;
+    this.spans = known.spans;
     const { start, end } = range();
     const moment = clamp(link.at ?? link.start ?? start, start, end);
     const nothing: Status = {
@@ -106,6 +100,7 @@ export class Viewer {
     // What lies behind all that is known of it may still come.
     const selectable = recording.end !== null ? end : (link.end ?? end);
     const [stretch, setStretch] = createSignal(stretchOf(link, { start, end: selectable }));
+    const [pointed, setPointed] = createSignal<string>();
     const [speed, setSpeed] = createSignal(1);
     const [loops, setLoops] = createSignal(false);
     const [tries, setTries] = createSignal(0);
@@ -115,18 +110,19 @@ export class Viewer {
     this.panels = open;
     this.selected = selected;
     this.stretch = stretch;
+    this.pointed = pointed;
     this.speed = speed;
     this.loops = loops;
     this.tries = tries;
     this.openedLast = openedLast;
     this.selectsNothing = (link.start ?? link.end) !== undefined && stretch() === undefined;
     this.set = {
-      setStore,
       setStatus,
       setPlaying,
       setOpen,
       setSelected,
       setStretch,
+      setPointed,
       setSpeed,
       setLoops,
       setTries,
@@ -138,11 +134,11 @@ export class Viewer {
         batch(() => {
           const { state } = status;
           // What is read ahead may have to be loaded.
-          if (status.until !== this.status().until) this.listen();
+          if (status.until !== this.status().until) known.listen();
           if (state !== "seeking" && status.serial >= this.sentSeek) this.pace.answered();
           // A source may have failed: its bar shall say so.
           const { state: before, missing } = this.status();
-          if ((state === "failed" && before !== "failed") || status.missing.length > missing.length) void this.look();
+          if ((state === "failed" && before !== "failed") || status.missing.length > missing.length) void known.look();
           if (status.serial < this.lastSeek) {
             // Made before the last seek: what it shows is as good as what was shown, its moment is not.
             setStatus((now) => ({ ...status, moment: now.moment, state: now.state }));
@@ -161,16 +157,11 @@ export class Viewer {
         this.tellOfLoop();
       }, { defer: true }),
     );
-    this.listen();
-    this.lookLater();
+    known.listen();
     this.keepLink();
     onCleanup(() => {
-      this.gone.abort();
       this.player.close();
       this.pace.close();
-      this.unfollow?.();
-      clearTimeout(this.listensLater);
-      clearTimeout(this.looksLater);
     });
   }
 
@@ -188,7 +179,7 @@ export class Viewer {
     // At once, so that what is dragged follows the hand.
     this.set.setStatus((status) => ({ ...status, moment }));
     this.pace.ask({ time: moment, serial: ++this.lastSeek });
-    this.listen();
+    this.known.listen();
   }
 
   /** Dragged no more: what was asked for last is read now. */
@@ -201,7 +192,7 @@ export class Viewer {
     const isPlaying = !this.isPlaying();
     this.set.setPlaying(isPlaying);
     this.player.tell({ do: isPlaying ? "play" : "pause" });
-    if (isPlaying) this.listen();
+    if (isPlaying) this.known.listen();
   }
 
   step(direction: 1 | -1): void {
@@ -223,7 +214,7 @@ export class Viewer {
   retry(): void {
     this.player.retry(this.status().moment);
     this.set.setTries((count) => count + 1);
-    this.listen();
+    this.known.listen();
   }
 
   // What is selected
@@ -255,6 +246,10 @@ export class Viewer {
 
   setSelected(names: Iterable<string>): void {
     this.set.setSelected(new Set(names));
+  }
+
+  point(topic: string | undefined): void {
+    this.set.setPointed(topic);
   }
 
   // What is open
@@ -353,57 +348,5 @@ export class Viewer {
   /** What is shown of a time of day. */
   clock(time: Nanos): string {
     return clockIn(time, this.range());
-  }
-
-  private get isEndKnown(): boolean {
-    return this.recording.end !== null || this.isSettled;
-  }
-
-  private get isSettled(): boolean {
-    return this.recording.sources.every(({ state }) => state !== "pending" && state !== "loading");
-  }
-
-  /** How the sources come along, while something is loading. */
-  private listen(): void {
-    if (this.unfollow !== undefined || this.isSettled) return;
-    const wait = this.listenedAt + LISTEN_MS - Date.now();
-    if (wait > 0) {
-      this.listensLater ??= setTimeout(() => {
-        this.listensLater = undefined;
-        this.listen();
-      }, wait);
-      return;
-    }
-    this.listenedAt = Date.now();
-    // What nobody knows the end of is loaded to find out.
-    this.unfollow = follow(this.loader, !this.isEndKnown, {
-      event: ({ sources, problems }) =>
-        batch(() => {
-          this.set.setStore("sources", reconcile(sources, { key: "id" }));
-          this.set.setStore("problems", reconcile(problems, { key: null }));
-        }),
-      over: () => {
-        this.unfollow = undefined;
-        void this.look();
-        // What is waited for is about to load.
-        if (["seeking", "waiting"].includes(this.status().state)) this.listen();
-      },
-    });
-  }
-
-  /** Asks again what is known, such as how many messages there are. */
-  private async look(): Promise<void> {
-    if (!document.hidden) {
-      const recording = await this.loader.recording(this.gone.signal).catch(() => undefined);
-      if (recording !== undefined) this.set.setStore(reconcile(recording, { key: "id" }));
-    }
-    if (this.isByDefault) this.openDefaults();
-    this.lookLater();
-  }
-
-  private lookLater(): void {
-    clearTimeout(this.looksLater);
-    if (this.isEndKnown || this.gone.signal.aborted) return;
-    this.looksLater = setTimeout(() => void this.look(), LOOK_AGAIN_MS);
   }
 }

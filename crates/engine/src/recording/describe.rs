@@ -1,25 +1,38 @@
 //! What a recording looks like from outside.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod topics;
+
 use std::sync::Arc;
 
-use rdl_mcap_io::{ChannelDef, SchemaDef};
 use rdl_model::{Nanos, Problem, ProblemCode, TimeRange};
 use rdl_wire::{Source as Declared, StreamedSource};
 
 use super::Inner;
-use crate::source::{Phase, Place, State};
-use crate::{RecordingInfo, SourceInfo, SourceKind, SourceStatus, TopicInfo};
+use crate::source::{Phase, State};
+use crate::{RecordingInfo, SourceInfo, SourceKind, SourceStatus, SourcesInfo};
 
 pub(super) fn describe(recording: &Inner) -> RecordingInfo {
-    let mut topics = Topics::default();
+    let SourcesInfo { sources, problems } = sources(recording);
+    let start = sources.iter().map(|source| source.start).reduce(least_known).flatten();
+    let end = sources.iter().map(|source| source.end).reduce(greatest_known).flatten();
+    let times = start.zip(end).map(|(start, end)| TimeRange { start, end });
+    RecordingInfo {
+        name: recording.manifest.name.clone(),
+        start,
+        end,
+        topics: topics::topics(recording, times),
+        sources,
+        problems,
+    }
+}
+
+pub(super) fn sources(recording: &Inner) -> SourcesInfo {
     let mut problems = recording.manifest.problems.clone();
     let mut sources = Vec::with_capacity(recording.sources.len());
     for (at, recorded) in recording.sources.iter().enumerate() {
         let declared = recording.declared(at);
         let generation = recorded.source.current();
         let state = generation.state();
-        topics.add(declared, &state);
         for problem in &state.problems {
             problem.clone().of_source(&*recorded.source.name).add_to(&mut problems);
         }
@@ -31,16 +44,7 @@ pub(super) fn describe(recording: &Inner) -> RecordingInfo {
         }
         sources.push(describe_source(&recorded.source.name, declared, &state));
     }
-    let start = sources.iter().map(|source| source.start).reduce(least_known).flatten();
-    let end = sources.iter().map(|source| source.end).reduce(greatest_known).flatten();
-    RecordingInfo {
-        name: recording.manifest.name.clone(),
-        start,
-        end,
-        topics: topics.list(),
-        sources,
-        problems,
-    }
+    SourcesInfo { sources, problems }
 }
 
 /// A source of unknown time says nothing about where the recording starts or ends.
@@ -130,85 +134,5 @@ fn contradictions(
                 .of_topic(topic)
                 .add_to(problems);
         }
-    }
-}
-
-/// The topics of all sources, each channel identity (less its metadata) once.
-#[derive(Default)]
-struct Topics(BTreeMap<TopicKey, Option<u64>>);
-
-/// Name, message encoding and schema.
-type TopicKey = (String, String, Option<Arc<SchemaDef>>);
-
-impl Topics {
-    fn add(&mut self, declared: &Declared, state: &State) {
-        let known = matches!(state.phase, Phase::Complete);
-        if let Declared::Streamed(declared) = declared
-            && (state.channels.is_empty() || !known)
-        {
-            // What is declared may be still to come.
-            let seen = state.channels.values().map(|channel| channel.def.topic.as_str());
-            self.add_declared(declared, &seen.collect(), known);
-        }
-        let mut counts: BTreeMap<u16, Option<u64>> =
-            state.channels.keys().map(|id| (*id, known.then_some(0))).collect();
-        for chunk in &state.chunks {
-            if matches!(chunk.place, Place::Empty | Place::Damaged) {
-                continue;
-            }
-            for used in &chunk.descriptor.channels {
-                let count = counts.entry(used.id).or_default();
-                *count = match chunk.place {
-                    Place::Claimed(_) => None,
-                    _ => count.map(|count| count + u64::from(used.count)),
-                };
-            }
-        }
-        for (id, channel) in &state.channels {
-            self.count(&channel.def, counts.get(id).copied().flatten());
-        }
-    }
-
-    fn add_declared(&mut self, declared: &StreamedSource, seen: &BTreeSet<&str>, complete: bool) {
-        for topic in &declared.topics {
-            if seen.contains(topic.name.as_str()) {
-                continue;
-            }
-            let schema = topic.schema_id.and_then(|id| {
-                let schema = declared.schemas.iter().find(|schema| schema.id == id)?;
-                Some(Arc::new(SchemaDef {
-                    name: schema.name.clone(),
-                    encoding: schema.encoding.clone(),
-                    data: schema.data.clone(),
-                }))
-            });
-            let def = ChannelDef {
-                topic: topic.name.clone(),
-                message_encoding: topic.message_encoding.clone(),
-                schema,
-                metadata: BTreeMap::new(),
-            };
-            self.count(&def, complete.then_some(0));
-        }
-    }
-
-    fn count(&mut self, def: &ChannelDef, count: Option<u64>) {
-        let key = (def.topic.clone(), def.message_encoding.clone(), def.schema.clone());
-        let total = self.0.entry(key).or_insert(Some(0));
-        *total = total.zip(count).map(|(total, count)| total + count);
-    }
-
-    fn list(self) -> Vec<TopicInfo> {
-        let topics = self.0.into_iter();
-        topics
-            .map(|((name, message_encoding, schema), message_count)| TopicInfo {
-                name,
-                message_encoding,
-                schema_name: schema.as_ref().map(|schema| schema.name.clone()),
-                schema_encoding: schema.as_ref().map(|schema| schema.encoding.clone()),
-                schema_data: schema.map(|schema| schema.data.clone()),
-                message_count,
-            })
-            .collect()
     }
 }

@@ -82,7 +82,7 @@ fn impatient(config: &mut EngineConfig) {
 }
 
 fn problems(engine_recording: &rdl_engine::Recording) -> Vec<ProblemCode> {
-    engine_recording.snapshot().problems.iter().map(|problem| problem.code).collect()
+    engine_recording.sources().problems.iter().map(|problem| problem.code).collect()
 }
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn partial_leaves_a_failed_source_out_and_names_it() {
     assert_eq!(output::messages(&bytes), sources[0].messages);
     let closing = output::metadata(&bytes);
     assert!(closing[0].metadata["missing-1"].contains("source-failed"));
-    let failed = &recording.snapshot().sources[1];
+    let failed = &recording.sources().sources[1];
     assert_eq!(failed.status, SourceStatus::Failed);
 }
 
@@ -266,7 +266,7 @@ async fn a_response_follows_a_load_that_still_runs() {
     let recording = recording(&engine).await;
     let mut stream = recording.stream(Query::default()).await.unwrap();
     let mut bytes = stream.next().await.unwrap().unwrap().to_vec();
-    let status = recording.snapshot().sources[0].status;
+    let status = recording.sources().sources[0].status;
     assert_eq!(status, SourceStatus::Loading, "the first bytes come before the last are loaded");
     while let Some(piece) = stream.next().await {
         bytes.extend_from_slice(&piece.unwrap());
@@ -286,15 +286,15 @@ async fn a_load_outlives_its_last_viewer_by_the_linger_time() {
     let recording = recording(&engine).await;
     let asking = recording.stream(Query::default());
     assert!(tokio::time::timeout(Duration::from_millis(150), asking).await.is_err());
-    assert_eq!(recording.snapshot().sources[0].status, SourceStatus::Loading);
+    assert_eq!(recording.sources().sources[0].status, SourceStatus::Loading);
     tokio::time::timeout(Duration::from_secs(5), async {
-        while recording.snapshot().sources[0].status == SourceStatus::Loading {
+        while recording.sources().sources[0].status == SourceStatus::Loading {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
     .await
     .expect("the load stops");
-    assert_eq!(recording.snapshot().sources[0].status, SourceStatus::Pending);
+    assert_eq!(recording.sources().sources[0].status, SourceStatus::Pending);
 }
 
 /// More disorder than the sort buffer mends: named in the answer that has passed it, in its place

@@ -40,7 +40,7 @@ async fn a_complete_source_outlives_the_process_in_the_bucket_folder() {
         let engine = engine(&backend, bucket.path()).await;
         let recording = recording(&engine).await;
         if run > 0 {
-            let info = recording.describe().await;
+            let info = recording.describe().await.unwrap();
             assert_eq!(info.sources[0].status, SourceStatus::Cached);
             assert_eq!(info.sources[0].message_count, Some(500));
         }

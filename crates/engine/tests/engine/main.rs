@@ -12,6 +12,7 @@ mod keeping;
 mod merging;
 mod output;
 mod races;
+mod ranges;
 mod reading;
 mod replicas;
 mod setting;

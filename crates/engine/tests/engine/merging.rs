@@ -159,7 +159,7 @@ proptest! {
                 let (declared, real) = ((*a.min(b), *a.max(b)), source.bounds());
                 real.is_some_and(|(start, end)| start < declared.0 || end > declared.1)
             });
-            let problems = recording.snapshot().problems;
+            let problems = recording.sources().problems;
             let told = problems.iter().filter(|one| one.code == ProblemCode::OutsideDeclaredBounds);
             assert_eq!(told.count(), lies.count());
             engine.shutdown().await;

@@ -78,7 +78,7 @@ async fn a_lookback_finds_what_another_viewers_load_has_brought() {
         async move { output::collect(&recording, Query::default()).await }
     });
     let start = source.messages[100].log_time + 1;
-    while recording.snapshot().sources[0].loaded_until < Some(Nanos(start + 1_000_000_000)) {
+    while recording.sources().sources[0].loaded_until < Some(Nanos(start + 1_000_000_000)) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let query = Query {
@@ -233,7 +233,7 @@ async fn a_chunk_that_is_not_where_its_summary_says_makes_the_file_a_streamed_on
     let recording = recording(&engine).await;
     let all = output::collect(&recording, Query::default()).await.unwrap();
     assert_eq!(output::messages(&all), source.messages);
-    let problems = recording.snapshot().problems;
+    let problems = recording.sources().problems;
     assert!(problems.iter().any(|problem| problem.code == ProblemCode::LoadedAsStreamed));
     let times = TimeRange { start: Nanos(start), end: Nanos(end) };
     let query = Query { times, has_start: true, ..Query::default() };

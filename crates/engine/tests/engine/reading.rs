@@ -60,7 +60,7 @@ async fn first_bytes(replica: &Replica, start: u64) -> Duration {
 
 /// Makes a replica know what the bucket has of each source, and nothing more.
 async fn indexes(replica: &Replica) {
-    let info = recording(&replica.engine).await.describe().await;
+    let info = recording(&replica.engine).await.describe().await.unwrap();
     assert!(info.sources.iter().all(|source| source.status == rdl_engine::SourceStatus::Cached));
 }
 

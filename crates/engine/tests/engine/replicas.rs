@@ -19,7 +19,7 @@ async fn what_one_replica_loaded_another_reads_from_the_bucket() {
     let names = setting.settled().await;
     assert!(names.iter().all(|name| name.starts_with("some/where/v1/sources/")), "{names:?}");
     let second = setting.replica().await;
-    let info = recording(&second.engine).await.describe().await;
+    let info = recording(&second.engine).await.describe().await.unwrap();
     assert_eq!(info.sources[0].status, SourceStatus::Cached);
     setting.assert_whole(&ask(&second).await);
     assert_eq!(setting.downloads(), 1);
@@ -171,12 +171,12 @@ async fn a_load_that_waits_for_room_ends_when_nobody_wants_it_any_more() {
     drop(stream);
     let recording = recording(&replica.engine).await;
     for _ in 0..100 {
-        if recording.describe().await.sources[0].status != SourceStatus::Loading {
+        if recording.describe().await.unwrap().sources[0].status != SourceStatus::Loading {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_ne!(recording.describe().await.sources[0].status, SourceStatus::Loading);
+    assert_ne!(recording.describe().await.unwrap().sources[0].status, SourceStatus::Loading);
     // What it had in the bucket is taken back.
     for _ in 0..100 {
         if setting.store.names().await.is_empty() {

@@ -66,7 +66,7 @@ async fn through(body: &[u8], is_static: bool) -> (Vec<u8>, Vec<ProblemCode>) {
     let engine = backend.engine(folder.path()).await;
     let recording = recording(&engine).await;
     let bytes = output::collect(&recording, Query::default()).await.unwrap();
-    let problems = recording.snapshot().problems.iter().map(|problem| problem.code).collect();
+    let problems = recording.sources().problems.iter().map(|problem| problem.code).collect();
     engine.shutdown().await;
     (bytes, problems)
 }

@@ -330,7 +330,7 @@ async fn whoever_watches_a_recording_sees_what_is_granted_now() {
     backend.house.named.lock().push(second);
     tokio::time::sleep(LASTS).await;
     let now = ann.still_granted().await.unwrap().expect("there is another manifest");
-    assert_eq!((ann.snapshot().sources.len(), now.snapshot().sources.len()), (1, 2));
+    assert_eq!((ann.sources().sources.len(), now.sources().sources.len()), (1, 2));
     assert!(now.still_granted().await.unwrap().is_none());
     backend.refuse("ann", 403);
     tokio::time::sleep(LASTS).await;

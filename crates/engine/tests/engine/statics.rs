@@ -73,14 +73,14 @@ async fn serve_with(
 }
 
 fn codes(recording: &Recording) -> Vec<ProblemCode> {
-    recording.snapshot().problems.iter().map(|problem| problem.code).collect()
+    recording.sources().problems.iter().map(|problem| problem.code).collect()
 }
 
 #[tokio::test]
 async fn a_part_of_a_file_is_read_by_a_few_ranges_once() {
     let file = file(2_000);
     let (backend, _engine, recording) = serve(vec![Answer::Ranges(file.mcap(), "v1")]).await;
-    let info = recording.describe().await;
+    let info = recording.describe().await.unwrap();
     assert_eq!(info.sources[0].status, SourceStatus::Indexed);
     let indexed = backend.requests("/f");
     assert!(indexed <= 2, "{indexed} requests to index");
@@ -155,7 +155,7 @@ async fn a_file_that_changes_is_indexed_anew() {
         Answer::Ranges(after.mcap(), "v2"),
     ];
     let (_backend, _engine, recording) = serve(answers).await;
-    recording.describe().await;
+    recording.describe().await.unwrap();
     // The change is met at the first chunk, before anything has left: the new file is served.
     let bytes = output::collect(&recording, Query::default()).await.unwrap();
     assert_eq!(output::messages(&bytes), after.messages);

@@ -3,9 +3,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rdl_engine::{
-    FileInfo, ManifestParams, RecordingInfo, SourceInfo, SourceKind, SourceStatus, TopicInfo,
+    FileInfo, ManifestParams, RecordingInfo, SourceInfo, SourceKind, SourceStatus, SourcesInfo,
+    TopicInfo,
 };
-use rdl_model::{Nanos, Problem, Severity};
+use rdl_model::{Nanos, Problem, Severity, TimeRange};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -59,6 +60,22 @@ struct TopicAnswer {
     /// How many messages; null until every source that has the topic is known whole.
     #[schema(required)]
     message_count: Option<u64>,
+    /// Where it has messages, as far as is known: disjoint, in order of time, at most 64. Gaps up
+    /// to a 500th of the recording's time are not told, and none up to twice the usual time from
+    /// one message to the next. What is not loaded yet counts as the manifest declares it.
+    ranges: Vec<RangeAnswer>,
+}
+
+/// Times between two, both of which are in it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TimeRange)]
+struct RangeAnswer {
+    /// The first time in it.
+    #[schema(format = DateTime)]
+    start: String,
+    /// The last time in it.
+    #[schema(format = DateTime)]
+    end: String,
 }
 
 /// A source.
@@ -226,8 +243,8 @@ pub(super) fn with_query(path: &str, query: &str) -> String {
     if query.is_empty() { path.to_owned() } else { format!("{path}{joint}{query}") }
 }
 
-impl From<RecordingInfo> for EventAnswer {
-    fn from(info: RecordingInfo) -> Self {
+impl From<SourcesInfo> for EventAnswer {
+    fn from(info: SourcesInfo) -> Self {
         EventAnswer {
             sources: info.sources.into_iter().map(SourceAnswer::from).collect(),
             problems: info.problems.into_iter().map(ProblemAnswer::from).collect(),
@@ -244,7 +261,14 @@ impl From<TopicInfo> for TopicAnswer {
             schema_encoding: topic.schema_encoding,
             schema_data: topic.schema_data.map(|data| STANDARD.encode(data)),
             message_count: topic.message_count,
+            ranges: topic.ranges.into_iter().map(RangeAnswer::from).collect(),
         }
+    }
+}
+
+impl From<TimeRange> for RangeAnswer {
+    fn from(range: TimeRange) -> Self {
+        RangeAnswer { start: range.start.to_string(), end: range.end.to_string() }
     }
 }
 

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures::Stream;
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
-use rdl_engine::{EngineError, Recording, RecordingInfo, SourceStatus};
+use rdl_engine::{EngineError, Recording, SourceStatus, SourcesInfo};
 use rdl_model::ErrorKind;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -127,7 +127,7 @@ impl Watch {
                     return send.send(Ok(event("failed", &problem))).await.ok();
                 }
             }
-            let info = self.recording.snapshot();
+            let info = self.recording.sources();
             let mut outlook = outlook(&info, self.recording.is_settled(), self.prefetch);
             let answer = EventAnswer::from(info);
             if last.as_ref() != Some(&answer) {
@@ -154,7 +154,7 @@ impl Watch {
     }
 }
 
-fn outlook(info: &RecordingInfo, is_settled: bool, prefetch: bool) -> Outlook {
+fn outlook(info: &SourcesInfo, is_settled: bool, prefetch: bool) -> Outlook {
     let any = |status| info.sources.iter().any(|source| source.status == status);
     if !is_settled || any(SourceStatus::Loading) {
         Outlook::Moving

@@ -41,11 +41,11 @@ pub(super) async fn get(
 ) -> Result<impl IntoResponse, Problem> {
     let params = Params::parse(query.as_deref(), &[])?;
     let mut recording = app.engine.recording(&params.manifest, authority.token.clone()).await?;
-    let mut info = recording.describe().await;
+    let mut info = recording.describe().await?;
     let mut file = recording.file(FILE_PATIENCE).await;
     // That took a while, and what the manifest endpoint said may be older than it may be.
     while let Some(now) = recording.still_granted().await? {
-        (info, file) = (now.snapshot(), now.file(FILE_PATIENCE).await);
+        (info, file) = (now.snapshot().await?, now.file(FILE_PATIENCE).await);
         recording = now;
     }
     let file = match file {

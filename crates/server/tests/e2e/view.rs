@@ -6,6 +6,7 @@ mod looks;
 mod odd;
 mod panels;
 mod playing;
+mod spans;
 mod troubles;
 
 use std::path::Path;

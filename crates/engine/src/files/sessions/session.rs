@@ -370,7 +370,7 @@ fn look_again(recording: &Recording, file: &LaidFile) {
 }
 
 fn not_ready(recording: &Recording) -> EngineError {
-    let info = recording.snapshot();
+    let info = recording.sources();
     let is_ready = |status| matches!(status, SourceStatus::Cached | SourceStatus::Indexed);
     let ready = info.sources.iter().filter(|source| is_ready(source.status)).count();
     let loading = info.sources.iter().filter(|source| source.kind == SourceKind::Streamed);

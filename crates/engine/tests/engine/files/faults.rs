@@ -159,7 +159,7 @@ async fn a_static_file_that_becomes_another_is_gone_and_never_a_mixture() {
     }
     // What there is now is another file.
     let recording = recording(&engine).await;
-    recording.describe().await;
+    recording.describe().await.unwrap();
     let now = recording.file(PATIENCE).await.unwrap().unwrap();
     assert_ne!(now.version, file.version());
     let whole = read_whole(&open_pinned(&engine, now.version).await.unwrap()).await;
@@ -211,7 +211,7 @@ async fn a_damaged_chunk_is_a_hole_and_all_around_it_is_there() {
     }
     // A reader that believes the index and looks at no chunk's own header.
     assert_eq!(read_by_index(&whole, &summary), found.len());
-    let problems = recording(&engine).await.snapshot().problems;
+    let problems = recording(&engine).await.sources().problems;
     assert!(problems.iter().any(|one| one.code == ProblemCode::DamagedChunk), "{problems:?}");
 }
 
@@ -313,7 +313,7 @@ async fn a_summary_that_lies_ends_the_file_and_the_next_one_is_right() {
     assert_eq!(whole.unwrap_err().kind(), ErrorKind::Gone);
     let recording = recording(&engine).await;
     output::collect(&recording, Query::default()).await.unwrap();
-    let codes: Vec<_> = recording.snapshot().problems.iter().map(|one| one.code).collect();
+    let codes: Vec<_> = recording.sources().problems.iter().map(|one| one.code).collect();
     assert!(codes.contains(&ProblemCode::LoadedAsStreamed), "{codes:?}");
     let now = recording.file(PATIENCE).await.unwrap().unwrap();
     assert_ne!(now.version, file.version());

@@ -116,7 +116,7 @@ async fn a_streamed_source_whose_connection_breaks_after_its_url_has_run_out_is_
         let recording = recording.clone();
         async move { output::collect(&recording, Query::default()).await }
     });
-    while recording.snapshot().sources[0].loaded_until.is_none() {
+    while recording.sources().sources[0].loaded_until.is_none() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let signed = *s3.signed.lock().last().unwrap();

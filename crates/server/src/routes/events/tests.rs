@@ -2,7 +2,7 @@ use rdl_engine::{SourceInfo, SourceKind};
 
 use super::*;
 
-fn info(states: &[SourceStatus]) -> RecordingInfo {
+fn info(states: &[SourceStatus]) -> SourcesInfo {
     let source = |status: &SourceStatus| SourceInfo {
         id: "a".into(),
         kind: SourceKind::Streamed,
@@ -14,14 +14,7 @@ fn info(states: &[SourceStatus]) -> RecordingInfo {
         message_count: None,
         error: None,
     };
-    RecordingInfo {
-        name: None,
-        start: None,
-        end: None,
-        topics: Vec::new(),
-        sources: states.iter().map(source).collect(),
-        problems: Vec::new(),
-    }
+    SourcesInfo { sources: states.iter().map(source).collect(), problems: Vec::new() }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 import { createSignal, For, Match, onCleanup, onMount, Show, Switch } from "solid-js";
 
-import type { Loader, Recording } from "../api/loader";
+import type { Loader, Recording, Source } from "../api/loader";
 import { type PageLink, parseLink } from "../lib/link";
 import { signIn } from "../lib/signing_in";
 import { failureOf } from "../player/failure";
@@ -108,8 +108,15 @@ function Unknown(props: { loader: Loader; recording: Recording; again: () => voi
   };
   events.addEventListener("done", over);
   events.addEventListener("failed", over);
+  events.onerror = () => events.readyState === EventSource.CLOSED && over();
   onCleanup(stop);
-  const failed = () => recording().sources.filter(({ state }) => state === "failed");
+  const inState = (state: Source["state"]) => recording().sources.filter((source) => source.state === state);
+  const why = () => {
+    const { sources } = recording();
+    if (sources.length === 0) return "The data backend lists no sources for this recording.";
+    if (inState("pending").length > 0) return "Its sources were not loaded.";
+    return inState("failed").length === 0 ? "Its sources have no messages." : "";
+  };
   return (
     <Show
       when={isOver()}
@@ -121,13 +128,8 @@ function Unknown(props: { loader: Loader; recording: Recording; again: () => voi
     >
       <main class="notice" role="alert">
         <h1>{recording().name ?? "Recording"}: there is nothing to show</h1>
-        <Show when={recording().sources.length === 0}>
-          <p>The data backend lists no sources for this recording.</p>
-        </Show>
-        <Show when={recording().sources.length > 0 && failed().length === 0}>
-          <p>Its sources have no messages.</p>
-        </Show>
-        <For each={failed()}>
+        <p>{why()}</p>
+        <For each={inState("failed")}>
           {({ id, error }) => <p>{id}: {error ?? "It failed."}</p>}
         </For>
         <button onClick={props.again}>Try again</button>

@@ -16,7 +16,11 @@ export function Header(props: {
   const [showsProblems, setShowsProblems] = createSignal(false);
   const problems = createMemo(() => [
     ...recording.sources
-      .filter(({ id, state }) => state === "failed" && !recording.problems.some(({ source }) => source === id))
+      .filter(({ id, state, error }) => {
+        // Most of them are among the problems already.
+        const isTold = recording.problems.some(({ source, message }) => source === id && message === error);
+        return state === "failed" && !isTold;
+      })
       .map(({ id, error }) => ({ severity: "error", message: error ?? "It failed.", at: id, count: 1 })),
     ...recording.problems.map(({ severity, message, source, topic, count }) => ({
       severity,

@@ -49,6 +49,7 @@ async fn a_source_that_fails_is_named_and_goes_on_when_it_is_mended() {
     let said = seen["said"].as_str().unwrap();
     assert!(said.contains("The data backend or a source failed"), "{said}");
     assert!(said.contains("bad") && said.contains("500"), "{said}");
+    assert_eq!(seen["problems"].as_array().unwrap().len(), 1, "{seen}");
     let problems = seen["problems"].to_string();
     assert!(problems.contains("bad") && problems.contains("500"), "{problems}");
     assert_eq!(seen["legend"], json!(["1 not loaded", "1 failed"]));

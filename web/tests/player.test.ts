@@ -114,7 +114,6 @@ test("a seek asks for what was newest and a short window, and reads ahead within
     topics: ["/fast", "/slow"],
     start: 30n * SECOND,
     end: 31n * SECOND - 1n,
-    partial: true,
     replayPolicy: "lastPerChannel",
   });
   expect(of30.slice(1).every(({ replayPolicy }) => replayPolicy === undefined)).toBe(true);

@@ -61,7 +61,7 @@ test("a worker that answers is left alone, and one that is not asked is not both
   vi.advanceTimersByTime(20_000);
   expect(newest().kinds()).toEqual(["open", "shown", "ping"]);
   expect(statuses).toEqual([STATUS]);
-  player.retry(3n);
+  player.retry(3n, false);
   expect(newest().kinds().at(-1)).toBe("retry");
 });
 
@@ -77,7 +77,7 @@ test("a worker that is stuck is told of, and started again with what it has to k
   vi.advanceTimersByTime(4000);
   expect(statuses.slice(1)).toMatchObject([{ state: "failed", moment: 3n, failure: { code: "stuck" } }]);
   const [first] = FakeWorker.all;
-  player.retry(5n);
+  player.retry(5n, false);
   expect(first?.isTerminated).toBe(true);
   expect(newest().told).toMatchObject([
     { do: "open", moment: 5n },
@@ -102,6 +102,6 @@ test("one that answers after all goes on", () => {
   vi.advanceTimersByTime(8000);
   newest().say({ is: "pong" });
   expect(statuses.map(({ state }) => state)).toEqual(["idle", "failed", "idle"]);
-  player.retry(3n);
+  player.retry(3n, false);
   expect(FakeWorker.all).toHaveLength(1);
 });

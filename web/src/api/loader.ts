@@ -108,7 +108,7 @@ export class Loader {
     if (start !== undefined) asked.set("start", String(start));
     if (end !== undefined) asked.set("end", String(end));
     if (replayPolicy !== undefined) asked.set("replayPolicy", replayPolicy);
-    if (partial !== undefined) asked.set("partial", String(partial));
+    if (partial === true) asked.set("partial", "true");
     asked.set("compression", "lz4");
     return this.about("v1/stream", asked);
   }
@@ -145,7 +145,7 @@ export class Loader {
 
   private streamBody(selection: Selection): object {
     const { partial } = selection;
-    return { ...this.body(selection), compression: "lz4", ...(partial !== undefined && { partial }) };
+    return { ...this.body(selection), compression: "lz4", ...(partial === true && { partial }) };
   }
 
   // Nanoseconds are too long for JSON's numbers in JavaScript: as text.

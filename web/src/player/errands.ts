@@ -26,6 +26,8 @@ interface Work {
 export class Errands {
   private readonly waiting = new Map<number, Errand>();
   private readonly running = new Map<number, AbortController>();
+  /** Sources that fail are left out. */
+  partial = false;
 
   constructor(
     private readonly loader: Loader,
@@ -97,7 +99,7 @@ export class Errands {
     for (let failures = 0; ; ) {
       let skip = taken;
       try {
-        const stream = await this.loader.stream({ topics, start, end, partial: true }, signal);
+        const stream = await this.loader.stream({ topics, start, end, partial: this.partial }, signal);
         for await (const { messages, missing } of readMessages(stream, this.channels)) {
           const fresh = messages.slice(Math.min(skip, messages.length));
           skip -= messages.length - fresh.length;

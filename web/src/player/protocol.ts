@@ -30,7 +30,9 @@ export type ToWorker =
   | { do: "range"; start: Nanos; end: Nanos }
   | { do: "watch"; watches: Watch[] }
   | { do: "seek"; time: Nanos; serial: number }
-  | { do: "play" | "pause" | "retry" | "shown" | "ping" }
+  | { do: "play" | "pause" | "shown" | "ping" }
+  /** Partial: from now on without sources that fail. */
+  | { do: "retry"; partial: boolean }
   | { do: "step"; direction: 1 | -1 }
   | { do: "speed"; speed: number }
   | { do: "loop"; loop: { from: Nanos; to: Nanos } | undefined }

@@ -73,7 +73,6 @@ export async function readOn(
       topics: [...segment.topics],
       start,
       end: last,
-      partial: true,
       ...(segment.looksBack && { replayPolicy: "lastPerChannel" }),
     };
     try {
@@ -106,7 +105,7 @@ export async function firstFrom(
   const leave = () => own.abort(signal.reason);
   signal.addEventListener("abort", leave);
   try {
-    for await (const { messages } of streams.open({ topics, start, end, partial: true }, own.signal)) {
+    for await (const { messages } of streams.open({ topics, start, end }, own.signal)) {
       const [first] = messages;
       if (first !== undefined) return first.logTime;
     }

@@ -51,9 +51,12 @@ export class RemotePlayer {
     this.worker.postMessage(message);
   }
 
-  /** Reads on from the moment; a worker that is stuck is ended, and errands have to be begun anew. */
-  retry(moment: Nanos): void {
-    if (this.unanswered < MOST_UNANSWERED) return this.tell({ do: "retry" });
+  /**
+   * Reads on from the moment; a worker that is stuck is ended, and errands have to be begun anew. Partial:
+   * from now on without sources that fail.
+   */
+  retry(moment: Nanos, partial: boolean): void {
+    if (this.unanswered < MOST_UNANSWERED) return this.tell({ do: "retry", partial });
     this.worker.terminate();
     this.unanswered = 0;
     this.isThere = false;

@@ -1,6 +1,6 @@
 // The worker: asks the loader, reads, decodes, and keeps the player's clock.
 
-import { Loader } from "../api/loader";
+import { Loader, type Selection } from "../api/loader";
 import { wait } from "../lib/wait";
 import { Errands } from "./errands";
 import { Channels, readMessages } from "./messages";
@@ -27,16 +27,18 @@ function start(asked: ToWorker & { do: "open" }): NonNullable<typeof open> {
   const loader = new Loader(asked.loader);
   const channels = new Channels();
   const showing = new Showing(tell);
+  const errands = new Errands(loader, channels, tell);
   const streams = {
-    async *open(selection: Parameters<Loader["stream"]>[0], signal: AbortSignal) {
-      yield* withDeltas(readMessages(await loader.stream(selection, signal), channels));
+    async *open(selection: Selection, signal: AbortSignal) {
+      const stream = await loader.stream({ ...selection, partial: errands.partial }, signal);
+      yield* withDeltas(readMessages(stream, channels));
     },
     wait,
   };
   const player = new Player(asked, streams, performance, (frame) => showing.show({ ...frame, serial: seeks }));
   player.seek(asked.moment);
   setInterval(() => player.wantsTicks && player.tick(), FRAME_MS);
-  return { player, showing, errands: new Errands(loader, channels, tell) };
+  return { player, showing, errands };
 }
 
 scope.onmessage = ({ data: asked }) => {
@@ -60,6 +62,7 @@ scope.onmessage = ({ data: asked }) => {
     case "pause":
       return player.pause();
     case "retry":
+      errands.partial = asked.partial;
       return player.retry();
     case "ping":
       return scope.postMessage({ is: "pong" });

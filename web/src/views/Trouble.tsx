@@ -12,10 +12,11 @@ import { words } from "./words";
 /** For what the player reads. */
 export function Trouble(props: { viewer: Viewer }) {
   const { viewer } = props;
+  const failure = () => (viewer.status().state === "failed" ? viewer.status().failure : undefined);
   const [saysNothing, setSaysNothing] = createSignal(viewer.selectsNothing);
   return (
     <>
-      <Show when={viewer.status().failure}>
+      <Show when={failure()}>
         {(failure) => (
           <div class="trouble" role="alert">
             <span>
@@ -23,6 +24,9 @@ export function Trouble(props: { viewer: Viewer }) {
             </span>
             <span class="stretch" />
             <SignIn viewer={viewer} failure={failure()} />
+            <Show when={isOfSource(failure())}>
+              <button onClick={() => viewer.retry(true)}>Go on without it</button>
+            </Show>
             <button onClick={() => viewer.retry()}>Try again from here</button>
           </div>
         )}
@@ -55,12 +59,22 @@ export function PanelTrouble(props: { viewer: Viewer; failure: Failure; again: (
       <span class="stretch" />
       <SignIn viewer={props.viewer} failure={props.failure} />
       <Show when={props.failure.code !== "unread"}>
+        <Show when={isOfSource(props.failure)}>
+          <button class="small" onClick={() => props.viewer.retry(true)}>
+            Go on without it
+          </button>
+        </Show>
         <button class="small" onClick={() => props.again()}>
           Try again
         </button>
       </Show>
     </div>
   );
+}
+
+/** Whether others may have what is wanted. */
+function isOfSource({ status }: Failure): boolean {
+  return status === 502 || status === 504;
 }
 
 /** Where signing in helps, and the loader says where. */

@@ -128,6 +128,7 @@ export class KnownRecording {
       this.setSpans(this.knownSpans.of(recording.topics));
       this.hooks.looked();
     });
+    if (recording.sources.some(({ state }) => state === "loading")) this.listen();
   }
 
   private lookLater(): void {

@@ -63,6 +63,7 @@ export class Viewer {
   /** Seeks are numbered, so that frames say which they know of. */
   private lastSeek = 0;
   private sentSeek = 0;
+  private retried = false;
 
   constructor(
     readonly loader: Loader,
@@ -133,8 +134,15 @@ export class Viewer {
       frame: (status, shown, gone) =>
         batch(() => {
           const { state } = status;
-          // What is read ahead may have to be loaded.
-          if (status.until !== this.status().until) known.listen();
+          if (status.until !== this.status().until) {
+            // What is read ahead may have to be loaded.
+            known.listen();
+            // What had failed may not any more.
+            if (this.retried && (state === "idle" || state === "playing")) {
+              this.retried = false;
+              void known.look();
+            }
+          }
           if (state !== "seeking" && status.serial >= this.sentSeek) this.pace.answered();
           // A source may have failed: its bar shall say so.
           const { state: before, missing } = this.status();
@@ -211,8 +219,10 @@ export class Viewer {
     this.tellOfLoop();
   }
 
-  retry(): void {
-    this.player.retry(this.status().moment);
+  /** Partial: from now on without sources that fail. */
+  retry(partial = false): void {
+    this.retried = true;
+    this.player.retry(this.status().moment, partial);
     this.set.setTries((count) => count + 1);
     this.known.listen();
   }

@@ -53,6 +53,8 @@ async fn a_source_that_fails_is_named_and_goes_on_when_it_is_mended() {
     let problems = seen["problems"].to_string();
     assert!(problems.contains("bad") && problems.contains("500"), "{problems}");
     assert_eq!(seen["legend"], json!(["1 not loaded", "1 failed"]));
+    let without = seen["without"].as_str().unwrap();
+    assert!(without.contains("bad failed and was left out"), "{without}");
     assert_eq!(seen["isRed"], true);
     assert_eq!(
         (&seen["clock"], &seen["mended"]["clock"]),

@@ -23,6 +23,21 @@ test("manifest parameters go on as they are, in their order", () => {
   );
 });
 
+test("a partial answer is asked for by address and, where that is too long, by a body", async () => {
+  const loader = new Loader({ base: "https://example.com/", credentials: "omit", query: "ds.a=1" });
+  expect(loader.streamUrl({ topics: ["/a"], partial: true }).search).toContain("&partial=true");
+  expect(loader.streamUrl({ topics: ["/a"], partial: false }).search).not.toContain("partial");
+  const asked: unknown[] = [];
+  vi.stubGlobal("fetch", async (_: URL, { body }: RequestInit) => {
+    asked.push(JSON.parse(String(body)));
+    return new Response("");
+  });
+  const topics = Array.from({ length: 1000 }, (_, i) => `/topic/${i}`);
+  for (const partial of [true, false]) await loader.stream({ topics, partial }, AbortSignal.timeout(1000));
+  const body = { manifestParams: { a: ["1"] }, topics, compression: "lz4" };
+  expect(asked).toEqual([{ ...body, partial: true }, body]);
+});
+
 test("what answers with something else is no loader", async () => {
   const loader = new Loader({ base: "https://example.com/", credentials: "omit", query: "ds.a=1" });
   for (const body of ['{"hello": "world"}', "null", "<html>", '{"topics": [], "sources": {}}']) {

@@ -11,7 +11,7 @@ import type { FromWorker } from "../src/player/protocol";
  * Ten messages of each topic, two at a time, a nanosecond apart; those of `/bytes` are nothing that is
  * known.
  */
-async function recording({ topics, start = 0n }: Selection): Promise<Uint8Array> {
+async function recording({ topics, start = 0n }: Selection, lacks?: object): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let position = 0n;
   const write = async (part: Uint8Array) => {
@@ -31,6 +31,10 @@ async function recording({ topics, start = 0n }: Selection): Promise<Uint8Array>
       await writer.addMessage({ channelId, sequence: i, logTime, publishTime: logTime, data });
     }
   }
+  if (lacks !== undefined) {
+    const metadata = new Map([["missing-1", JSON.stringify(lacks)]]);
+    await writer.addMetadata({ name: "remote-data-loader", metadata });
+  }
   await writer.end();
   return Buffer.concat(parts);
 }
@@ -44,12 +48,13 @@ class Fake {
   cuts = { count: 0, share: 0.5 };
   refusals: (Refused | Unreachable)[] = [];
   waits: number[] = [];
+  lacks: object | undefined;
 
   readonly loader = {
     stream: async (selection: Selection) => {
       this.asked.push(selection);
       this.most = Math.max(this.most, ++this.running);
-      const data = await recording(selection);
+      const data = await recording(selection, this.lacks);
       const refused = this.refusals.shift();
       if (refused !== undefined) {
         this.running--;
@@ -136,6 +141,19 @@ test("a stream that breaks off goes on where it was, without doubles", async () 
     expect(fake.asked.length).toBe(4);
     expect(report).not.toHaveProperty("failure");
   }
+});
+
+test("sources that fail are left out where that was said, and what the answer lacks is told", async () => {
+  const fake = new Fake();
+  fake.errands.begin(1, { kind: "logs", topics: ["/log"], from: 0n, to: 10n });
+  await fake.done(1);
+  fake.errands.partial = true;
+  fake.lacks = { code: "source-failed", source: "rear", count: 1, message: "it answered 500" };
+  fake.errands.begin(2, { kind: "logs", topics: ["/bytes"], from: 0n, to: 10n });
+  const [, report] = await fake.done(2);
+  expect(fake.asked.map(({ partial }) => partial)).toEqual([false, true]);
+  const words = "rear failed and was left out: it answered 500; /bytes: nothing here reads an unnamed encoding without a schema";
+  expect(report).toMatchObject({ failure: { code: "missing", words } });
 });
 
 test("a loader that is not ready is asked again, and one that refuses is not", async () => {

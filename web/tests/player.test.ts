@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 
 import { Refused, type Selection } from "../src/api/loader";
 import { type Batch, type Channel, CutOff, type Message } from "../src/player/messages";
+import { missingOf } from "../src/player/missing";
 import { type Frame, Player } from "../src/player/player";
 import { LIMITS, type Limits, type Streams } from "../src/player/reading";
 
@@ -28,6 +29,8 @@ class Fake implements Streams {
   end = END;
   waits: number[] = [];
   messageBytes = 10;
+  /** What each answer lacks. */
+  lacks: (asked: number) => string[] = () => [];
   held: Promise<void> | undefined;
 
   async *open(selection: Selection, signal: AbortSignal): AsyncGenerator<Batch> {
@@ -46,6 +49,7 @@ class Fake implements Streams {
       sent += 1;
       yield { messages: [message], missing: [] };
     }
+    yield { messages: [], missing: this.lacks(this.asked.length).map(missingOf) };
   }
 
   wait(milliseconds: number): Promise<void> {
@@ -373,6 +377,71 @@ test("a step goes to the next message, however far it is", async () => {
   expect(stage.last).toMatchObject({ state: "idle", moment: 57n * SECOND });
 });
 
+test("whoever goes elsewhere while a far message is looked for stays there, and is read to", async () => {
+  for (const go of ["seek", "play"] as const) {
+    const stage = new Stage({ secondsAhead: 2, longestSpan: SECOND });
+    stage.player.watch(["/slow"]);
+    stage.player.seek(SECOND);
+    await stage.settled();
+    let found = () => {};
+    stage.fake.held = new Promise((resolve) => (found = resolve));
+    stage.player.step(1);
+    const asked = stage.fake.asked.length;
+    for (let i = 0; i < 10; i++) stage.player.step(1);
+    expect(stage.fake.asked.length).toBe(asked);
+    if (go === "seek") stage.player.seek(2n * SECOND);
+    else stage.player.play();
+    found();
+    await stage.pass(1);
+    expect(stage.last.moment).toBe(2n * SECOND);
+    expect(stage.last.state).toBe(go === "seek" ? "idle" : "playing");
+    await stage.pass(4);
+    expect(stage.last.moment).toBe(go === "seek" ? 2n * SECOND : 6n * SECOND);
+  }
+});
+
+test("a far message that cannot be looked for fails where what is in hand ends", async () => {
+  const stage = new Stage({ secondsAhead: 2, longestSpan: SECOND });
+  stage.player.watch(["/slow"]);
+  stage.player.seek(SECOND);
+  await stage.settled();
+  const { until } = stage.last;
+  stage.fake.refuse = new Refused(503, "busy", "later", 1);
+  stage.player.step(1);
+  await stage.settled();
+  expect(stage.fake.waits).toHaveLength(LIMITS.tries - 1);
+  expect(stage.last).toMatchObject({ state: "failed", moment: until - 1n, error: stage.fake.refuse });
+  stage.fake.refuse = undefined;
+  stage.player.retry();
+  await stage.settled();
+  expect(stage.last.state).toBe("idle");
+});
+
+test("what answers lack is said once, with what was said last", async () => {
+  const stage = new Stage();
+  const one = (code: string, source: string, count: number) => JSON.stringify({ code, source, count });
+  stage.fake.lacks = (asked) => [one("late-messages", "a", asked), one("damaged-chunk", "b", 1)];
+  stage.player.watch(["/fast"]);
+  await stage.settled();
+  const { missing } = stage.last;
+  expect(missing).toHaveLength(2);
+  expect(missing[0]).toContain(`${stage.fake.asked.length} messages of a`);
+});
+
+test("what failed is read again without the topic that failed", async () => {
+  const stage = new Stage();
+  stage.player.watch(["/fast"]);
+  await stage.settled();
+  stage.fake.refuse = new Refused(502, "bad-gateway", "away");
+  stage.player.watch(["/fast", "/slow"]);
+  await stage.settled();
+  expect(stage.last.state).toBe("failed");
+  stage.fake.refuse = undefined;
+  stage.player.watch(["/fast"]);
+  await stage.settled();
+  expect(stage.last.state).toBe("idle");
+});
+
 test("what is not shown any more is not read any more", async () => {
   const stage = new Stage();
   stage.player.watch(["/fast", "/slow"]);
@@ -420,6 +489,26 @@ test("a recording that turns out to be longer is read on, and played on", async 
   stage.player.setRange({ start: 0n, end: 40n * SECOND });
   await stage.settled();
   expect(stage.last.moment).toBe(40n * SECOND);
+});
+
+test("at the end of a recording that grows, playing waits for more", async () => {
+  const stage = new Stage();
+  stage.player.setRange({ start: 0n, end: 2n * SECOND, grows: true });
+  stage.player.watch(["/fast"]);
+  await stage.settled();
+  stage.player.play();
+  await stage.pass(4);
+  expect(stage.last).toMatchObject({ state: "waiting", moment: 2n * SECOND });
+  stage.player.setRange({ start: 0n, end: 4n * SECOND, grows: true });
+  await stage.pass(1);
+  expect(stage.last.state).toBe("playing");
+  stage.player.pause();
+  stage.player.seek(4n * SECOND);
+  stage.player.play();
+  expect(stage.last).toMatchObject({ state: "waiting", moment: 4n * SECOND });
+  stage.player.setRange({ start: 0n, end: 4n * SECOND });
+  await stage.pass(1);
+  expect(stage.last).toMatchObject({ state: "idle", moment: 4n * SECOND });
 });
 
 test("a loader that says when to ask again is asked then", async () => {

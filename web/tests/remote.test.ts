@@ -77,10 +77,10 @@ test("a worker that is stuck is told of, and started again with what it has to k
   vi.advanceTimersByTime(4000);
   expect(statuses.slice(1)).toMatchObject([{ state: "failed", moment: 3n, failure: { code: "stuck" } }]);
   const [first] = FakeWorker.all;
-  player.retry(5n, false);
+  player.retry(5n, true);
   expect(first?.isTerminated).toBe(true);
   expect(newest().told).toMatchObject([
-    { do: "open", moment: 5n },
+    { do: "open", moment: 5n, partial: true },
     { do: "speed", speed: 2 },
     { do: "seek", time: 5n },
     { do: "watch", watches: [{ id, topic: "/a" }] },

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 
 import type { Batch, Message } from "../src/player/messages";
+import { missingOf } from "../src/player/missing";
 import { isVideoSchema, unitIn, withDeltas } from "../src/player/video";
 import { FORMATS } from "../src/player/video/formats";
 import { framesOf, VIDEO, videoMessage } from "./frames";
@@ -43,12 +44,13 @@ test("frames that need others are marked as they come", async () => {
   const messages = frames.slice(8, 12).map((frame, i) => videoMessage(i, frame));
   const other: Message = { channel: { ...VIDEO, schema: undefined }, logTime: 1n, data: new Uint8Array() };
   const broken: Message = { channel: VIDEO, logTime: 1n, data: Uint8Array.of(255) };
+  const lacking = missingOf("something");
   async function* batches(): AsyncGenerator<Batch> {
     yield { messages: [...messages, other, broken], missing: [] };
-    yield { messages: [other], missing: ["a: b"] };
+    yield { messages: [other], missing: [lacking] };
   }
   const out: Batch[] = [];
   for await (const batch of withDeltas(batches())) out.push(batch);
   expect(out[0]?.messages.map(({ isDelta }) => isDelta)).toEqual([true, true, false, true, undefined, false]);
-  expect(out[1]).toEqual({ messages: [other], missing: ["a: b"] });
+  expect(out[1]).toEqual({ messages: [other], missing: [lacking] });
 });

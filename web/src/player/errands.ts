@@ -6,6 +6,7 @@ import { wait } from "../lib/wait";
 import { decoderOf } from "./decode";
 import { logLine, type LogLine } from "./logs";
 import { type Batch, type Channels, type Message, readMessages } from "./messages";
+import { WhatIsMissing } from "./missing";
 import { numberAt, parsePath, type Step } from "./path";
 import type { Errand, FromWorker } from "./protocol";
 import { failureOf } from "./failure";
@@ -68,6 +69,7 @@ export class Errands {
     const named = errand.kind === "series" ? errand.fields.map(({ topic }) => topic) : errand.topics;
     const topics = [...new Set(named)];
     const unread = new Map<string, string>();
+    const lacks = new WhatIsMissing();
     let told = performance.now();
     const take = async (message: Message) => {
       const decoder = await decoderOf(message.channel);
@@ -80,7 +82,7 @@ export class Errands {
     };
     for await (const { messages, missing } of this.whole(topics, errand.from, errand.to, signal)) {
       for (const message of messages) await take(message);
-      missing.forEach((words) => unread.set(words, ""));
+      lacks.add(missing);
       signal.throwIfAborted();
       if (work.isFull) break;
       if (performance.now() - told > REPORT_MS) {
@@ -88,8 +90,9 @@ export class Errands {
         this.tell(work.report(false));
       }
     }
-    const words = [...unread].map((said) => said.filter(Boolean).join(": ")).join("; ");
-    this.tell({ ...work.report(true), ...(words !== "" && { failure: { words, code: "unread" } }) });
+    const said = [...lacks.words, ...[...unread].map(([topic, why]) => `${topic}: ${why}`)];
+    const code = lacks.words.length > 0 ? "missing" : "unread";
+    this.tell({ ...work.report(true), ...(said.length > 0 && { failure: { words: said.join("; "), code } }) });
   }
 
   /** Every message once, though the stream may break off: others of the time it came to may follow. */

@@ -24,10 +24,8 @@ export interface Message {
 /** What came at once. */
 export interface Batch {
   messages: Message[];
-  /** What the answer lacks, in words; at the end alone. */
-  missing: string[];
-  /** The same, thing by thing. */
-  lacks?: Missing[];
+  /** What the answer lacks; at the end alone. */
+  missing: Missing[];
 }
 
 /** The connection ended before the MCAP did: not everything has come. */
@@ -108,8 +106,7 @@ export async function* readMessages(
           }
           case "Metadata":
             if (record.name === "remote-data-loader") {
-              batch.lacks = [...record.metadata.values()].map(missingOf);
-              batch.missing = batch.lacks.map(({ words }) => words);
+              batch.missing.push(...[...record.metadata.values()].map(missingOf));
             }
             break;
         }

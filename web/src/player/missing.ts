@@ -9,6 +9,21 @@ export interface Missing {
   readonly words: string;
 }
 
+/** In words, each once; the newest of what is the same. */
+export class WhatIsMissing {
+  private readonly all = new Map<string, string>();
+
+  add(missing: readonly Missing[]): void {
+    for (const { code, source, chunk, words } of missing) {
+      this.all.set(JSON.stringify([code, source, chunk, code === "" && words]), words);
+    }
+  }
+
+  get words(): string[] {
+    return [...this.all.values()];
+  }
+}
+
 /** What one value of the record says; what is no JSON is said as it is. */
 export function missingOf(json: string): Missing {
   const said = parsed(json);

@@ -6,6 +6,7 @@
 
 import { clamp, type Nanos } from "../lib/nanos";
 import type { Message } from "./messages";
+import { type Missing, WhatIsMissing } from "./missing";
 import { firstFrom, LIMITS, type Limits, readOn, type Streams } from "./reading";
 import { Segment } from "./segment";
 
@@ -40,6 +41,13 @@ export interface Clock {
   now(): number;
 }
 
+/** The times of the recording; that may grow, as far as anybody knows. */
+export interface Range {
+  start: Nanos;
+  end: Nanos;
+  grows?: boolean;
+}
+
 interface Loop {
   from: Nanos;
   to: Nanos;
@@ -60,14 +68,14 @@ export class Player {
   private error: unknown;
   /** Why it is tried again. */
   private trouble: unknown;
-  private missing = new Set<string>();
+  private missing = new WhatIsMissing();
   private tickedAt = 0;
   private wake: (() => void) | undefined;
   /** A step that waits for what lies outside the segment. */
   private stepping: 1 | -1 | undefined;
 
   constructor(
-    private range: { start: Nanos; end: Nanos },
+    private range: Range,
     private readonly streams: Streams,
     private readonly clock: Clock,
     private readonly show: (frame: Frame) => void,
@@ -79,7 +87,7 @@ export class Player {
   }
 
   /** The recording turned out to be longer, or shorter. */
-  setRange(range: { start: Nanos; end: Nanos }): void {
+  setRange(range: Range): void {
     this.range = range;
     const moment = clamp(this.moment, range.start, range.end);
     if (moment !== this.moment) {
@@ -100,6 +108,9 @@ export class Player {
       return;
     }
     [...this.segment.topics].filter((topic) => !this.topics.has(topic)).forEach((topic) => this.segment.drop(topic));
+    // What could not be read may have been of those.
+    if (this.error !== undefined) this.read();
+    else this.resume();
     this.present();
   }
 
@@ -110,6 +121,7 @@ export class Player {
     this.moment = moment;
     this.tickedAt = this.clock.now();
     if (this.segment.covers(moment)) {
+      this.resume();
       this.goneOn();
     } else if (!isSought) {
       this.restart();
@@ -118,11 +130,12 @@ export class Player {
 
   play(): void {
     const { from, to } = this.stretch();
-    if (this.moment >= to || this.moment < from) this.seek(from);
+    if ((this.moment >= to && !this.growsFrom(to)) || this.moment < from) this.seek(from);
     this.isPlaying = true;
     this.tickedAt = this.clock.now();
     if (this.state() === "failed") this.retry();
-    else this.present();
+    else this.resume();
+    this.present();
   }
 
   pause(): void {
@@ -132,6 +145,7 @@ export class Player {
 
   /** To the next message of any topic that is watched, or the one before. */
   step(direction: 1 | -1): void {
+    if (this.stepping === direction) return;
     this.isPlaying = false;
     const { segment, moment, topics, range } = this;
     if (!segment.covers(moment)) {
@@ -164,7 +178,7 @@ export class Player {
   retry(): void {
     this.isPlaying ||= this.resumes;
     this.tickedAt = this.clock.now();
-    if (this.segment.covers(this.moment) && this.missing.size === 0) this.read();
+    if (this.segment.covers(this.moment) && this.missing.words.length === 0) this.read();
     else this.restart();
   }
 
@@ -192,7 +206,7 @@ export class Player {
         return;
       }
       this.moment = to;
-      this.isPlaying = false;
+      this.isPlaying = this.growsFrom(to);
     }
     this.haltIfFailed();
     this.goneOn();
@@ -206,6 +220,11 @@ export class Player {
     return from < to ? { from, to, loops: this.loop !== undefined } : { from: start, to: end, loops: false };
   }
 
+  /** Whether more may come after this time, which nobody knows of yet. */
+  private growsFrom(time: Nanos): boolean {
+    return this.range.grows === true && time >= this.range.end;
+  }
+
   private goneOn(): void {
     if (this.segment.bytes > 2 * this.limits.bytesAhead) this.segment.forgetBefore(this.moment);
     this.wake?.();
@@ -217,7 +236,7 @@ export class Player {
     const signal = this.stop();
     this.stepping = 1;
     this.present();
-    firstFrom(this.segment.until, this.range.end, [...this.topics], this.streams, signal).then(
+    firstFrom(this.segment.until, this.range.end, [...this.topics], this.streams, signal, this.limits).then(
       (time) => {
         if (signal.aborted) return;
         if (time === undefined) this.read();
@@ -225,9 +244,10 @@ export class Player {
       },
       (error: unknown) => {
         if (signal.aborted) return;
-        this.read();
-        this.trouble = error;
-        this.present();
+        // It fails where what is in hand ends.
+        this.moment = this.segment.until - 1n;
+        this.stepping = undefined;
+        this.fail(error, signal);
       },
     );
   }
@@ -235,7 +255,7 @@ export class Player {
   /** Forgets everything, and reads from the moment on. */
   private restart(): void {
     this.segment = new Segment(this.moment, this.topics);
-    this.missing = new Set();
+    this.missing = new WhatIsMissing();
     if (this.topics.size > 0) {
       this.read();
       return;
@@ -245,6 +265,11 @@ export class Player {
     this.segment.from = this.range.start;
     this.segment.until = this.range.end + 1n;
     this.present();
+  }
+
+  /** Reads on, unless that goes on already, or failed; what is looked for far away is not, any more. */
+  private resume(): void {
+    if (!this.isReading && this.error === undefined && this.topics.size > 0) this.read();
   }
 
   private stop(): AbortSignal {
@@ -265,9 +290,9 @@ export class Player {
     const reader = {
       position: () => ({ moment: this.moment, speed: this.speed }),
       end: () => this.range.end,
-      progress: (missing: readonly string[]) => {
+      progress: (missing: readonly Missing[]) => {
         this.trouble = undefined;
-        missing.forEach((words) => this.missing.add(words));
+        this.missing.add(missing);
         this.came();
       },
       failed: (error: unknown) => {
@@ -329,7 +354,7 @@ export class Player {
       until: segment.until,
       bytes: segment.bytes,
       error: state === "failed" ? this.error : this.trouble,
-      missing: [...this.missing],
+      missing: this.missing.words,
       newest: isThere ? newest : undefined,
     });
   }
@@ -337,7 +362,7 @@ export class Player {
   private state(): State {
     const { segment, moment } = this;
     const isThere = segment.covers(moment);
-    const isAtEnd = moment >= segment.until - 1n && moment < this.range.end;
+    const isAtEnd = moment >= segment.until - 1n && (moment < this.range.end || this.growsFrom(moment));
     if (this.error !== undefined && (!isThere || isAtEnd)) return "failed";
     if (!isThere || this.stepping !== undefined) return "seeking";
     if (!this.isPlaying) return "idle";

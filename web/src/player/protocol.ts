@@ -3,7 +3,7 @@
 import type { LoaderAddress } from "../api/loader";
 import type { Nanos } from "../lib/nanos";
 import type { LogLine } from "./logs";
-import type { State } from "./player";
+import type { Range, State } from "./player";
 import type { Line } from "./series";
 import type { Tree } from "./tree";
 
@@ -26,8 +26,8 @@ export type Errand =
   | { kind: "logs"; topics: string[]; from: Nanos; to: Nanos; keepsFirst?: boolean };
 
 export type ToWorker =
-  | { do: "open"; loader: LoaderAddress; start: Nanos; end: Nanos; moment: Nanos }
-  | { do: "range"; start: Nanos; end: Nanos }
+  | ({ do: "open"; loader: LoaderAddress; moment: Nanos; partial: boolean } & Range)
+  | ({ do: "range" } & Range)
   | { do: "watch"; watches: Watch[] }
   | { do: "seek"; time: Nanos; serial: number }
   | { do: "play" | "pause" | "shown" | "ping" }
@@ -46,6 +46,7 @@ export interface Failure {
   status?: number;
   /**
    * As the loader named it; `link`: the page's own link is wrong; `unread`: messages that are not decoded;
+   * `missing`: what the answer lacks;
    * `stuck`: the worker answers no more.
    */
   code?: string;

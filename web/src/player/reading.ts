@@ -5,6 +5,7 @@ import { Refused, Unreachable } from "../api/loader";
 import type { Selection } from "../api/loader";
 import { type Nanos, SECOND } from "../lib/nanos";
 import { type Batch, CutOff } from "./messages";
+import type { Missing } from "./missing";
 import type { Segment } from "./segment";
 
 /** What reading needs of the world. */
@@ -44,7 +45,7 @@ export interface Reader {
   /** The last time to be read: it may lie later the next time. */
   end(): Nanos;
   /** Something came. */
-  progress(missing: readonly string[]): void;
+  progress(missing: readonly Missing[]): void;
   /** It is tried again in a while. */
   failed(error: unknown): void;
   /** Resolves when the player has gone on; rejects when nothing is to be read any more. */
@@ -93,19 +94,32 @@ export async function readOn(
   }
 }
 
-/** The time of the first message from a time on, if there is one. */
+/** The time of the first message from a time on, if there is one; throws when it cannot be found out. */
 export async function firstFrom(
   start: Nanos,
   end: Nanos,
   topics: readonly string[],
   streams: Streams,
   signal: AbortSignal,
+  limits: Limits = LIMITS,
 ): Promise<Nanos | undefined> {
+  for (let failures = 1; ; failures++) {
+    try {
+      return await firstIn({ topics, start, end }, streams, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (failures >= limits.tries || !isPassing(error)) throw error;
+      await streams.wait(pauseAfter(failures, error), signal);
+    }
+  }
+}
+
+async function firstIn(selection: Selection, streams: Streams, signal: AbortSignal): Promise<Nanos | undefined> {
   const own = new AbortController();
   const leave = () => own.abort(signal.reason);
   signal.addEventListener("abort", leave);
   try {
-    for await (const { messages } of streams.open({ topics, start, end }, own.signal)) {
+    for await (const { messages } of streams.open(selection, own.signal)) {
       const [first] = messages;
       if (first !== undefined) return first.logTime;
     }

@@ -4,6 +4,7 @@ import type { LoaderAddress } from "../api/loader";
 import type { Nanos } from "../lib/nanos";
 import type { LogLine } from "./logs";
 import type { Errand, Failure, FromWorker, Pong, Shown, Status, ToWorker, Watch } from "./protocol";
+import type { Range } from "./player";
 import type { Line } from "./series";
 
 export interface Listener {
@@ -62,7 +63,7 @@ export class RemotePlayer {
     this.isThere = false;
     this.worker = this.started();
     for (const message of this.kept.values()) {
-      if (message.do === "open") this.tell({ ...message, moment });
+      if (message.do === "open") this.tell({ ...message, moment, partial });
       else this.tell(message.do === "seek" ? { ...message, time: moment } : message);
     }
   }
@@ -96,9 +97,9 @@ export class RemotePlayer {
     this.listener.frame({ ...this.status, state: "failed", failure: { words, code: "stuck" } }, [], []);
   }
 
-  open(loader: LoaderAddress, range: { start: Nanos; end: Nanos }, moment: Nanos): void {
+  open(loader: LoaderAddress, range: Range, moment: Nanos): void {
     this.status = { state: "seeking", moment, serial: 0, from: moment, until: moment, bytes: 0, missing: [] };
-    this.tell({ do: "open", loader, ...range, moment });
+    this.tell({ do: "open", loader, ...range, moment, partial: false });
   }
 
   /** Panels that open at once are told of together. */

@@ -28,6 +28,7 @@ function start(asked: ToWorker & { do: "open" }): NonNullable<typeof open> {
   const channels = new Channels();
   const showing = new Showing(tell);
   const errands = new Errands(loader, channels, tell);
+  errands.partial = asked.partial;
   const streams = {
     async *open(selection: Selection, signal: AbortSignal) {
       const stream = await loader.stream({ ...selection, partial: errands.partial }, signal);

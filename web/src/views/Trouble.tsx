@@ -24,10 +24,10 @@ export function Trouble(props: { viewer: Viewer }) {
             </span>
             <span class="stretch" />
             <SignIn viewer={viewer} failure={failure()} />
-            <Show when={isOfSource(failure())}>
+            <Show when={hasOthers(viewer, failure())}>
               <button onClick={() => viewer.retry(true)}>Go on without it</button>
             </Show>
-            <button onClick={() => viewer.retry()}>Try again from here</button>
+            <button onClick={() => viewer.retry(false)}>Try again from here</button>
           </div>
         )}
       </Show>
@@ -35,7 +35,7 @@ export function Trouble(props: { viewer: Viewer }) {
         <div class="trouble mild" role="status">
           Not everything is there: {viewer.status().missing.join("; ")}
           <span class="stretch" />
-          <button onClick={() => viewer.retry()}>Try again</button>
+          <button onClick={() => viewer.retry(false)}>Try again</button>
         </div>
       </Show>
       <Show when={saysNothing()}>
@@ -59,12 +59,15 @@ export function PanelTrouble(props: { viewer: Viewer; failure: Failure; again: (
       <span class="stretch" />
       <SignIn viewer={props.viewer} failure={props.failure} />
       <Show when={props.failure.code !== "unread"}>
-        <Show when={isOfSource(props.failure)}>
+        <Show when={hasOthers(props.viewer, props.failure)}>
           <button class="small" onClick={() => props.viewer.retry(true)}>
             Go on without it
           </button>
         </Show>
-        <button class="small" onClick={() => props.again()}>
+        <button
+          class="small"
+          onClick={() => (props.failure.code === "missing" ? props.viewer.retry(false) : props.again())}
+        >
           Try again
         </button>
       </Show>
@@ -72,9 +75,10 @@ export function PanelTrouble(props: { viewer: Viewer; failure: Failure; again: (
   );
 }
 
-/** Whether others may have what is wanted. */
-function isOfSource({ status }: Failure): boolean {
-  return status === 502 || status === 504;
+/** Whether a source failed, and there are others. */
+function hasOthers({ recording }: Viewer, { status }: Failure): boolean {
+  const { sources } = recording;
+  return (status === 502 || status === 504) && sources.length > 1 && sources.some(({ state }) => state === "failed");
 }
 
 /** Where signing in helps, and the loader says where. */

@@ -64,6 +64,8 @@ export class Viewer {
   private lastSeek = 0;
   private sentSeek = 0;
   private retried = false;
+  /** Sources that fail are left out. */
+  private isPartial = false;
 
   constructor(
     readonly loader: Loader,
@@ -158,9 +160,10 @@ export class Viewer {
           gone.forEach((id) => this.shown.get(id)?.(undefined));
         }),
     });
-    this.player.open(loader.address, range(), moment);
+    const played = () => ({ ...range(), grows: !known.isEndKnown });
+    this.player.open(loader.address, played(), moment);
     createEffect(
-      on(range, (now) => {
+      on(played, (now) => {
         this.player.tell({ do: "range", ...now });
         this.tellOfLoop();
       }, { defer: true }),
@@ -219,8 +222,9 @@ export class Viewer {
     this.tellOfLoop();
   }
 
-  /** Partial: from now on without sources that fail. */
-  retry(partial = false): void {
+  /** Reads again; with sources that fail, or without from now on, if that is said. */
+  retry(partial = this.isPartial): void {
+    this.isPartial = partial;
     this.retried = true;
     this.player.retry(this.status().moment, partial);
     this.set.setTries((count) => count + 1);

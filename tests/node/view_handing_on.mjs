@@ -50,7 +50,6 @@ await tell(async () => {
   const curl = await copied(page, "Copy curl");
   const python = await copied(page, "Copy Python");
   const copiedLink = await copied(page, "Copy link to this moment");
-  const pageLink = page.url();
   const other = await context.newPage();
   await other.goto(copiedLink);
   await pictured(other);
@@ -82,7 +81,6 @@ await tell(async () => {
     curl,
     python,
     copiedLink,
-    pageLink,
     clockOfTheLink,
     byHand,
     byHandSelected,

@@ -76,7 +76,10 @@ async fn what_is_selected_is_handed_on() {
         let topics = whole["topics"].as_object().unwrap().len();
         assert_eq!(topics, if name == "foxglove" { 12 } else { 1 }, "{name}: {whole}");
     }
-    assert_eq!(seen["copiedLink"], seen["pageLink"]);
+    let seen_there = "at=2026-01-31T09:30:10Z&start=2026-01-31T09:30:10Z\
+                      &end=2026-01-31T09:30:20Z&topics=/imu\
+                      &panel=image:/camera/image&panel=raw:/odom&panel=log:/log";
+    assert!(text("copiedLink").ends_with(seen_there), "{}", text("copiedLink"));
     assert_eq!(seen["clockOfTheLink"], "09:30:10.000");
 
     let elsewhere = Elsewhere::new(&[]);

@@ -56,7 +56,7 @@ function Page() {
         {(now) => (
           <Show
             when={now.recording.start !== null}
-            fallback={<Unknown loader={now.loader} recording={now.recording} again={() => void begin()} />}
+            fallback={<Unknown loader={now.loader} again={() => void begin()} />}
           >
             <Open loader={now.loader} recording={now.recording} link={link} />
           </Show>
@@ -68,7 +68,7 @@ function Page() {
 
 function Open(props: { loader: Loader; recording: Recording; link: PageLink }) {
   const viewer = new Viewer(props.loader, props.recording, props.link);
-  document.title = viewer.recording.name ?? "Recording";
+  document.title = viewer.known.recording.name ?? "Recording";
   onMount(() => onCleanup(keys(viewer)));
   const [showsTopics, setShowsTopics] = createSignal(innerWidth > 720);
   return (
@@ -102,14 +102,14 @@ function Broken(props: { error: unknown }) {
 }
 
 function SignedOut(props: { opened: Opened & { is: "signed-out" }; again: () => void }) {
-  const [problem, setProblem] = createSignal("");
+  const [refusal, setRefusal] = createSignal("");
   const go = async (url: URL) => {
-    setProblem("");
+    setRefusal("");
     try {
       await signIn(props.opened.loader, url);
       props.again();
     } catch (error) {
-      setProblem(`Not signed in: ${failureOf(error).words}`);
+      setRefusal(`Not signed in: ${failureOf(error).words}`);
     }
   };
   return (
@@ -126,7 +126,7 @@ function SignedOut(props: { opened: Opened & { is: "signed-out" }; again: () => 
           </>
         )}
       </Show>
-      <p role="alert">{problem()}</p>
+      <p role="alert">{refusal()}</p>
     </main>
   );
 }

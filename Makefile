@@ -60,6 +60,7 @@ BENCH_REQUIREMENTS := bench/compare/requirements.txt
 
 help:
 	@echo "make demo   build the loader and play a generated drive"
+	@echo "make viewer-files  build the page that the loader serves at /view"
 	@echo "make test   formatting, lints and every test"
 	@echo "make bench  measures the loader beside other programs and rewrites bench/RESULTS.md"
 	@echo "make bench-kit  measures the kit's writers in each language beside Foxglove's"
@@ -101,7 +102,7 @@ viewer-files:
 	@$(MAKE) --no-print-directory $(WEB_PAGE) || \
 		echo "the viewer was not built: the loader has none, or an older one. It needs Node.js 18 or newer, and npm"
 
-$(WEB_PAGE): $(WEB_MODULES)/.package-lock.json $(shell find web/src web/public web/index.html web/*.ts web/*.mjs -type f)
+$(WEB_PAGE): $(WEB_MODULES)/.package-lock.json $(shell find web/src web/public web/index.html web/tsconfig.json web/*.ts web/*.mjs -type f)
 	npm --prefix web run --silent build
 
 # The steps of the image's Dockerfile and the services of its compose.yaml, without a container engine.
@@ -255,6 +256,8 @@ $(PROMTOOL):
 # last that does.
 node:
 	@{ command -v node && command -v npm; } >/dev/null || { $(call APT,nodejs npm); }
+	@node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' || { \
+		echo "Node.js has to be 18 or newer, and $$(command -v node) is $$(node --version): see https://nodejs.org" >&2; exit 1; }
 
 # The module proxy has the Go that is used: any that knows of modules will do to fetch it.
 go:

@@ -1,6 +1,7 @@
 import { afterEach, expect, test, vi } from "vitest";
 
 import { formatNanos, parseNanos } from "../src/lib/nanos";
+import { firstWhere } from "../src/lib/search";
 import { store, stored } from "../src/lib/storage";
 import { formatPath, numberAt, parsePath } from "../src/player/path";
 import { Series } from "../src/player/series";
@@ -96,4 +97,14 @@ test("a browser that keeps nothing is as good as one that has nothing", () => {
   store("sessionStorage", "a", "1");
   expect(stored("sessionStorage", "a")).toBeUndefined();
   Reflect.deleteProperty(globalThis, "sessionStorage");
+});
+
+test("what is sorted is searched by halves", () => {
+  const list = [1, 3, 3, 7];
+  const found = [0, 1, 3, 7, 8].map((least) => firstWhere(list, (one) => one >= least));
+  expect(found).toEqual([0, 0, 1, 3, 4]);
+  expect(firstWhere([], () => true)).toBe(0);
+  let looks = 0;
+  firstWhere({ length: 1_000_000 }, () => ++looks < 0);
+  expect(looks).toBeLessThan(21);
 });

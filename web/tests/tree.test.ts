@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 
 import { numberAt } from "../src/player/path";
-import { type Clipped, countNodes, type Fields, toTree, type Tree } from "../src/player/tree";
-import { isPlottable, leaf, legible, lengthOf, moreOf, partOf, stepsOf } from "../src/views/parts";
+import { type Clipped, type Fields, toTree, type Tree } from "../src/player/tree";
+import { countNodes, isPlottable, leaf, legible, lengthOf, moreOf, partOf, stepsOf } from "../src/views/parts";
 
 test("a tree keeps names as they are, in their order", () => {
   const message = JSON.parse('{"b": 1, "__proto__": {"x": 2}, "clipped": true, "head": [], "fields": 3, "more": 4}') as unknown;

@@ -162,10 +162,15 @@ test("data is drawn where it is, however little it is", () => {
   expect(bands([span(1, 1)], span(1, 1))).toContain("min(0%, 100% - 2px), currentColor 0 max(0%, 0% + 2px)");
 });
 
-test("data is said in a few words", () => {
-  expect(told([])).toBe("no data that is known of");
-  expect(told([span(1, 2), span(4, 4)])).toBe("data from 00:00:01.000 to 00:00:02.000, at 00:00:04.000");
-  expect(told([0, 2, 4, 6, 8].map((at) => span(at, at)))).toMatch(/^data at .* 00:00:04.000, and 2 times more$/);
+test("data is said in a few words, with the day where there are several", () => {
+  const all = span(0, 10);
+  expect(told([], all)).toBe("no data that is known of");
+  expect(told([span(1, 2), span(4, 4)], all)).toBe("data from 00:00:01.000 to 00:00:02.000, at 00:00:04.000");
+  expect(told([0, 2, 4, 6, 8].map((at) => span(at, at)), all)).toMatch(/^data at .* 00:00:04.000, and 2 times more$/);
+  const day = 86_400;
+  expect(told([span(1, day + 1)], span(0, 2 * day))).toBe(
+    "data from 1970-01-01 00:00:01.000 to 1970-01-02 00:00:01.000",
+  );
 });
 
 test("what is open has a lane, and then what is selected", () => {

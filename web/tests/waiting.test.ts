@@ -2,10 +2,12 @@
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import { type Loader, Refused, type Source } from "../src/api/loader";
+import { type Loader, type Recording, Refused, type Source } from "../src/api/loader";
+import { wait } from "../src/lib/wait";
 import { follow } from "../src/views/follow";
 import { Pace } from "../src/views/pace";
 import { ready } from "../src/views/ready";
+import { untilKnown } from "../src/views/until_known";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => {
@@ -88,6 +90,72 @@ test("waiting for a file can be stopped, and ends at what does not pass", async 
   expect(await stopped).toBe("stopped");
   const gone = ready(refused(410), file, () => undefined, new AbortController().signal);
   await expect(gone).rejects.toMatchObject({ status: 410 });
+});
+
+test("waiting ends with its signal, and leaves nothing behind", async () => {
+  const stop = new AbortController();
+  const removed = vi.spyOn(stop.signal, "removeEventListener");
+  const done = wait(100, stop.signal);
+  await vi.advanceTimersByTimeAsync(100);
+  await done;
+  expect(removed).toHaveBeenCalledOnce();
+  const stopped = wait(100, stop.signal);
+  stop.abort(new Error("stopped"));
+  await expect(stopped).rejects.toThrow("stopped");
+  await expect(wait(100, stop.signal)).rejects.toThrow("stopped");
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+/** A loader that takes its time, and what it was asked. */
+function slowLoader(tookMs: number, answers: (Partial<Recording> | Error)[]) {
+  const asked = { count: 0, atOnce: 0, most: 0 };
+  const recording = async () => {
+    const answer = answers[asked.count++] ?? { start: null };
+    asked.most = Math.max(asked.most, ++asked.atOnce);
+    await new Promise((resolve) => setTimeout(resolve, tookMs));
+    asked.atOnce--;
+    if (answer instanceof Error) throw answer;
+    return answer as Recording;
+  };
+  return { asked, recording };
+}
+
+test("when a recording begins is asked one question at a time", async () => {
+  vi.stubGlobal("document", { hidden: false });
+  const loader = slowLoader(5000, [{ start: null }, { start: "2026-01-31T09:30:00Z" }]);
+  const known = untilKnown(loader, new AbortController().signal, new AbortController().signal);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect((await known).start).toBe("2026-01-31T09:30:00Z");
+  expect(loader.asked).toEqual({ count: 2, atOnce: 0, most: 1 });
+});
+
+test("what was loaded whole, and begins nowhere, is asked about once more", async () => {
+  vi.stubGlobal("document", { hidden: false });
+  const loader = slowLoader(5000, []);
+  const loaded = new AbortController();
+  const known = untilKnown(loader, loaded.signal, new AbortController().signal);
+  // A question is under way, whose answer is from before.
+  await vi.advanceTimersByTimeAsync(3000);
+  loaded.abort();
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect((await known).start).toBeNull();
+  expect(loader.asked).toEqual({ count: 2, atOnce: 0, most: 1 });
+  const failing = untilKnown(slowLoader(1, [new Error("no")]), loaded.signal, new AbortController().signal);
+  await Promise.all([expect(failing).rejects.toThrow("no"), vi.advanceTimersByTimeAsync(10)]);
+});
+
+test("a page that is hidden, or gone, asks nothing", async () => {
+  const page = { hidden: true };
+  vi.stubGlobal("document", page);
+  const loader = slowLoader(1, []);
+  const [loaded, gone] = [new AbortController(), new AbortController()];
+  const known = untilKnown(loader, loaded.signal, gone.signal).catch(() => "gone");
+  await vi.advanceTimersByTimeAsync(10_000);
+  page.hidden = false;
+  gone.abort();
+  loaded.abort();
+  expect(await known).toBe("gone");
+  expect(loader.asked.count).toBe(0);
 });
 
 class FakeEvents extends EventTarget {

@@ -22,7 +22,9 @@ export async function somebody(options = {}) {
   context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   page.on("pageerror", (error) => errors.push(String(error)));
-  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  page.on("console", (message) => {
+    if (message.type() === "error" && !(isTroubleExpected && isOfNetwork(message.text()))) errors.push(message.text());
+  });
   return page;
 }
 
@@ -74,12 +76,20 @@ export async function ask(what) {
   await answers.next();
 }
 
-// What browsers report in here is no error of the page: they report each answer that is not good.
+// Browsers report each answer that is not good: in here that is no error of the page.
+let isTroubleExpected = false;
+
 export async function expectingTrouble(act) {
-  const known = errors.length;
-  const seen = await act();
-  errors.splice(known);
-  return seen;
+  isTroubleExpected = true;
+  try {
+    return await act();
+  } finally {
+    isTroubleExpected = false;
+  }
+}
+
+function isOfNetwork(text) {
+  return /^Failed to load resource|^Access to .* blocked by CORS policy|net::ERR_/.test(text);
 }
 
 // Prints as JSON what was seen, and with it what was wrong with the page.

@@ -8,10 +8,9 @@ type Schemas = components["schemas"];
 export type Recording = Schemas["Recording"];
 export type Topic = Schemas["Topic"];
 export type Source = Schemas["Source"];
-export type DataProblem = Schemas["DataProblem"];
 export type RecordingEvent = Schemas["Event"];
-export type NewLinks = Schemas["NewLinks"];
-export type Problem = Schemas["Problem"];
+type NewLinks = Schemas["NewLinks"];
+type Problem = Schemas["Problem"];
 
 /** What `/v1/stream` and `POST /v1/links` are asked for. */
 export interface Selection {

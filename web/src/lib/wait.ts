@@ -9,6 +9,7 @@ export function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
       signal.removeEventListener("abort", over);
       resolve();
     }, milliseconds);
-    signal.addEventListener("abort", over, { once: true });
+    if (signal.aborted) over();
+    else signal.addEventListener("abort", over, { once: true });
   });
 }

@@ -3,6 +3,7 @@
 //
 // No decoder makes code of a schema: the page's policy forbids that, and schemas are the data's.
 
+import { failureOf } from "./failure";
 import type { Channel } from "./messages";
 
 /** Plain objects, arrays, typed arrays, strings, numbers, bigints and booleans. */
@@ -21,7 +22,7 @@ const made = new WeakMap<Channel, Promise<Decode | Undecodable>>();
 export function decoderOf(channel: Channel): Promise<Decode | Undecodable> {
   let decoder = made.get(channel);
   if (decoder === undefined) {
-    decoder = make(channel).catch((error: unknown) => ({ why: `its schema: ${words(error)}` }));
+    decoder = make(channel).catch((error: unknown) => ({ why: `its schema: ${failureOf(error).words}` }));
     made.set(channel, decoder);
   }
   return decoder;
@@ -74,8 +75,4 @@ export function exactly(_name: string, value: unknown, context?: { source?: stri
   if (typeof value !== "number" || Number.isSafeInteger(value)) return value;
   const source = context?.source ?? "";
   return /^-?\d{1,20}$/.test(source) ? BigInt(source) : value;
-}
-
-function words(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

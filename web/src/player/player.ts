@@ -36,7 +36,7 @@ export interface Frame {
   newest: ReadonlyMap<string, readonly Message[]> | undefined;
 }
 
-export interface Clock {
+interface Clock {
   /** Milliseconds from anywhere. */
   now(): number;
 }

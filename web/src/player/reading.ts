@@ -39,7 +39,7 @@ const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 4000;
 const LONGEST_ASKED_MS = 60_000;
 
-export interface Reader {
+interface Reader {
   /** Where the player is, and how fast it goes. */
   position(): { moment: Nanos; speed: number };
   /** The last time to be read: it may lie later the next time. */

@@ -7,7 +7,7 @@ import type { Errand, Failure, FromWorker, Pong, Shown, Status, ToWorker, Watch 
 import type { Range } from "./player";
 import type { Line } from "./series";
 
-export interface Listener {
+interface Listener {
   frame(status: Status, shown: Shown[], gone: number[]): void;
 }
 

@@ -2,6 +2,7 @@
 // the newest of each topic, of a video all from its key frame on.
 
 import { type Nanos, SECOND } from "../lib/nanos";
+import { firstWhere } from "../lib/search";
 import type { Message } from "./messages";
 
 // What a message costs besides its bytes.
@@ -166,12 +167,5 @@ function firstOfRun(list: readonly Message[], end: number, mostBytes: number): n
 }
 
 function firstAtOrAfter(list: readonly Message[], time: Nanos): number {
-  let low = 0;
-  let high = list.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((list[middle] as Message).logTime < time) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+  return firstWhere(list, ({ logTime }) => logTime >= time);
 }

@@ -75,19 +75,3 @@ class Maker {
     return made;
   }
 }
-
-/** How many nodes a tree has, up to this many. */
-export function countNodes(tree: Tree, most: number): number {
-  let count = 1;
-  for (const part of partsOf(tree)) {
-    if (count >= most) break;
-    count += countNodes(part, most - count);
-  }
-  return count;
-}
-
-export function partsOf(tree: Tree): Tree[] {
-  if (typeof tree !== "object" || tree === null) return [];
-  if (Array.isArray(tree)) return tree;
-  return "fields" in tree ? tree.fields.map(([, part]) => part) : tree.head;
-}

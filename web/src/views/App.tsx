@@ -4,12 +4,12 @@ import { createSignal, ErrorBoundary, Match, onCleanup, onMount, Show, Switch } 
 
 import type { Loader, Recording } from "../api/loader";
 import { type PageLink, parseLink } from "../lib/link";
-import { signIn } from "../lib/signing_in";
 import { failureOf } from "../player/failure";
 import { Header } from "./Header";
 import { keys } from "./keys";
 import { open, type Opened } from "./opening";
 import { Panels } from "./Panels";
+import { SignIn } from "./SignIn";
 import { Timeline } from "./Timeline";
 import { Topics } from "./Topics";
 import { Transport } from "./Transport";
@@ -56,7 +56,7 @@ function Page() {
         {(now) => (
           <Show
             when={now.recording.start !== null}
-            fallback={<Unknown loader={now.loader} recording={now.recording} again={() => void begin()} />}
+            fallback={<Unknown loader={now.loader} again={() => void begin()} />}
           >
             <Open loader={now.loader} recording={now.recording} link={link} />
           </Show>
@@ -68,7 +68,7 @@ function Page() {
 
 function Open(props: { loader: Loader; recording: Recording; link: PageLink }) {
   const viewer = new Viewer(props.loader, props.recording, props.link);
-  document.title = viewer.recording.name ?? "Recording";
+  document.title = viewer.known.recording.name ?? "Recording";
   onMount(() => onCleanup(keys(viewer)));
   const [showsTopics, setShowsTopics] = createSignal(innerWidth > 720);
   return (
@@ -102,16 +102,6 @@ function Broken(props: { error: unknown }) {
 }
 
 function SignedOut(props: { opened: Opened & { is: "signed-out" }; again: () => void }) {
-  const [problem, setProblem] = createSignal("");
-  const go = async (url: URL) => {
-    setProblem("");
-    try {
-      await signIn(props.opened.loader, url);
-      props.again();
-    } catch (error) {
-      setProblem(`Not signed in: ${failureOf(error).words}`);
-    }
-  };
   return (
     <main class="notice">
       <h1>Sign in to see this recording</h1>
@@ -122,11 +112,10 @@ function SignedOut(props: { opened: Opened & { is: "signed-out" }; again: () => 
         {(url) => (
           <>
             <p>The loader at {url().host} wants to know who you are.</p>
-            <button class="primary" onClick={() => void go(url())}>Sign in</button>
+            <SignIn class="primary" loader={props.opened.loader} url={url()} done={props.again} />
           </>
         )}
       </Show>
-      <p role="alert">{problem()}</p>
     </main>
   );
 }

@@ -33,7 +33,7 @@ export function HandOn(props: { viewer: Viewer }) {
     clearTimeout(forget);
     forget = setTimeout(() => setSaid(""), SAID_MS);
   };
-  const attempt = async (what: () => Promise<string>) => {
+  const act = async (what: () => Promise<string>) => {
     try {
       say(await what());
     } catch (error) {
@@ -70,7 +70,7 @@ export function HandOn(props: { viewer: Viewer }) {
   const openIn = (address: string, name: string) => {
     // Now, or the browser takes it for a popup.
     const tab = window.open("about:blank");
-    void attempt(async () => {
+    void act(async () => {
       try {
         const url = new URL(address);
         url.searchParams.set("ds", "remote-file");
@@ -86,7 +86,7 @@ export function HandOn(props: { viewer: Viewer }) {
     });
   };
   const begin = () =>
-    attempt(async () => {
+    act(async () => {
       download()?.stop();
       const own = new AbortController();
       const stop = () => own.abort(new Error("The download was stopped"));
@@ -104,7 +104,7 @@ export function HandOn(props: { viewer: Viewer }) {
     });
   onCleanup(() => download()?.stop());
   const copyCommand = (command: (url: string) => string, what: string) =>
-    attempt(async () => {
+    act(async () => {
       const { url, until } = await file();
       return copy(command(url), what + until);
     });
@@ -117,7 +117,7 @@ export function HandOn(props: { viewer: Viewer }) {
 
   const here = () => new URL(formatLink(viewer.here()), location.href).href;
   const entries: [string, () => void][] = [
-    ["Copy link to this moment", () => void attempt(() => copy(here(), "the link"))],
+    ["Copy link to this moment", () => void act(() => copy(here(), "the link"))],
     ["Download as MCAP", () => void begin()],
     ["Copy curl", () => void copyCommand(curlFor, "a curl command")],
     ["Copy Python", () => void copyCommand(pythonFor, "a Python program")],
@@ -149,7 +149,7 @@ export function HandOn(props: { viewer: Viewer }) {
       <Show when={isOpen()}>
         <div class="menu">
           <p class="faint">{isPart() ? "Selected" : "Nothing is selected"}: {what()}</p>
-          <For each={entries}>{([name, act]) => <button onClick={act}>{name}</button>}</For>
+          <For each={entries}>{([name, choose]) => <button onClick={choose}>{name}</button>}</For>
           <form
             onSubmit={(event) => {
               event.preventDefault();

@@ -12,7 +12,7 @@ export function Header(props: {
   showsTopics: boolean;
   setShowsTopics: (shows: boolean) => void;
 }) {
-  const { recording, range } = props.viewer;
+  const { recording, range } = props.viewer.known;
   const [showsProblems, setShowsProblems] = createSignal(false);
   const problems = createMemo(() => [
     ...recording.sources

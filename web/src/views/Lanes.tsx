@@ -12,8 +12,7 @@ const MOST = 7;
 export function Lanes(props: { viewer: Viewer }) {
   const viewer = props.viewer;
   const topics = createMemo(() => {
-    const panels = viewer.panels().map(({ panel }) => panel());
-    return laneTopics(panels, viewer.selected(), [...viewer.spans().keys()]).slice(0, MOST);
+    return laneTopics(viewer.panels.now, viewer.selected(), [...viewer.known.spans().keys()]).slice(0, MOST);
   });
   const extra = () => {
     const pointed = viewer.pointed();
@@ -36,7 +35,7 @@ function Lane(props: { viewer: Viewer; topic: string }) {
       class="lane"
       classList={{ pointed: viewer.pointed() === props.topic }}
       data-topic={props.topic}
-      style={{ "background-image": bands(viewer.spans().get(props.topic) ?? [], viewer.range()) }}
+      style={{ "background-image": bands(viewer.known.spans().get(props.topic) ?? [], viewer.known.range()) }}
     >
       <span>{props.topic}</span>
     </div>
@@ -46,5 +45,5 @@ function Lane(props: { viewer: Viewer; topic: string }) {
 /** What is under this place of the page, in words, if it is a lane. */
 export function laneAt(viewer: Viewer, { target }: Event): string | undefined {
   const topic = target instanceof Element && target.closest<HTMLElement>(".lane")?.dataset["topic"];
-  return topic ? `${topic} · ${told(viewer.spans().get(topic) ?? [])}` : undefined;
+  return topic ? `${topic} · ${told(viewer.known.spans().get(topic) ?? [], viewer.known.range())}` : undefined;
 }

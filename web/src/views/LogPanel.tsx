@@ -4,6 +4,7 @@
 import { createEffect, createMemo, createSignal, For, onCleanup, Show } from "solid-js";
 
 import type { Nanos } from "../lib/nanos";
+import { firstWhere } from "../lib/search";
 import type { Level, LogLine } from "../player/logs";
 import type { Failure } from "../player/protocol";
 import { unknownOf } from "./choices";
@@ -26,14 +27,14 @@ export function LogPanel(props: { viewer: Viewer; topics: string[] }) {
   const [tries, setTries] = createSignal(0);
   const [filter, setFilter] = createSignal("");
   const [least, setLeast] = createSignal<Level>("debug");
-  const unknown = createMemo(() => unknownOf(props.topics, viewer.topicNames()));
+  const unknown = createMemo(() => unknownOf(props.topics, viewer.known.topicNames()));
   const known = createMemo(() => props.topics.filter((topic) => !unknown().includes(topic)), undefined, {
     equals: (a, b) => a.join("\n") === b.join("\n"),
   });
   createEffect(() => {
     viewer.tries();
     tries();
-    const { start, end } = viewer.overall();
+    const { start, end } = viewer.known.overall();
     const topics = known();
     setFailure(undefined);
     setDone(topics.length === 0);
@@ -60,15 +61,7 @@ export function LogPanel(props: { viewer: Viewer; topics: string[] }) {
   /** The last line that is not of later. */
   const current = createMemo(() => {
     const { moment } = viewer.status();
-    const list = found();
-    let low = 0;
-    let high = list.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((list[middle] as LogLine).time <= moment) low = middle + 1;
-      else high = middle;
-    }
-    return low - 1;
+    return firstWhere(found(), ({ time }) => time > moment) - 1;
   });
   const around = createMemo(() => found().slice(Math.max(0, current() - AROUND), current() + AROUND));
   let list!: HTMLOListElement;

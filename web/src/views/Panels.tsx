@@ -26,9 +26,9 @@ export function Panels(props: { viewer: Viewer }) {
     observer.observe(place);
     onCleanup(() => observer.disconnect());
   });
-  const rows = () => Math.ceil(viewer.panels().length / columns()) || 1;
+  const rows = () => Math.ceil(viewer.panels.all().length / columns()) || 1;
   const missing = (panel: Panel) => {
-    return "topic" in panel && unknownOf([panel.topic], viewer.topicNames()).length > 0;
+    return "topic" in panel && unknownOf([panel.topic], viewer.known.topicNames()).length > 0;
   };
   const title = (panel: Panel) => {
     switch (panel.kind) {
@@ -43,10 +43,10 @@ export function Panels(props: { viewer: Viewer }) {
   return (
     <main class="panels" ref={place} style={{ "--rows": String(rows()) }}>
       <For
-        each={viewer.panels()}
+        each={viewer.panels.all()}
         fallback={
           <p class="notice faint">
-            {viewer.recording.topics.length === 0
+            {viewer.known.recording.topics.length === 0
               ? "No source of this recording names a topic."
               : "Nothing is open: pick a topic."}
           </p>
@@ -57,12 +57,12 @@ export function Panels(props: { viewer: Viewer }) {
             class={`panel ${panel().kind}`}
             aria-label={`${panel().kind} ${title(panel())}`}
             tabindex="-1"
-            ref={(section) => createEffect(() => viewer.openedLast().id === id && section.focus())}
+            ref={(section) => createEffect(() => viewer.panels.openedLast().id === id && section.focus())}
           >
             <div class="bar">
               <h2>{title(panel())}</h2>
               <span class="stretch" />
-              <button class="quiet small" aria-label="Close" title="Close" onClick={() => viewer.closePanel(id)}>
+              <button class="quiet small" aria-label="Close" title="Close" onClick={() => viewer.panels.close(id)}>
                 ✕
               </button>
             </div>
@@ -80,7 +80,7 @@ export function Panels(props: { viewer: Viewer }) {
                       viewer={viewer}
                       fields={panel().fields}
                       change={(fields) =>
-                        fields.length === 0 ? viewer.closePanel(id) : change({ kind: "plot", fields })
+                        fields.length === 0 ? viewer.panels.close(id) : change({ kind: "plot", fields })
                       }
                     />
                   )}

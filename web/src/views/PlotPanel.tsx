@@ -16,6 +16,7 @@ import "uplot/dist/uPlot.min.css";
 
 import { splitField } from "../lib/link";
 import { later, secondsBetween } from "../lib/nanos";
+import { firstWhere } from "../lib/search";
 import { parsePath } from "../player/path";
 import type { Failure } from "../player/protocol";
 import type { Line } from "../player/series";
@@ -28,7 +29,8 @@ const COLOURS = ["#3b82f6", "#f97316", "#10b981", "#a855f7", "#ef4444", "#eab308
 
 export function PlotPanel(props: { viewer: Viewer; fields: string[]; change: (fields: string[]) => void }) {
   const { viewer } = props;
-  const { overall: range, status, topicNames: topics } = viewer;
+  const { status } = viewer;
+  const { overall: range, topicNames: topics } = viewer.known;
   const [lines, setLines] = createSignal<ReadonlyMap<string, Line>>(new Map());
   const [failures, setFailures] = createSignal<Failure[]>([]);
   const [reading, setReading] = createSignal(0);
@@ -238,13 +240,13 @@ export function PlotPanel(props: { viewer: Viewer; fields: string[]; change: (fi
 /** A line more, typed: its topic, and where in its messages. */
 function AddField(props: { topics: string[]; add: (field: string) => void }) {
   const [field, setField] = createSignal("");
-  const [problem, setProblem] = createSignal("");
+  const [refusal, setRefusal] = createSignal("");
   const list = createUniqueId();
   const add = (event: Event) => {
     event.preventDefault();
     const text = field().trim();
     if (!isField(text, props.topics)) {
-      setProblem("A topic and a field of it, such as /odom.pose.position.x");
+      setRefusal("A topic and a field of it, such as /odom.pose.position.x");
       return;
     }
     props.add(text);
@@ -263,16 +265,16 @@ function AddField(props: { topics: string[]; add: (field: string) => void }) {
         value={field()}
         onInput={({ currentTarget }) => {
           setField(currentTarget.value);
-          setProblem("");
+          setRefusal("");
         }}
       />
       <datalist id={list}>
         <For each={props.topics}>{(topic) => <option value={`${topic}.`} />}</For>
       </datalist>
       <button class="small">Add</button>
-      <Show when={problem()}>
+      <Show when={refusal()}>
         <span class="bad small" role="alert">
-          {problem()}
+          {refusal()}
         </span>
       </Show>
     </form>
@@ -287,13 +289,6 @@ function isField(text: string, topics: readonly string[]): boolean {
 /** The last value up to the time. */
 function valueAt(line: Line | undefined, seconds: number): string {
   if (line === undefined) return "";
-  let low = 0;
-  let high = line.times.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((line.times[middle] as number) <= seconds) low = middle + 1;
-    else high = middle;
-  }
-  const value = line.values[low - 1];
+  const value = line.values[firstWhere(line.times, (time) => time > seconds) - 1];
   return value === undefined ? "" : legible(value);
 }

@@ -8,9 +8,9 @@ import { joinField } from "../lib/link";
 import { secondsBetween } from "../lib/nanos";
 import { formatPath, type Step } from "../player/path";
 import type { Shown } from "../player/protocol";
-import { countNodes, type Tree } from "../player/tree";
+import type { Tree } from "../player/tree";
 import { Hex } from "./Hex";
-import { isPlottable, leaf, lengthOf, moreOf, partOf, stepsOf } from "./parts";
+import { countNodes, isPlottable, leaf, lengthOf, moreOf, partOf, stepsOf } from "./parts";
 import type { Viewer } from "./viewer";
 import { size } from "./words";
 
@@ -108,7 +108,7 @@ function Node(props: { name: string; value: Tree; place: Place }) {
   const { viewer, topic, opens } = props.place;
   const isBranch = createMemo(() => stepsOf(props.value).length > 0);
   const [isOpen, setOpen] = createSignal(opens > 0 && stepsOf(props.value).length <= OPEN_PARTS);
-  const field = () => joinField(topic, formatPath(props.place.steps), viewer.topicNames());
+  const field = () => joinField(topic, formatPath(props.place.steps), viewer.known.topicNames());
   const [said, setSaid] = createSignal("copy path");
   const copy = async () => setSaid((await copies(field())) ? "copied" : "the browser does not copy");
   return (
@@ -130,7 +130,7 @@ function Node(props: { name: string; value: Tree; place: Place }) {
         </Show>
         <span class="tools">
           <Show when={isPlottable(props.value)}>
-            <button class="quiet small" title={`Plot ${field()}`} onClick={() => viewer.plot(field())}>
+            <button class="quiet small" title={`Plot ${field()}`} onClick={() => viewer.panels.plot(field())}>
               plot
             </button>
           </Show>

@@ -23,7 +23,8 @@ interface Bar {
 
 export function Timeline(props: { viewer: Viewer }) {
   const viewer = props.viewer;
-  const { range, status, stretch } = viewer;
+  const { status, stretch } = viewer;
+  const { recording, range } = viewer.known;
   let track!: HTMLDivElement;
   let canvas!: HTMLCanvasElement;
   const [hovered, setHovered] = createSignal<{ x: number; time: Nanos; what: string | undefined }>();
@@ -32,12 +33,12 @@ export function Timeline(props: { viewer: Viewer }) {
     return Math.min(Math.max(Number(time - range().start) / all, 0), 1);
   };
   const percent = (time: Nanos) => `${(part(time) * 100).toFixed(4)}%`;
-  const layout = createMemo(() => lanes(viewer.recording.sources, range()));
+  const layout = createMemo(() => lanes(recording.sources, range()));
   const height = () => Math.max(1, layout().lanes) * LANE_PX;
   const counts = createMemo(() =>
     STATES.map((state) => ({
       state,
-      count: viewer.recording.sources.filter((source) => source.state === state).length,
+      count: recording.sources.filter((source) => source.state === state).length,
     })).filter(({ count }) => count > 0),
   );
 
@@ -65,7 +66,7 @@ export function Timeline(props: { viewer: Viewer }) {
       }
     }
   };
-  const looks = createMemo(() => viewer.recording.sources.map(({ state, loadedUntil }) => [state, loadedUntil]));
+  const looks = createMemo(() => recording.sources.map(({ state, loadedUntil }) => [state, loadedUntil]));
   createEffect(on([layout, looks], () => requestAnimationFrame(draw)));
   onMount(() => {
     const observer = new ResizeObserver(draw);

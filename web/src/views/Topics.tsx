@@ -13,11 +13,11 @@ export function Topics(props: { viewer: Viewer }) {
   const [filter, setFilter] = createSignal("");
   const found = createMemo(() => {
     const words = filter().toLowerCase().split(/\s+/).filter(Boolean);
-    return viewer.recording.topics.filter(({ name, schemaName }) =>
+    return viewer.known.recording.topics.filter(({ name, schemaName }) =>
       words.every((word) => `${name} ${schemaName ?? ""}`.toLowerCase().includes(word)),
     );
   });
-  const seconds = () => secondsBetween(viewer.range().start, viewer.range().end);
+  const seconds = () => secondsBetween(viewer.known.range().start, viewer.known.range().end);
   const count = ({ messageCount }: Topic) =>
     messageCount === null ? "" : messageCount.toLocaleString("en");
   const rate = ({ messageCount }: Topic) => {
@@ -26,7 +26,7 @@ export function Topics(props: { viewer: Viewer }) {
     return `${hertz >= 10 ? Math.round(hertz) : hertz.toPrecision(2)} Hz`;
   };
   const about = ({ name, schemaName, messageEncoding }: Topic) =>
-    `Open ${name}\n${schemaName ?? "no schema"} in ${messageEncoding}\n${told(viewer.spans().get(name) ?? [])}`;
+    `Open ${name}\n${schemaName ?? "no schema"} in ${messageEncoding}\n${told(viewer.known.spans().get(name) ?? [], viewer.known.range())}`;
   const isAllSelected = () => found().length > 0 && found().every(({ name }) => viewer.selected().has(name));
   const toggleAll = () => {
     const names = found().map(({ name }) => name);
@@ -49,7 +49,7 @@ export function Topics(props: { viewer: Viewer }) {
         <button
           class="small"
           title="Open a plot, to type fields into"
-          onClick={() => viewer.openPanel({ kind: "plot", fields: [] })}
+          onClick={() => viewer.panels.open({ kind: "plot", fields: [] })}
         >
           Plot
         </button>
@@ -73,7 +73,7 @@ export function Topics(props: { viewer: Viewer }) {
               <button
                 class="topic"
                 title={about(topic)}
-                onClick={() => viewer.openTopic(topic)}
+                onClick={() => viewer.panels.open(panelFor(topic))}
               >
                 <span class="name">{topic.name}</span>
                 <span class="numbers mono">{rate(topic)}</span>
@@ -88,7 +88,7 @@ export function Topics(props: { viewer: Viewer }) {
                   class="quiet small"
                   title={`Open the messages of ${topic.name} as they are`}
                   aria-label={`Open the messages of ${topic.name} as they are`}
-                  onClick={() => viewer.openPanel({ kind: "raw", topic: topic.name })}
+                  onClick={() => viewer.panels.open({ kind: "raw", topic: topic.name })}
                 >
                   {"{ }"}
                 </button>
@@ -105,6 +105,6 @@ export function Topics(props: { viewer: Viewer }) {
 function Span(props: { viewer: Viewer; topic: string }) {
   const { viewer } = props;
   // There are many: one that stays as it is is not drawn again.
-  const ranges = createMemo(() => viewer.spans().get(props.topic) ?? []);
-  return <span class="span" style={{ "background-image": bands(ranges(), viewer.range()) }} />;
+  const ranges = createMemo(() => viewer.known.spans().get(props.topic) ?? []);
+  return <span class="span" style={{ "background-image": bands(ranges(), viewer.known.range()) }} />;
 }

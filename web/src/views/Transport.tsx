@@ -9,7 +9,8 @@ import { duration } from "./words";
 
 export function Transport(props: { viewer: Viewer }) {
   const viewer = props.viewer;
-  const { status, range } = viewer;
+  const { status } = viewer;
+  const { range } = viewer.known;
   return (
     <div class="transport" role="group" aria-label="Playing">
       <button class="quiet" title="To the message before ( , )" aria-label="Step back" onClick={() => viewer.step(-1)}>

@@ -1,11 +1,10 @@
 // What stands in the way, in words, with what to do about it.
 
-import { createSignal, Show } from "solid-js";
+import { createSignal, onMount, Show } from "solid-js";
 
 import { ofLoader } from "../lib/link";
-import { signIn } from "../lib/signing_in";
-import { failureOf } from "../player/failure";
 import type { Failure } from "../player/protocol";
+import { SignIn } from "./SignIn";
 import type { Viewer } from "./viewer";
 import { words } from "./words";
 
@@ -23,7 +22,7 @@ export function Trouble(props: { viewer: Viewer }) {
               <strong>{words(failure()).title}.</strong> {failure().words}
             </span>
             <span class="stretch" />
-            <SignIn viewer={viewer} failure={failure()} />
+            <SignInAgain viewer={viewer} failure={failure()} />
             <Show when={hasOthers(viewer, failure())}>
               <button onClick={() => viewer.retry(true)}>Go on without it</button>
             </Show>
@@ -53,11 +52,13 @@ export function Trouble(props: { viewer: Viewer }) {
 
 /** For what a panel reads beside the player. */
 export function PanelTrouble(props: { viewer: Viewer; failure: Failure; again: () => void }) {
+  // A source may have failed: its bar shall say so.
+  onMount(() => void props.viewer.known.look());
   return (
     <div class="bar" role="alert">
       <p class="bad">{props.failure.words}</p>
       <span class="stretch" />
-      <SignIn viewer={props.viewer} failure={props.failure} />
+      <SignInAgain viewer={props.viewer} failure={props.failure} />
       <Show when={props.failure.code !== "unread"}>
         <Show when={hasOthers(props.viewer, props.failure)}>
           <button class="small" onClick={() => props.viewer.retry(true)}>
@@ -76,34 +77,20 @@ export function PanelTrouble(props: { viewer: Viewer; failure: Failure; again: (
 }
 
 /** Whether a source failed, and there are others. */
-function hasOthers({ recording }: Viewer, { status }: Failure): boolean {
-  const { sources } = recording;
+function hasOthers({ known }: Viewer, { status }: Failure): boolean {
+  const { sources } = known.recording;
   return (status === 502 || status === 504) && sources.length > 1 && sources.some(({ state }) => state === "failed");
 }
 
 /** Where signing in helps, and the loader says where. */
-function SignIn(props: { viewer: Viewer; failure: Failure }) {
-  const [problem, setProblem] = createSignal("");
+function SignInAgain(props: { viewer: Viewer; failure: Failure }) {
   const url = () => {
     const { loginUrl } = props.failure;
     return loginUrl === undefined ? undefined : ofLoader(loginUrl, props.viewer.loader.address.base);
   };
-  const go = async (url: URL) => {
-    try {
-      await signIn(props.viewer.loader, url);
-      setProblem("");
-      props.viewer.retry();
-    } catch (error) {
-      setProblem(`Not signed in: ${failureOf(error).words}`);
-    }
-  };
   return (
     <Show when={words(props.failure).what === "sign-in" && url()}>
-      {(url) => (
-        <>
-          {problem()} <button onClick={() => void go(url())}>Sign in</button>
-        </>
-      )}
+      {(url) => <SignIn loader={props.viewer.loader} url={url()} done={() => props.viewer.retry()} />}
     </Show>
   );
 }

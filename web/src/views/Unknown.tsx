@@ -4,52 +4,40 @@ import { createSignal, For, onCleanup, Show } from "solid-js";
 
 import type { Loader, Recording } from "../api/loader";
 import { follow } from "./follow";
+import { untilKnown } from "./until_known";
 import { whyNothing } from "./words";
 
-// Whether it is known by now is asked again so often.
-const LOOK_AGAIN_MS = 1000;
-
-export function Unknown(props: { loader: Loader; recording: Recording; again: () => void }) {
-  const [recording, setRecording] = createSignal(props.recording);
-  const [isOver, setOver] = createSignal(false);
+export function Unknown(props: { loader: Loader; again: () => void }) {
+  const [empty, setEmpty] = createSignal<Recording>();
   const gone = new AbortController();
-  const look = async () => {
-    try {
-      setRecording(await props.loader.recording(gone.signal));
-    } catch {
-      // Opening says what is wrong, and what to do.
-      if (!gone.signal.aborted) props.again();
-      return;
-    }
-    if (recording().start !== null) props.again();
-  };
-  const timer = setInterval(() => !document.hidden && void look(), LOOK_AGAIN_MS);
-  const stop = follow(props.loader, true, {
-    event: () => undefined,
-    over: () => {
-      clearInterval(timer);
-      void look().then(() => setOver(true));
-    },
-  });
+  const loaded = new AbortController();
+  const stop = follow(props.loader, true, { event: () => undefined, over: () => loaded.abort() });
+  void untilKnown(props.loader, loaded.signal, gone.signal).then(
+    (recording) => (recording.start === null ? setEmpty(recording) : props.again()),
+    // Opening says what is wrong, and what to do.
+    () => gone.signal.aborted || props.again(),
+  );
   onCleanup(() => {
-    gone.abort();
-    clearInterval(timer);
     stop();
+    gone.abort();
+    loaded.abort();
   });
   return (
     <Show
-      when={isOver()}
+      when={empty()}
       fallback={
         <p class="notice" role="status">
           No source says when it begins: they are being loaded to find out…
         </p>
       }
     >
-      <main class="notice" role="alert">
-        <h1>{recording().name ?? "Recording"}: there is nothing to show</h1>
-        <For each={whyNothing(recording())}>{(why) => <p>{why}</p>}</For>
-        <button onClick={() => props.again()}>Try again</button>
-      </main>
+      {(recording) => (
+        <main class="notice" role="alert">
+          <h1>{recording().name ?? "Recording"}: there is nothing to show</h1>
+          <For each={whyNothing(recording())}>{(why) => <p>{why}</p>}</For>
+          <button onClick={() => props.again()}>Try again</button>
+        </main>
+      )}
     </Show>
   );
 }

@@ -2,7 +2,7 @@
 
 import type { Loader, RecordingEvent } from "../api/loader";
 
-export interface Told {
+interface Told {
   event(now: RecordingEvent): void;
   /** Nothing loads any more, or the loader refuses to tell. */
   over(): void;

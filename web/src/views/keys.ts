@@ -18,8 +18,8 @@ export function keys(viewer: Viewer): () => void {
     const does: Record<string, () => void> = {
       ArrowLeft: () => by(event.shiftKey ? -10 : -1),
       ArrowRight: () => by(event.shiftKey ? 10 : 1),
-      Home: () => viewer.seek(viewer.range().start),
-      End: () => viewer.seek(viewer.range().end),
+      Home: () => viewer.seek(viewer.known.range().start),
+      End: () => viewer.seek(viewer.known.range().end),
       ",": () => viewer.step(-1),
       ".": () => viewer.step(1),
       "[": () => viewer.selectHere("start"),

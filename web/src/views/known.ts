@@ -16,7 +16,7 @@ const LOOK_AGAIN_MS = 2000;
 const LOOK_SHARE = 4;
 
 /** What it wants to know of its viewer. */
-export interface Hooks {
+interface Hooks {
   /** Something is about to load for it. */
   isWaiting(): boolean;
   /** What is known was asked for again. */

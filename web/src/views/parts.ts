@@ -18,6 +18,16 @@ export function partOf(tree: Tree, index: number): Tree {
   return ("fields" in tree ? tree.fields[index]?.[1] : tree.head[index]) ?? null;
 }
 
+/** How many nodes a tree has, up to this many. */
+export function countNodes(tree: Tree, most: number): number {
+  let count = 1;
+  for (const index of stepsOf(tree).keys()) {
+    if (count >= most) break;
+    count += countNodes(partOf(tree, index), most - count);
+  }
+  return count;
+}
+
 /** How many parts are not in the tree. */
 export function moreOf(tree: Tree): number {
   if (typeof tree !== "object" || tree === null || Array.isArray(tree)) return 0;

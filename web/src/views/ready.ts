@@ -1,8 +1,9 @@
 // Files that the loader still has to make: a browser that is sent to one gives up, or leaves the page.
 
 import { type Loader, Refused } from "../api/loader";
+import { wait } from "../lib/wait";
 
-// Loaders elsewhere do not tell pages when to ask again.
+// Where the answer does not say when to ask again, such as a proxy's.
 const PAUSE_SECONDS = 2;
 
 /** Resolves when the file can be downloaded, and says in between what it waits for. */
@@ -22,19 +23,7 @@ export async function ready(
     } catch (error) {
       if (!(error instanceof Refused) || error.status !== 503) throw error;
       say(error.message);
-      await pause(error.retryAfterSeconds ?? PAUSE_SECONDS, signal);
+      await wait(1000 * (error.retryAfterSeconds ?? PAUSE_SECONDS), signal);
     }
   }
-}
-
-function pause(seconds: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, seconds * 1000);
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal.reason as Error);
-    };
-    signal.addEventListener("abort", stop, { once: true });
-    if (signal.aborted) stop();
-  });
 }

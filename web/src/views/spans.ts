@@ -3,7 +3,7 @@
 import type { Topic } from "../api/loader";
 import { clamp, type Nanos, parseNanos } from "../lib/nanos";
 import type { Range } from "./choices";
-import { clock } from "./words";
+import { clockIn } from "./words";
 
 export type Spans = ReadonlyMap<string, readonly Range[]>;
 
@@ -70,11 +70,13 @@ export function bands(ranges: readonly Range[], all: Range): string {
   return `linear-gradient(90deg, ${stops.join(", ")}, transparent 0)`;
 }
 
-/** `data from 09:30:00.000 to 09:30:10.000, at 09:30:12.000`. */
-export function told(ranges: readonly Range[]): string {
+/** `data from 09:30:00.000 to 09:30:10.000, at 09:30:12.000`; with the days where all has several. */
+export function told(ranges: readonly Range[], all: Range): string {
   if (ranges.length === 0) return "no data that is known of";
-  const one = ({ start, end }: Range) =>
-    clock(start) === clock(end) ? `at ${clock(start)}` : `from ${clock(start)} to ${clock(end)}`;
+  const one = ({ start, end }: Range) => {
+    const [from, to] = [clockIn(start, all), clockIn(end, all)];
+    return from === to ? `at ${from}` : `from ${from} to ${to}`;
+  };
   const more = ranges.length - MOST_TOLD;
   const few = ranges.slice(0, MOST_TOLD).map(one).join(", ");
   return `data ${few}${more > 0 ? `, and ${more} times more` : ""}`;

@@ -2,23 +2,16 @@
 
 import { type Accessor, batch, createEffect, createSignal, on, onCleanup } from "solid-js";
 
-import type { Loader, Recording, Topic } from "../api/loader";
-import { formatLink, formatPanel, type PageLink, type Panel } from "../lib/link";
+import type { Loader, Recording } from "../api/loader";
+import { formatLink, type PageLink } from "../lib/link";
 import { clamp, type Nanos } from "../lib/nanos";
 import type { Errand, Shown, Status, Watch } from "../player/protocol";
 import { RemotePlayer, type Report } from "../player/remote";
-import { defaultPanels, panelFor, type Range, stretchOf } from "./choices";
+import { type Range, stretchOf } from "./choices";
 import { KnownRecording } from "./known";
+import { OpenPanels } from "./open_panels";
 import { Pace } from "./pace";
-import type { Spans } from "./spans";
 import { clockIn } from "./words";
-
-/** One that stays itself when what it shows changes. */
-export interface OpenPanel {
-  readonly id: number;
-  readonly panel: Accessor<Panel>;
-  readonly change: (panel: Panel) => void;
-}
 
 export const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 5, 10];
 
@@ -26,40 +19,28 @@ export const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 5, 10];
 const LINK_MS = 1000;
 
 export class Viewer {
-  readonly recording: Recording;
-  readonly range: Accessor<Range>;
-  /** The range for work over all of it, that does not begin anew with each bit that is known of it. */
-  readonly overall: Accessor<Range>;
-  readonly topicNames: Accessor<string[]>;
+  readonly known: KnownRecording;
+  readonly panels: OpenPanels;
   readonly status: Accessor<Status>;
   readonly isPlaying: Accessor<boolean>;
-  readonly panels: Accessor<OpenPanel[]>;
   readonly selected: Accessor<ReadonlySet<string>>;
   readonly stretch: Accessor<Range | undefined>;
-  /** Where in time each topic has data, as far as is known. */
-  readonly spans: Accessor<Spans>;
   /** The topic that is pointed at, among the topics. */
   readonly pointed: Accessor<string | undefined>;
   readonly speed: Accessor<number>;
   readonly loops: Accessor<boolean>;
   /** Counts how often somebody said to try again. */
   readonly tries: Accessor<number>;
-  /** The panel that was opened last; zero: none was. */
-  readonly openedLast: Accessor<{ id: number }>;
   /** The link selects a time, and none that the recording has. */
   readonly selectsNothing: boolean;
 
   private readonly player: RemotePlayer;
   private readonly shown = new Map<number, (shown: Shown | undefined) => void>();
-  private readonly known: KnownRecording;
   private readonly set;
   private readonly pace = new Pace<{ time: Nanos; serial: number }>((seek) => {
     this.sentSeek = seek.serial;
     this.player.tell({ do: "seek", ...seek });
   });
-  private lastPanel = 0;
-  /** Nobody chose what is open. */
-  private isByDefault: boolean;
   /** Seeks are numbered, so that frames say which they know of. */
   private lastSeek = 0;
   private sentSeek = 0;
@@ -74,15 +55,12 @@ export class Viewer {
   ) {
     const known = new KnownRecording(loader, recording, {
       isWaiting: () => ["seeking", "waiting"].includes(this.status().state),
-      looked: () => this.isByDefault && this.openDefaults(),
+      looked: () => this.openDefaults(),
     });
-    const { range } = known;
     this.known = known;
-    this.recording = known.recording;
-    this.range = range;
-    this.overall = known.overall;
-    this.topicNames = known.topicNames;
-    this.spans = known.spans;
+    this.panels = new OpenPanels(link.panels);
+    this.openDefaults();
+    const { range } = known;
     const { start, end } = range();
     const moment = clamp(link.at ?? link.start ?? start, start, end);
     const nothing: Status = {
@@ -96,9 +74,6 @@ export class Viewer {
     };
     const [status, setStatus] = createSignal<Status>(nothing);
     const [isPlaying, setPlaying] = createSignal(false);
-    this.isByDefault = link.panels === undefined;
-    const panels = (link.panels ?? defaultPanels(recording.topics, range())).map((panel) => this.numbered(panel));
-    const [open, setOpen] = createSignal(panels);
     const [selected, setSelected] = createSignal<ReadonlySet<string>>(new Set(link.topics));
     // What lies behind all that is known of it may still come.
     const selectable = recording.end !== null ? end : (link.end ?? end);
@@ -107,29 +82,24 @@ export class Viewer {
     const [speed, setSpeed] = createSignal(1);
     const [loops, setLoops] = createSignal(false);
     const [tries, setTries] = createSignal(0);
-    const [openedLast, setOpenedLast] = createSignal({ id: 0 });
     this.status = status;
     this.isPlaying = isPlaying;
-    this.panels = open;
     this.selected = selected;
     this.stretch = stretch;
     this.pointed = pointed;
     this.speed = speed;
     this.loops = loops;
     this.tries = tries;
-    this.openedLast = openedLast;
     this.selectsNothing = (link.start ?? link.end) !== undefined && stretch() === undefined;
     this.set = {
       setStatus,
       setPlaying,
-      setOpen,
       setSelected,
       setStretch,
       setPointed,
       setSpeed,
       setLoops,
       setTries,
-      setOpenedLast,
     };
 
     this.player = new RemotePlayer({
@@ -156,7 +126,12 @@ export class Viewer {
             setStatus(status);
             setPlaying((was) => state === "playing" || state === "waiting" || (was && state === "seeking"));
           }
-          shown.forEach((one) => this.shown.get(one.id)?.(one));
+          for (const one of shown) {
+            const show = this.shown.get(one.id);
+            if (show !== undefined) show(one);
+            // Its panel is gone.
+            else if (one.as === "picture") one.picture.close();
+          }
           gone.forEach((id) => this.shown.get(id)?.(undefined));
         }),
     });
@@ -185,7 +160,7 @@ export class Viewer {
 
   /** Seeks for as long as it goes on: to the next time when something of the last is seen. */
   drag(time: Nanos): void {
-    const { start, end } = this.range();
+    const { start, end } = this.known.range();
     const moment = clamp(time, start, end);
     // At once, so that what is dragged follows the hand.
     this.set.setStatus((status) => ({ ...status, moment }));
@@ -241,7 +216,7 @@ export class Viewer {
   /** The selection begins, or ends, at the moment; where that leaves nothing of it, the other end goes. */
   selectHere(edge: "start" | "end"): void {
     const { moment } = this.status();
-    const { start, end } = this.range();
+    const { start, end } = this.known.range();
     const before = this.stretch() ?? { start, end };
     const after =
       edge === "start"
@@ -266,37 +241,7 @@ export class Viewer {
     this.set.setPointed(topic);
   }
 
-  // What is open
-
-  /** Opens it, or goes to where it is open. */
-  openPanel(panel: Panel): void {
-    this.isByDefault = false;
-    const same = this.panels().find((one) => formatPanel(one.panel()) === formatPanel(panel));
-    const opened = same ?? this.numbered(panel);
-    if (same === undefined) this.set.setOpen((panels) => [...panels, opened]);
-    this.set.setOpenedLast({ id: opened.id });
-  }
-
-  openTopic(topic: Topic): void {
-    this.openPanel(panelFor(topic));
-  }
-
-  closePanel(id: number): void {
-    this.isByDefault = false;
-    this.set.setOpen((panels) => panels.filter((one) => one.id !== id));
-  }
-
-  /** Puts a field into the plot that is open, or into a new one. */
-  plot(field: string): void {
-    for (const { id, panel, change } of this.panels()) {
-      const now = panel();
-      if (now.kind !== "plot") continue;
-      if (!now.fields.includes(field)) change({ kind: "plot", fields: [...now.fields, field] });
-      this.set.setOpenedLast({ id });
-      return;
-    }
-    this.openPanel({ kind: "plot", fields: [field] });
-  }
+  // What is seen
 
   /** The newest message of a topic, as long as whoever asks is there. */
   newest(topic: string, as: Watch["as"]): Accessor<Shown | undefined> {
@@ -318,6 +263,7 @@ export class Viewer {
 
   /** The link to what is seen now. */
   here(): PageLink {
+    const { chosen, now } = this.panels;
     const stretch = this.stretch();
     return {
       ...this.link,
@@ -325,30 +271,25 @@ export class Viewer {
       start: stretch?.start,
       end: stretch?.end,
       topics: [...this.selected()],
-      panels: this.panels().map(({ panel }) => panel()),
+      // That nothing is open is no wish where nobody chose it.
+      panels: chosen ?? (now.length > 0 ? now : undefined),
     };
   }
 
-  /** Topics may have come to be known; what is open of them stays as it is. */
+  /** Topics may have come to be known. */
   private openDefaults(): void {
-    const open = new Map(this.panels().map((one) => [JSON.stringify(one.panel()), one]));
-    const wanted = defaultPanels(this.recording.topics, this.range());
-    this.set.setOpen(wanted.map((panel) => open.get(JSON.stringify(panel)) ?? this.numbered(panel)));
-  }
-
-  private numbered(panel: Panel): OpenPanel {
-    const [now, change] = createSignal(panel);
-    return { id: ++this.lastPanel, panel: now, change: (panel) => change(panel) };
+    this.panels.openDefaults(this.known.recording.topics, this.known.range());
   }
 
   private tellOfLoop(): void {
-    const { start, end } = this.stretch() ?? this.range();
+    const { start, end } = this.stretch() ?? this.known.range();
     this.player.tell({ do: "loop", loop: this.loops() ? { from: start, to: end } : undefined });
   }
 
   private keepLink(): void {
     const keep = () => {
-      const search = formatLink(this.here());
+      // Chosen by nobody, they are chosen anew: more may be known by then.
+      const search = formatLink({ ...this.here(), panels: this.panels.chosen });
       if (search !== location.search) history.replaceState(null, "", search);
     };
     const timer = setInterval(keep, LINK_MS);
@@ -361,6 +302,6 @@ export class Viewer {
 
   /** What is shown of a time of day. */
   clock(time: Nanos): string {
-    return clockIn(time, this.range());
+    return clockIn(time, this.known.range());
   }
 }

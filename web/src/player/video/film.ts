@@ -59,10 +59,10 @@ export class Film<P extends Picture> {
    */
   async pictureOf(run: readonly Message[]): Promise<P> {
     try {
-      return await this.attempt(run, false);
+      return await this.develop(run, false);
     } catch (error) {
       if (!(error instanceof Broken)) throw error;
-      return this.attempt(run, true);
+      return this.develop(run, true);
     }
   }
 
@@ -72,7 +72,7 @@ export class Film<P extends Picture> {
     this.lose(new Error("it is not shown any more"));
   }
 
-  private async attempt(run: readonly Message[], isSecond: boolean): Promise<P> {
+  private async develop(run: readonly Message[], isSecond: boolean): Promise<P> {
     const at = this.fed === undefined ? -1 : run.lastIndexOf(this.fed);
     const goesOn = at >= 0 && at < run.length - 1;
     const fresh = goesOn ? run.slice(at + 1) : run;

@@ -7,7 +7,7 @@ export interface Look {
   codec: string | undefined;
 }
 
-export interface Format {
+interface Format {
   name: string;
   look(data: Uint8Array): Look;
 }

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{Shared as SharedFuture, WeakShared};
@@ -18,6 +19,7 @@ use rdl_merge::{Query, ReplayPolicy};
 use rdl_model::{ByteRange, SourceKey, SourceKeyHasher};
 use rdl_store::{BucketError, BucketErrorKind, KeptFile, PartRead, WholeFile};
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 
 use super::identity;
 use super::version::{Body, Contents, FileVersion, Made};
@@ -32,6 +34,10 @@ use crate::{EngineError, SourceKind};
 /// How often a cut is made that lacks messages which came too late to be put in order: once their
 /// sources are complete they are in their place.
 const MOST_MAKINGS: u32 = 3;
+
+/// So long a cut waits for room on the disk before it is too large; and so often it looks.
+const ROOM_COMES_WITHIN: Duration = Duration::from_secs(2);
+const LOOKS_FOR_ROOM: Duration = Duration::from_millis(50);
 
 /// Under which name `complete.json` says what a cut consists of.
 const CONTENTS: &str = "contents";
@@ -319,14 +325,28 @@ struct Writing {
 }
 
 impl Writing {
+    /// Where there is no room, it waits a moment: an answer or a cut that has just ended still holds some.
     async fn append(self, shared: &Arc<Shared>, piece: Bytes) -> Result<Writing, EngineError> {
-        let (here, Writing { mut file, mut hasher }) = (shared.clone(), self);
-        let append = move |_: &rdl_store::DiskStore| {
-            hasher.update(&piece);
-            here.with_room(piece.len() as u64, || file.append(&piece))?;
-            Ok(Writing { file, hasher })
-        };
-        shared.store(append).await?
+        let give_up = Instant::now() + ROOM_COMES_WITHIN;
+        let mut writing = self;
+        loop {
+            let (here, piece, Writing { mut file, mut hasher }) =
+                (shared.clone(), piece.clone(), writing);
+            let append = move |_: &rdl_store::DiskStore| {
+                let written = here.with_room(piece.len() as u64, || file.append(&piece));
+                if written.is_ok() {
+                    hasher.update(&piece);
+                }
+                (Writing { file, hasher }, written)
+            };
+            let (then, written) = shared.store(append).await?;
+            match written {
+                Ok(_) => return Ok(then),
+                Err(error) if error.is_full() && Instant::now() < give_up => writing = then,
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(LOOKS_FOR_ROOM).await;
+        }
     }
 }
 

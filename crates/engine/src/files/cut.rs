@@ -35,9 +35,8 @@ use crate::{EngineError, SourceKind};
 /// sources are complete they are in their place.
 const MOST_MAKINGS: u32 = 3;
 
-/// So long a cut waits for room on the disk before it is too large; and so often it looks.
+/// So long a cut waits for room on the disk before it is too large.
 const ROOM_COMES_WITHIN: Duration = Duration::from_secs(2);
-const LOOKS_FOR_ROOM: Duration = Duration::from_millis(50);
 
 /// Under which name `complete.json` says what a cut consists of.
 const CONTENTS: &str = "contents";
@@ -327,7 +326,7 @@ struct Writing {
 impl Writing {
     /// Where there is no room, it waits a moment: an answer or a cut that has just ended still holds some.
     async fn append(self, shared: &Arc<Shared>, piece: Bytes) -> Result<Writing, EngineError> {
-        let give_up = Instant::now() + ROOM_COMES_WITHIN;
+        let since = Instant::now();
         let mut writing = self;
         loop {
             let (here, piece, Writing { mut file, mut hasher }) =
@@ -342,10 +341,12 @@ impl Writing {
             let (then, written) = shared.store(append).await?;
             match written {
                 Ok(_) => return Ok(then),
-                Err(error) if error.is_full() && Instant::now() < give_up => writing = then,
+                Err(error) if error.is_full() && since.elapsed() < ROOM_COMES_WITHIN => {
+                    writing = then;
+                }
                 Err(error) => return Err(error),
             }
-            tokio::time::sleep(LOOKS_FOR_ROOM).await;
+            shared.pressure.wait_for_room(since, ROOM_COMES_WITHIN).await;
         }
     }
 }
